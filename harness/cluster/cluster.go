@@ -1,0 +1,121 @@
+// Package cluster says what the harness may ask of a cluster, whoever made it.
+//
+// Every cluster has a REST config and nodes; that is [Cluster]. The rest are
+// capabilities, one small interface each, that a provider may or may not have.
+// The planner asks a [Provider] for them by name before anything is started, so
+// a missing one is said at plan time and never found half way:
+//
+//	if !provider.Has(cluster.CapPower) { return plan.Missing("powerOff", cluster.CapPower) }
+//
+// The package is imported by sim (which implements it) and by harness (which
+// uses it), and itself imports neither.
+package cluster
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"k8s.io/client-go/rest"
+)
+
+// Spec is the cluster that a scenario asks for, with every default filled in.
+type Spec struct {
+	// Name identifies the cluster in logs and names of things made for it. It is the run's id.
+	Name string
+	// KubernetesVersion is a minor ("v1.34": the newest patch the release store knows) or an exact version ("v1.34.4").
+	KubernetesVersion string
+	// ControlPlanes is the number of control plane nodes: odd, at least 1. They are named cp-1, cp-2, …
+	ControlPlanes int
+	// Workers is the number of worker nodes. They are named worker-1, worker-2, …
+	Workers int
+	// Dir is the run's cluster folder: component logs and the redacted kubeconfig go there.
+	// It outlives the cluster, so nothing secret is written to it.
+	Dir string
+	// StateDir is a private temporary folder for keys and data. It is gone when the cluster is.
+	StateDir string
+	// Progress receives one human line per phase of the creation.
+	Progress io.Writer
+}
+
+// Role is what a node is for.
+type Role string
+
+// The roles that kubeadm knows.
+const (
+	ControlPlane Role = "control-plane"
+	Worker       Role = "worker"
+)
+
+// Node is a machine of the cluster.
+type Node struct {
+	Name string `json:"name"`
+	Role Role   `json:"role"`
+}
+
+// APIServer is one API server, reached without the balancer.
+type APIServer struct {
+	// Node is the control plane node that it runs on.
+	Node string
+	// Config reaches this API server directly, as cluster administrator.
+	Config *rest.Config
+}
+
+// Cluster is what every provider gives.
+type Cluster interface {
+	// RESTConfig reaches the API through the balancer as cluster administrator. Client-side rate limits are off. The
+	// caller may change its copy.
+	RESTConfig() *rest.Config
+	// APIServers lists every API server, ordered by node name.
+	APIServers() []APIServer
+	// Nodes lists the machines, control planes first, each group ordered by number.
+	Nodes() []Node
+	// Version is the exact version that the control plane was started with, for example "v1.34.4".
+	Version() string
+	// Close ends everything that Create started and waits until it is gone. It may be called more than once.
+	Close(ctx context.Context) error
+}
+
+// Capability names an optional interface of a [Cluster].
+type Capability string
+
+// The capabilities, each with the interface that it stands for.
+const (
+	CapPower   Capability = "power"   // Power
+	CapService Capability = "service" // ServiceClient
+)
+
+// Power switches machines off and on, the way a power cut does: nothing on the node gets to say goodbye.
+type Power interface {
+	// PowerOff cuts the node's power. On return nothing runs on it any more. What the cluster makes of it takes its own time.
+	PowerOff(ctx context.Context, node string) error
+	// PowerOn boots the node again with its disk as it was. It returns when the node has been told to start, not when it is Ready.
+	PowerOn(ctx context.Context, node string) error
+}
+
+// ServiceClient is a client inside the cluster.
+type ServiceClient interface {
+	// Request makes one request to a port of a Service as a pod would: over the cluster IP and whatever
+	// endpoint kube-proxy's rules choose. It returns the pod that answered. The error says why nobody did.
+	Request(ctx context.Context, service ServicePort) (pod string, err error)
+}
+
+// ServicePort is one port of a Service.
+type ServicePort struct {
+	Namespace, Name string
+	Port            int32
+}
+
+// Provider makes clusters.
+type Provider interface {
+	// Name is what --provider takes: "embedded" or "kind".
+	Name() string
+	// Has tells whether clusters of this provider implement the capability. It answers without a cluster.
+	Has(Capability) bool
+	// Create starts a cluster and returns when it is ready: every API server answers /readyz, the default service account
+	// is there, the controller manager and the scheduler hold their leases, and every node is Ready. On error nothing is left running.
+	Create(ctx context.Context, spec Spec) (Cluster, error)
+}
+
+// ReadyTimeout is how long Create waits for a cluster before it gives up and says what it last saw.
+const ReadyTimeout = 3 * time.Minute

@@ -1,0 +1,260 @@
+// Package scenario is the file format: what a rehearsal is to be, as a person writes it.
+//
+//	apiVersion: seatrial.dev/v1alpha1
+//	kind: Scenario
+//	metadata: {name: drain-web}
+//	spec:
+//	  cluster: {kubernetesVersion: v1.34, workers: 3}
+//	  objects: [{file: web.yaml}]
+//	  steps:
+//	  - id: drain
+//	    drain: {node: worker-1, ignoreDaemonSets: true}
+//
+// A scenario is untrusted input. Decoding is strict and reports every error at
+// once, each with file:line:column; there are no templates and no shell in the
+// format, and files are read from the scenario's own folder only. The JSON Schema and the
+// reference in docs/ are made from the types in this file.
+package scenario
+
+import (
+	"fmt"
+	"reflect"
+	"time"
+)
+
+// The values of apiVersion and kind.
+const (
+	APIVersion = "seatrial.dev/v1alpha1"
+	Kind       = "Scenario"
+)
+
+// Scenario is the whole file.
+type Scenario struct {
+	APIVersion string   `json:"apiVersion" jsonschema:"required,enum=seatrial.dev/v1alpha1" doc:"Version of the format."`
+	Kind       string   `json:"kind" jsonschema:"required,enum=Scenario" doc:"Always Scenario."`
+	Metadata   Metadata `json:"metadata" jsonschema:"required" doc:"Who this is."`
+	Spec       Spec     `json:"spec" jsonschema:"required" doc:"What is rehearsed."`
+}
+
+// Metadata names a scenario.
+type Metadata struct {
+	Name        string `json:"name" jsonschema:"required" doc:"Name of the scenario: a DNS label."`
+	Description string `json:"description,omitempty" doc:"What the scenario shows, in a sentence or two."`
+}
+
+// Spec is what is rehearsed.
+type Spec struct {
+	Cluster  Cluster      `json:"cluster,omitempty" doc:"The cluster that is made for the rehearsal."`
+	Objects  []ObjectFile `json:"objects,omitempty" doc:"Kubernetes objects, applied in this order before the first step."`
+	Probes   []Probe      `json:"probes,omitempty" doc:"What clients do all the while."`
+	Steps    []Step       `json:"steps" jsonschema:"required,minItems=1" doc:"What is done, in order."`
+	Policies Policies     `json:"policies,omitempty" doc:"How the policies judge this scenario."`
+	Expect   Expect       `json:"expect,omitempty" doc:"What seatrial test compares the outcome with."`
+}
+
+// Cluster is the shape of the cluster.
+type Cluster struct {
+	KubernetesVersion string `json:"kubernetesVersion,omitempty" jsonschema:"default=v1.34" doc:"A minor (v1.34: the newest patch that the release store knows) or an exact version (v1.34.4)."`
+	ControlPlanes     int    `json:"controlPlanes,omitempty" jsonschema:"default=1,minimum=1" doc:"Number of control plane nodes, odd. They are named cp-1, cp-2, …"`
+	Workers           int    `json:"workers,omitempty" jsonschema:"default=2,minimum=0" doc:"Number of worker nodes. They are named worker-1, worker-2, …"`
+}
+
+// ObjectFile is a file of Kubernetes manifests.
+type ObjectFile struct {
+	File  string `json:"file" jsonschema:"required" doc:"YAML or JSON file in the scenario's folder, one or more documents."`
+	Await *bool  `json:"await,omitempty" jsonschema:"default=true" doc:"Wait until every workload in the file has rolled out. Set it to false for workloads that are meant not to come up."`
+}
+
+// Awaits tells whether the workloads of the file are awaited.
+func (f ObjectFile) Awaits() bool { return f.Await == nil || *f.Await }
+
+// Probe is a client that asks the same thing again and again.
+type Probe struct {
+	Name     string   `json:"name" jsonschema:"required" doc:"Name of the probe: a DNS label."`
+	Service  *Service `json:"service,omitempty" jsonschema:"required" doc:"A Service that is asked from inside the cluster."`
+	Interval Duration `json:"interval,omitempty" jsonschema:"default=200ms" doc:"Time between two requests. An outage shorter than this can't be seen."`
+}
+
+// Service is a port of a Kubernetes Service.
+type Service struct {
+	Namespace string `json:"namespace,omitempty" jsonschema:"default=default" doc:"Namespace of the Service."`
+	Name      string `json:"name" jsonschema:"required" doc:"Name of the Service."`
+	Port      int32  `json:"port" jsonschema:"required,minimum=1,maximum=65535" doc:"Port of the Service."`
+}
+
+// Step is one thing that is done: an id and exactly one of the kinds.
+type Step struct {
+	ID       string    `json:"id" jsonschema:"required" doc:"Name of the step: a DNS label, unique in the scenario."`
+	Apply    *Apply    `json:"apply,omitempty" doc:"Apply manifests, as kubectl apply --server-side does."`
+	Wait     *Wait     `json:"wait,omitempty" doc:"Wait for an object, as kubectl wait and kubectl rollout status do, or for a time."`
+	Cordon   *Cordon   `json:"cordon,omitempty" doc:"Mark a node unschedulable, as kubectl cordon does."`
+	Drain    *Drain    `json:"drain,omitempty" doc:"Cordon a node and evict its pods, as kubectl drain does."`
+	Uncordon *Uncordon `json:"uncordon,omitempty" doc:"Mark a node schedulable, as kubectl uncordon does."`
+	Scale    *Scale    `json:"scale,omitempty" doc:"Set the replicas of a workload, as kubectl scale does."`
+	PowerOff *PowerOff `json:"powerOff,omitempty" doc:"Cut a node's power: nothing on it gets to say goodbye."`
+	PowerOn  *PowerOn  `json:"powerOn,omitempty" doc:"Boot a node again and wait until it is Ready."`
+}
+
+// Apply is the step apply.
+type Apply struct {
+	File    string   `json:"file" jsonschema:"required" doc:"YAML or JSON file in the scenario's folder, one or more documents."`
+	Await   *bool    `json:"await,omitempty" jsonschema:"default=true" doc:"Wait until every workload in the file has rolled out."`
+	Timeout Duration `json:"timeout,omitempty" jsonschema:"default=2m" doc:"How long to wait for the workloads."`
+}
+
+// Wait is the step wait: either an object and a state, or a duration.
+type Wait struct {
+	Object    string   `json:"object,omitempty" doc:"Object to wait for, as kind/name: deployment/web, pod/web-0, node/worker-1."`
+	Namespace string   `json:"namespace,omitempty" jsonschema:"default=default" doc:"Namespace of the object; ignored for nodes."`
+	For       string   `json:"for,omitempty" doc:"rollout, delete, or condition=NAME[=VALUE] (VALUE is True when left out)."`
+	Timeout   Duration `json:"timeout,omitempty" jsonschema:"default=2m" doc:"How long to wait for the object."`
+	Duration  Duration `json:"duration,omitempty" doc:"Let this much time pass instead of waiting for an object."`
+}
+
+// Cordon is the step cordon.
+type Cordon struct {
+	Node string `json:"node" jsonschema:"required" doc:"Node to mark unschedulable."`
+}
+
+// Uncordon is the step uncordon.
+type Uncordon struct {
+	Node string `json:"node" jsonschema:"required" doc:"Node to mark schedulable."`
+}
+
+// Drain is the step drain, with the options of kubectl drain.
+//
+// https://kubernetes.io/docs/reference/kubectl/generated/kubectl_drain/
+type Drain struct {
+	Node               string   `json:"node" jsonschema:"required" doc:"Node to drain."`
+	IgnoreDaemonSets   bool     `json:"ignoreDaemonSets,omitempty" doc:"--ignore-daemonsets: leave pods of DaemonSets alone instead of refusing."`
+	DeleteEmptyDirData bool     `json:"deleteEmptyDirData,omitempty" doc:"--delete-emptydir-data: go on although pods use emptyDir, whose data is lost."`
+	Timeout            Duration `json:"timeout,omitempty" jsonschema:"default=5m" doc:"--timeout: give up after this time."`
+	GracePeriodSeconds *int     `json:"gracePeriodSeconds,omitempty" jsonschema:"minimum=-1" doc:"--grace-period: seconds each pod is given; -1 or absent takes the pod's own."`
+	Force              bool     `json:"force,omitempty" doc:"--force: also delete pods that no controller brings back."`
+	DisableEviction    bool     `json:"disableEviction,omitempty" doc:"--disable-eviction: delete instead of evicting, which bypasses every PodDisruptionBudget."`
+	PodSelector        string   `json:"podSelector,omitempty" doc:"--pod-selector: drain only the pods with these labels."`
+}
+
+// Scale is the step scale.
+type Scale struct {
+	Object    string   `json:"object" jsonschema:"required" doc:"Workload to scale, as kind/name: deployment/web or statefulset/db."`
+	Namespace string   `json:"namespace,omitempty" jsonschema:"default=default" doc:"Namespace of the workload."`
+	Replicas  *int32   `json:"replicas" jsonschema:"required,minimum=0" doc:"Number of replicas."`
+	Timeout   Duration `json:"timeout,omitempty" jsonschema:"default=2m" doc:"How long to wait until the workload has that many ready replicas."`
+}
+
+// PowerOff is the step powerOff.
+type PowerOff struct {
+	Node string `json:"node" jsonschema:"required" doc:"Node whose power is cut."`
+}
+
+// PowerOn is the step powerOn.
+type PowerOn struct {
+	Node    string   `json:"node" jsonschema:"required" doc:"Node that is booted."`
+	Timeout Duration `json:"timeout,omitempty" jsonschema:"default=2m" doc:"How long to wait until the node is Ready."`
+}
+
+// Policies says how the policies judge this scenario.
+type Policies struct {
+	Params map[string]map[string]any `json:"params,omitempty" doc:"Parameters, by policy id: {availability/service_outage: {max: 2s}}."`
+	Except []Exception               `json:"except,omitempty" doc:"Findings that are known and accepted, each with its reason. They are reported, and do not fail the run."`
+}
+
+// Exception accepts a finding.
+type Exception struct {
+	ID      string `json:"id" jsonschema:"required" doc:"Policy id, for example drain/workload_has_budget."`
+	Subject string `json:"subject" jsonschema:"required" doc:"Subject of the finding, for example deployment/production/batch; * matches any run of characters but /."`
+	Reason  string `json:"reason" jsonschema:"required" doc:"Why it is accepted. It is printed in every report."`
+}
+
+// Verdict is the outcome of a run.
+type Verdict string
+
+// The verdicts.
+const (
+	Passed  Verdict = "Passed"  // every policy that applies looked at something and found nothing wrong
+	Failed  Verdict = "Failed"  // the cluster broke a policy
+	Errored Verdict = "Errored" // we could not tell
+	Skipped Verdict = "Skipped" // not run at all, with the reason
+)
+
+// Expect is what seatrial test compares the outcome with.
+type Expect struct {
+	Verdict  Verdict           `json:"verdict,omitempty" jsonschema:"default=Passed,enum=Passed,enum=Failed,enum=Errored" doc:"The expected verdict."`
+	Findings []ExpectedFinding `json:"findings,omitempty" doc:"The findings of severity error that are expected, exactly these. Exceptions and warnings are not compared."`
+}
+
+// ExpectedFinding names a finding.
+type ExpectedFinding struct {
+	Policy  string `json:"policy" jsonschema:"required" doc:"Policy id."`
+	Subject string `json:"subject" jsonschema:"required" doc:"Subject; * matches any run of characters but /."`
+}
+
+// Duration is a time as Go writes it: 200ms, 30s, 5m. It is never negative; in a file it is never zero either.
+type Duration struct{ time.Duration }
+
+// UnmarshalText parses a duration and refuses one that is not positive.
+func (d *Duration) UnmarshalText(text []byte) error {
+	v, err := time.ParseDuration(string(text))
+	if err != nil {
+		return fmt.Errorf("%q is not a duration such as 200ms, 30s or 5m", text)
+	}
+	if v <= 0 {
+		return fmt.Errorf("duration %s is not more than zero", text)
+	}
+	d.Duration = v
+	return nil
+}
+
+// MarshalText writes the duration as Go does.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+// IsZero tells whether the duration was left out.
+func (d Duration) IsZero() bool { return d.Duration == 0 }
+
+// Or returns the duration, or fallback when it was left out.
+func (d Duration) Or(fallback time.Duration) time.Duration {
+	if d.IsZero() {
+		return fallback
+	}
+	return d.Duration
+}
+
+// Kinds lists the kinds of step, in the order of their documentation.
+func Kinds() []string {
+	var kinds []string
+	t := reflect.TypeFor[Step]()
+	for i := range t.NumField() {
+		if f := t.Field(i); f.Type.Kind() == reflect.Pointer {
+			kinds = append(kinds, fieldName(f))
+		}
+	}
+	return kinds
+}
+
+// Kind returns the step's kind, for example "drain", and its spec. A validated step has exactly one.
+func (s Step) Kind() (string, any) {
+	set := s.kinds()
+	if len(set) != 1 {
+		return "", nil
+	}
+	v := reflect.ValueOf(s)
+	for i := range v.NumField() {
+		if fieldName(v.Type().Field(i)) == set[0] {
+			return set[0], v.Field(i).Interface()
+		}
+	}
+	return "", nil
+}
+
+// kinds lists the kinds that are set, valid or not.
+func (s Step) kinds() []string {
+	var set []string
+	v := reflect.ValueOf(s)
+	for i := range v.NumField() {
+		if v.Field(i).Kind() == reflect.Pointer && !v.Field(i).IsNil() {
+			set = append(set, fieldName(v.Type().Field(i)))
+		}
+	}
+	return set
+}

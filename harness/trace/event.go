@@ -1,0 +1,139 @@
+// Package trace is the recording of a run: append-only events, one JSON object
+// a line, from which everything else is derived.
+//
+//	{"seq":41,"time":"…","op":"roll/worker-1/drain","kind":"object","subject":"pod/production/web-7c…","change":"deleted","data":{…}}
+//
+// A recording can be judged and rendered again without a cluster. It never
+// holds Secret data; what observers record is stripped before it gets here.
+package trace
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// Kind says what sort of thing an event is. The set is closed.
+type Kind string
+
+// The kinds of event.
+const (
+	KindRun     Kind = "run"     // the run itself: began, planned, ended
+	KindOp      Kind = "op"      // an operation of the plan changed its state
+	KindCommand Kind = "command" // a command was executed on a node
+	KindObject  Kind = "object"  // a Kubernetes object was added, modified or deleted
+	KindProbe   Kind = "probe"   // what a client saw
+	KindFact    Kind = "fact"    // the answer to a question that no watch answers, or an act of ours on one subject
+	KindFault   Kind = "fault"   // a fault was brought about or ended
+	KindNote    Kind = "note"    // a remark for the reader; never judged
+)
+
+// Kinds lists every kind, in the order of their documentation.
+var Kinds = []Kind{KindRun, KindOp, KindCommand, KindObject, KindProbe, KindFact, KindFault, KindNote}
+
+// The values of Event.Change, per kind.
+const (
+	// KindObject. Existing marks the objects that were there when the observer came: together they are the world at the start.
+	Existing = "existing"
+	Added    = "added"
+	Modified = "modified"
+	Deleted  = "deleted"
+
+	// KindRun. Data of RunBegan is RunData.
+	RunBegan   = "began"
+	StepsBegan = "stepsBegan" // the cluster stands, the objects are there: data.first of the policies is the world here
+	StepsEnded = "stepsEnded" // the last step is over: intervals end here, what clean-up does is not judged
+	RunEnded   = "ended"
+
+	// KindOp. Data is OpData.
+	OpStarted = "started"
+	OpDone    = "done"
+	OpFailed  = "failed"  // the cluster did not let us: the rehearsed procedure failed
+	OpErrored = "errored" // we could not tell: a defect of the harness, a lost connection, an interrupt
+	OpSkipped = "skipped"
+
+	// KindProbe. Data is ProbeData.
+	ProbeOK   = "ok"
+	ProbeFail = "fail"
+
+	// KindFact about a pod: the drain is about to evict or delete it. Data is TakingData.
+	Evicting = "evicting"
+	Deleting = "deleting"
+
+	// KindFault. Data is FaultData.
+	FaultBegan = "began"
+	FaultEnded = "ended"
+)
+
+// Event is one line of a trace.
+type Event struct {
+	// Seq counts from 1 without gaps.
+	Seq int64 `json:"seq"`
+	// Time is when the event was recorded, in UTC.
+	Time time.Time `json:"time"`
+	// Op is the id of the innermost operation under way, or "".
+	Op   string `json:"op,omitempty"`
+	Kind Kind   `json:"kind"`
+	// Subject is what the event is about, as kind/namespace/name or kind/name: "pod/production/web-0", "node/worker-1".
+	Subject string `json:"subject"`
+	// Change is what happened to the subject; its values depend on Kind.
+	Change string `json:"change,omitempty"`
+	// Data depends on Kind and Change. For objects it is the object after the change, or for Deleted as it was last.
+	Data json.RawMessage `json:"data,omitempty"`
+}
+
+// Unmarshal decodes the event's data into v.
+func (e Event) Unmarshal(v any) error {
+	if err := json.Unmarshal(e.Data, v); err != nil {
+		return fmt.Errorf("decode data of event %d (%s %s): %w", e.Seq, e.Kind, e.Subject, err)
+	}
+	return nil
+}
+
+// RunData is the data of RunBegan.
+type RunData struct {
+	ID       string `json:"id"`
+	Scenario string `json:"scenario"`
+	Provider string `json:"provider"`
+	Version  string `json:"version"`
+}
+
+// OpData is the data of an op event.
+type OpData struct {
+	// Seconds that the op took; set when it ended.
+	Seconds float64 `json:"seconds,omitempty"`
+	// Error is why it failed, errored or was skipped.
+	Error string `json:"error,omitempty"`
+	// Blockers are the objects that kept a failed op from finishing.
+	Blockers []Blocker `json:"blockers,omitempty"`
+}
+
+// Blocker is one object that keeps an op from finishing, with the reason and, where known, the budget that holds it.
+type Blocker struct {
+	Subject string `json:"subject"`
+	Budget  string `json:"budget,omitempty"`
+	Reason  string `json:"reason"`
+}
+
+// ProbeData is the data of a probe event. A probe is recorded when its answer changes, and once more when probing ends, so
+// that a trace does not grow with the time that nothing happens; Count says how many answers the event stands for.
+type ProbeData struct {
+	// Error is what the client saw; empty when Change is ok.
+	Error string `json:"error,omitempty"`
+	// Count is the number of equal answers in a row that ended with this event's predecessor.
+	Count int `json:"count,omitempty"`
+	// IntervalSeconds is the time between two requests: no outage shorter than this can be seen.
+	IntervalSeconds float64 `json:"intervalSeconds"`
+}
+
+// TakingData is the data of the facts Evicting and Deleting.
+type TakingData struct {
+	Node string `json:"node"`
+	// Force says that the drain was told to take pods that no controller brings back.
+	Force bool `json:"force"`
+}
+
+// FaultData is the data of a fault event.
+type FaultData struct {
+	Fault string `json:"fault"`
+}
