@@ -1,0 +1,191 @@
+package world
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/seatrial/seatrial/harness/trace"
+)
+
+// Ref names one entity of a world: the collection ("pods", "budgets", …, a field of World in JSON) and its key there.
+type Ref struct {
+	Collection string
+	Key        string
+}
+
+// Change is what one event did to the world.
+type Change struct {
+	// Before and After are the entity that the event is about: a *Pod, a *Node, …; nil when there was or is none.
+	Before, After any
+	// Touched lists the entities that changed, the event's own first. Look them up with World.Entity: nil means it is gone.
+	Touched []Ref
+}
+
+// Fold turns events into a world. It is not safe for concurrent use.
+type Fold struct {
+	World *World
+
+	pods      map[string]*podState
+	budgets   map[string]*budgetState
+	slices    map[string]sliceState
+	intervals *intervals
+	touched   []Ref
+	seen      map[Ref]bool
+}
+
+// NewFold returns a fold of no events: an empty world.
+func NewFold() *Fold {
+	return &Fold{
+		World:     New(),
+		pods:      map[string]*podState{},
+		budgets:   map[string]*budgetState{},
+		slices:    map[string]sliceState{},
+		intervals: newIntervals(),
+		seen:      map[Ref]bool{},
+	}
+}
+
+// Apply folds one event in and says what it changed.
+func (f *Fold) Apply(e trace.Event) (Change, error) {
+	f.touched = nil
+	clear(f.seen)
+	var c Change
+	var err error
+	switch e.Kind {
+	case trace.KindObject:
+		c, err = f.object(e)
+	case trace.KindProbe:
+		c, err = f.probe(e)
+	case trace.KindFact:
+		c, err = f.fact(e)
+	case trace.KindFault:
+		c, err = f.fault(e)
+	}
+	c.Touched = f.touched
+	return c, err
+}
+
+// Intervals lists the intervals so far, ended and open ones, ordered by their beginning. Open ones reach to now.
+func (f *Fold) Intervals(now time.Time, seq int64) []Interval { return f.intervals.list(now, seq) }
+
+// Forget drops the intervals so far and begins those that are open anew at now: what was before the steps is not judged.
+func (f *Fold) Forget(now time.Time, seq int64) { f.intervals.restart(now, seq) }
+
+// Entity returns the entity with that name, or nil when it is gone. The result is what the world holds, not a copy.
+func (w *World) Entity(r Ref) any {
+	switch r.Collection {
+	case "nodes":
+		return lookup(w.Nodes, r.Key)
+	case "pods":
+		return lookup(w.Pods, r.Key)
+	case "workloads":
+		return lookup(w.Workloads, r.Key)
+	case "budgets":
+		return lookup(w.Budgets, r.Key)
+	case "services":
+		return lookup(w.Services, r.Key)
+	case "probes":
+		return lookup(w.Probes, r.Key)
+	}
+	return nil
+}
+
+// lookup keeps a missing entry an untyped nil.
+func lookup[T any](m map[string]*T, key string) any {
+	if v, ok := m[key]; ok {
+		return v
+	}
+	return nil
+}
+
+func (f *Fold) touch(collection, key string) {
+	r := Ref{collection, key}
+	if !f.seen[r] {
+		f.seen[r] = true
+		f.touched = append(f.touched, r)
+	}
+}
+
+// object folds a change of a Kubernetes object. Kinds that the world does not hold are passed over.
+func (f *Fold) object(e trace.Event) (Change, error) {
+	kind, key, ok := strings.Cut(e.Subject, "/")
+	if !ok {
+		return Change{}, fmt.Errorf("fold event %d: subject %q has no kind", e.Seq, e.Subject)
+	}
+	gone := e.Change == trace.Deleted
+	switch kind {
+	case "pod":
+		return fold(f, e, key, gone, f.World.Pods, f.pod)
+	case "node":
+		return fold(f, e, key, gone, f.World.Nodes, f.node)
+	case "deployment", "statefulset", "daemonset", "replicaset":
+		return fold(f, e, e.Subject, gone, f.World.Workloads, f.workload)
+	case "poddisruptionbudget":
+		return fold(f, e, key, gone, f.World.Budgets, f.budget)
+	case "endpointslice":
+		return Change{}, f.endpointSlice(e, key, gone)
+	}
+	return Change{}, nil
+}
+
+// fold runs apply for one entity of m and notes the entity before and after.
+func fold[T any](f *Fold, e trace.Event, key string, gone bool, m map[string]*T, apply func(e trace.Event, key string, gone bool) error) (Change, error) {
+	var c Change
+	if before, ok := m[key]; ok {
+		copied := *before
+		c.Before = &copied
+	}
+	if err := apply(e, key, gone); err != nil {
+		return c, fmt.Errorf("fold event %d: %w", e.Seq, err)
+	}
+	if after, ok := m[key]; ok {
+		c.After = after
+	}
+	return c, nil
+}
+
+// fact folds an act of ours on one subject.
+func (f *Fold) fact(e trace.Event) (Change, error) {
+	kind, key, _ := strings.Cut(e.Subject, "/")
+	if kind != "pod" || (e.Change != trace.Evicting && e.Change != trace.Deleting) {
+		return Change{}, nil
+	}
+	return fold(f, e, key, false, f.World.Pods, f.taking)
+}
+
+func (f *Fold) fault(e trace.Event) (Change, error) {
+	kind, key, _ := strings.Cut(e.Subject, "/")
+	node := f.World.Nodes[key]
+	if kind != "node" || node == nil {
+		return Change{}, nil
+	}
+	before := *node
+	node.Powered = e.Change == trace.FaultEnded
+	f.touch("nodes", key)
+	return Change{Before: &before, After: node}, nil
+}
+
+func (f *Fold) probe(e trace.Event) (Change, error) {
+	var d trace.ProbeData
+	if err := json.Unmarshal(e.Data, &d); err != nil {
+		return Change{}, fmt.Errorf("fold event %d: probe %s: %w", e.Seq, e.Subject, err)
+	}
+	target, _, _ := strings.Cut(e.Subject, "/")
+	p := f.World.Probes[e.Subject]
+	if p == nil {
+		p = &Probe{Target: target, Subject: e.Subject}
+		f.World.Probes[e.Subject] = p
+	}
+	before := *p
+	p.OK, p.Error, p.IntervalSeconds = e.Change == trace.ProbeOK, d.Error, d.IntervalSeconds
+	p.Answers += 1 + d.Count
+	condition := APIOutage
+	if target == "service" {
+		condition = ServiceOutage
+	}
+	f.intervals.set(condition, e.Subject, !p.OK, e, d.Error)
+	f.touch("probes", e.Subject)
+	return Change{Before: &before, After: p}, nil
+}

@@ -1,0 +1,60 @@
+package world
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/seatrial/seatrial/harness/trace"
+)
+
+// intervals keeps, for each condition of each subject, when it began and when it ended.
+type intervals struct {
+	open  map[intervalKey]Interval
+	ended []Interval
+}
+
+type intervalKey struct{ condition, subject string }
+
+func newIntervals() *intervals {
+	return &intervals{open: map[intervalKey]Interval{}}
+}
+
+// set says whether the condition holds from the event on.
+func (i *intervals) set(condition, subject string, holds bool, e trace.Event, reason string) {
+	key := intervalKey{condition, subject}
+	iv, open := i.open[key]
+	switch {
+	case holds && !open:
+		i.open[key] = Interval{Condition: condition, Subject: subject, From: e.Time, FromSeq: e.Seq, Reason: reason}
+	case !holds && open:
+		delete(i.open, key)
+		i.ended = append(i.ended, iv.until(e.Time, e.Seq))
+	}
+}
+
+func (iv Interval) until(t time.Time, seq int64) Interval {
+	iv.To, iv.ToSeq, iv.Seconds = t, seq, t.Sub(iv.From).Seconds()
+	return iv
+}
+
+func (i *intervals) list(now time.Time, seq int64) []Interval {
+	all := slices.Clone(i.ended)
+	for _, iv := range i.open {
+		iv = iv.until(now, seq)
+		iv.Open = true
+		all = append(all, iv)
+	}
+	slices.SortFunc(all, func(a, b Interval) int {
+		return cmp.Or(cmp.Compare(a.FromSeq, b.FromSeq), cmp.Compare(a.Condition, b.Condition), cmp.Compare(a.Subject, b.Subject))
+	})
+	return all
+}
+
+func (i *intervals) restart(now time.Time, seq int64) {
+	i.ended = nil
+	for key, iv := range i.open {
+		iv.From, iv.FromSeq = now, seq
+		i.open[key] = iv
+	}
+}

@@ -1,0 +1,393 @@
+package world
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/seatrial/seatrial/harness/trace"
+)
+
+// mirrorAnnotation marks the API object of a static pod.
+// https://kubernetes.io/docs/reference/labels-annotations-taints/#kubernetes-io-config-mirror
+const mirrorAnnotation = "kubernetes.io/config.mirror"
+
+// controlPlaneLabel is what kubeadm gives to control plane nodes.
+// https://kubernetes.io/docs/reference/labels-annotations-taints/#node-role-kubernetes-io-control-plane
+const controlPlaneLabel = "node-role.kubernetes.io/control-plane"
+
+// The structs below name what the fold reads of an object and nothing else: decoding is most of the cost of judging a trace.
+
+type podObject struct {
+	Metadata metav1.ObjectMeta `json:"metadata"`
+	Spec     struct {
+		NodeName string `json:"nodeName"`
+		Volumes  []struct {
+			EmptyDir *struct{} `json:"emptyDir"`
+		} `json:"volumes"`
+	} `json:"spec"`
+	Status struct {
+		Phase             string      `json:"phase"`
+		Conditions        []condition `json:"conditions"`
+		ContainerStatuses []struct {
+			RestartCount int32 `json:"restartCount"`
+			State        struct {
+				Waiting *struct {
+					Reason string `json:"reason"`
+				} `json:"waiting"`
+			} `json:"state"`
+		} `json:"containerStatuses"`
+	} `json:"status"`
+}
+
+type condition struct {
+	Type   string `json:"type"`
+	Status string `json:"status"`
+	Reason string `json:"reason"`
+}
+
+type workloadObject struct {
+	Metadata metav1.ObjectMeta `json:"metadata"`
+	Spec     struct {
+		Replicas *int `json:"replicas"`
+		Template struct {
+			Metadata struct {
+				Labels map[string]string `json:"labels"`
+			} `json:"metadata"`
+			Spec struct {
+				Volumes []struct {
+					EmptyDir *struct{} `json:"emptyDir"`
+				} `json:"volumes"`
+			} `json:"spec"`
+		} `json:"template"`
+	} `json:"spec"`
+	Status struct {
+		DesiredNumberScheduled int `json:"desiredNumberScheduled"`
+	} `json:"status"`
+}
+
+// podState is what the fold remembers of a pod beside the entity.
+type podState struct {
+	taken *Taken
+}
+
+func (f *Fold) pod(e trace.Event, key string, gone bool) error {
+	var o podObject
+	if err := json.Unmarshal(e.Data, &o); err != nil {
+		return fmt.Errorf("pod %s: %w", key, err)
+	}
+	old := f.World.Pods[key]
+	state := f.pods[key]
+	if state == nil || (old != nil && old.UID != string(o.Metadata.UID)) {
+		state = &podState{}
+		f.pods[key] = state
+	}
+	pod := readPod(&o, f.World)
+	pod.Deleting = pod.Deleting || gone
+	if pod.Deleting && (old == nil || !old.Deleting) {
+		state.taken = f.taken(&o, pod, state.taken, e.Op)
+		state.taken.WasHealthy = old != nil && old.Healthy()
+	}
+	pod.Taken = state.taken
+	if old != nil {
+		pod.Budgets = old.Budgets
+	}
+	if gone {
+		delete(f.World.Pods, key)
+		delete(f.pods, key)
+	} else {
+		f.World.Pods[key] = pod
+	}
+	f.touch("pods", key)
+	f.podInBudgets(old, pod, gone, e)
+	f.podInWorkloads(old, pod, gone)
+	return nil
+}
+
+func readPod(o *podObject, w *World) *Pod {
+	pod := &Pod{
+		Namespace: o.Metadata.Namespace, Name: o.Metadata.Name, UID: string(o.Metadata.UID),
+		Node: o.Spec.NodeName, Labels: o.Metadata.Labels, Phase: o.Status.Phase,
+		Deleting: o.Metadata.DeletionTimestamp != nil,
+		Mirror:   o.Metadata.Annotations[mirrorAnnotation] != "",
+		Budgets:  []string{},
+	}
+	for _, v := range o.Spec.Volumes {
+		pod.EmptyDir = pod.EmptyDir || v.EmptyDir != nil
+	}
+	for _, c := range o.Status.Conditions {
+		if c.Type == string(corev1.PodReady) {
+			pod.Ready = c.Status == string(corev1.ConditionTrue)
+		}
+	}
+	for _, c := range o.Status.ContainerStatuses {
+		pod.Restarts += c.RestartCount
+		if c.State.Waiting != nil && pod.WaitingReason == "" {
+			pod.WaitingReason = c.State.Waiting.Reason
+		}
+	}
+	if owner := metav1.GetControllerOf(&o.Metadata); owner != nil {
+		pod.Controller = strings.ToLower(owner.Kind) + "/" + pod.Namespace + "/" + owner.Name
+		pod.Workload = w.topOwner(pod.Controller)
+	}
+	return pod
+}
+
+// topOwner follows owners from a controller to the topmost workload known.
+func (w *World) topOwner(key string) string {
+	if c := w.Workloads[key]; c != nil && c.Owner != "" {
+		return c.Owner
+	}
+	return key
+}
+
+// taken says how a pod is taken at the moment when its deletion begins. What a drain of ours announced holds, unless
+// the node was lost before the drain got its way.
+func (f *Fold) taken(o *podObject, pod *Pod, announced *Taken, op string) *Taken {
+	how := f.howTaken(o, pod)
+	if announced != nil && how != TakenLost {
+		copied := *announced
+		return &copied
+	}
+	return &Taken{Pod: pod.Subject(), Node: pod.Node, How: how, Op: op}
+}
+
+// howTaken finds out who deletes a pod.
+// https://kubernetes.io/docs/concepts/workloads/pods/disruptions/#pod-disruption-conditions
+func (f *Fold) howTaken(o *podObject, pod *Pod) string {
+	for _, c := range o.Status.Conditions {
+		if c.Type != string(corev1.DisruptionTarget) || c.Status != string(corev1.ConditionTrue) {
+			continue
+		}
+		switch c.Reason {
+		case "EvictionByEvictionAPI":
+			return TakenEvicted
+		case "DeletionByTaintManager", "DeletionByPodGC", corev1.PodReasonTerminationByKubelet:
+			return TakenLost
+		}
+	}
+	if n := f.World.Nodes[pod.Node]; n != nil && !n.Powered {
+		return TakenLost
+	}
+	return TakenOther
+}
+
+// taking notes that a drain is about to take a pod, before the API server hears of it.
+func (f *Fold) taking(e trace.Event, key string, _ bool) error {
+	pod := f.World.Pods[key]
+	if pod == nil {
+		return nil
+	}
+	var d trace.TakingData
+	if err := json.Unmarshal(e.Data, &d); err != nil {
+		return fmt.Errorf("pod %s: %w", key, err)
+	}
+	how := TakenEvicted
+	if e.Change == trace.Deleting {
+		how = TakenDeleted
+	}
+	node := f.World.Nodes[d.Node]
+	taken := &Taken{
+		Pod: pod.Subject(), Node: d.Node, How: how, Op: e.Op, Force: d.Force,
+		NodeCordoned: node != nil && node.Cordoned, WasHealthy: pod.Healthy(),
+	}
+	f.pods[key].taken = taken
+	updated := *pod
+	updated.Taken = taken
+	f.World.Pods[key] = &updated
+	f.touch("pods", key)
+	return nil
+}
+
+func (f *Fold) node(e trace.Event, key string, gone bool) error {
+	var o struct {
+		Metadata metav1.ObjectMeta `json:"metadata"`
+		Spec     struct {
+			Unschedulable bool `json:"unschedulable"`
+		} `json:"spec"`
+		Status struct {
+			Conditions []condition `json:"conditions"`
+			NodeInfo   struct {
+				KubeletVersion string `json:"kubeletVersion"`
+			} `json:"nodeInfo"`
+		} `json:"status"`
+	}
+	if err := json.Unmarshal(e.Data, &o); err != nil {
+		return fmt.Errorf("node %s: %w", key, err)
+	}
+	n := &Node{
+		Name: key, Role: "worker", Cordoned: o.Spec.Unschedulable, Ready: string(corev1.ConditionUnknown),
+		Powered: true, KubeletVersion: o.Status.NodeInfo.KubeletVersion,
+	}
+	if _, ok := o.Metadata.Labels[controlPlaneLabel]; ok {
+		n.Role = "control-plane"
+	}
+	if old := f.World.Nodes[key]; old != nil {
+		n.Powered = old.Powered
+	}
+	reason := "no condition Ready"
+	for _, c := range o.Status.Conditions {
+		if c.Type == string(corev1.NodeReady) {
+			n.Ready, reason = c.Status, c.Reason
+		}
+	}
+	if gone {
+		delete(f.World.Nodes, key)
+	} else {
+		f.World.Nodes[key] = n
+	}
+	f.intervals.set(NodeNotReady, n.Subject(), !gone && n.Ready != string(corev1.ConditionTrue), e, reason)
+	f.touch("nodes", key)
+	return nil
+}
+
+func (f *Fold) workload(e trace.Event, key string, gone bool) error {
+	var o workloadObject
+	if err := json.Unmarshal(e.Data, &o); err != nil {
+		return fmt.Errorf("%s: %w", key, err)
+	}
+	w := readWorkload(&o, key)
+	old := f.World.Workloads[key]
+	if gone {
+		delete(f.World.Workloads, key)
+	} else {
+		f.World.Workloads[key] = w
+	}
+	f.touch("workloads", key)
+	if old != nil {
+		w.Ready, w.Nodes = old.Ready, old.Nodes
+	} else {
+		f.claim(w)
+	}
+	f.workloadInBudgets(w, gone, e)
+	return nil
+}
+
+// claim counts the pods of a workload that came to light after them, and gives those of a ReplicaSet to its Deployment.
+func (f *Fold) claim(w *Workload) {
+	key := w.Key()
+	for _, name := range sortedKeys(f.World.Pods) {
+		pod := f.World.Pods[name]
+		if pod.Workload != key && pod.Controller != key {
+			continue
+		}
+		f.countPod(pod, -1)
+		if w.Owner != "" {
+			adopted := *pod
+			adopted.Workload = w.Owner
+			f.World.Pods[name] = &adopted
+			f.touch("pods", name)
+			pod = &adopted
+		}
+		f.countPod(pod, +1)
+	}
+}
+
+func readWorkload(o *workloadObject, key string) *Workload {
+	kind, _, _ := strings.Cut(key, "/")
+	w := &Workload{
+		Kind: kind, Namespace: o.Metadata.Namespace, Name: o.Metadata.Name,
+		Labels: o.Spec.Template.Metadata.Labels, Budgets: []string{}, Nodes: map[string]int{},
+	}
+	switch {
+	case kind == "daemonset":
+		w.Replicas = o.Status.DesiredNumberScheduled
+	case o.Spec.Replicas != nil:
+		w.Replicas = *o.Spec.Replicas
+	default:
+		w.Replicas = 1 // the API's default for Deployments, StatefulSets and ReplicaSets
+	}
+	for _, v := range o.Spec.Template.Spec.Volumes {
+		w.EmptyDir = w.EmptyDir || v.EmptyDir != nil
+	}
+	if owner := metav1.GetControllerOf(&o.Metadata); owner != nil {
+		w.Owner = strings.ToLower(owner.Kind) + "/" + w.Namespace + "/" + owner.Name
+	}
+	return w
+}
+
+// podInWorkloads keeps the ready pods and the spread of a pod's controller and topmost owner.
+func (f *Fold) podInWorkloads(old, pod *Pod, gone bool) {
+	if old != nil {
+		f.countPod(old, -1)
+	}
+	if !gone {
+		f.countPod(pod, +1)
+	}
+}
+
+func (f *Fold) countPod(pod *Pod, by int) {
+	owners := []string{pod.Workload}
+	if pod.Controller != pod.Workload {
+		owners = append(owners, pod.Controller)
+	}
+	for _, key := range owners {
+		w := f.World.Workloads[key]
+		if w == nil {
+			continue
+		}
+		if pod.Healthy() {
+			w.Ready += by
+		}
+		if pod.Node != "" && !pod.Deleting {
+			w.Nodes[pod.Node] += by
+			if w.Nodes[pod.Node] == 0 {
+				delete(w.Nodes, pod.Node)
+			}
+		}
+		f.touch("workloads", key)
+	}
+}
+
+// sliceState is what one EndpointSlice adds to its Service.
+type sliceState struct {
+	service        string
+	ready, serving int
+}
+
+func (f *Fold) endpointSlice(e trace.Event, key string, gone bool) error {
+	var o discoveryv1.EndpointSlice
+	if err := json.Unmarshal(e.Data, &o); err != nil {
+		return fmt.Errorf("fold event %d: endpointslice %s: %w", e.Seq, key, err)
+	}
+	name := o.Labels[discoveryv1.LabelServiceName]
+	if name == "" {
+		return nil
+	}
+	state := sliceState{service: o.Namespace + "/" + name}
+	for _, ep := range o.Endpoints {
+		switch c := ep.Conditions; {
+		case c.Ready == nil || *c.Ready:
+			state.ready++
+		case c.Serving != nil && *c.Serving:
+			state.serving++
+		}
+	}
+	if gone {
+		delete(f.slices, key)
+	} else {
+		f.slices[key] = state
+	}
+	service := &Service{Namespace: o.Namespace, Name: name}
+	for _, s := range f.slices {
+		if s.service == state.service {
+			service.Ready += s.ready
+			service.Serving += s.serving
+		}
+	}
+	f.World.Services[state.service] = service
+	f.touch("services", state.service)
+	return nil
+}
+
+// sortedKeys lists a map's keys in order.
+func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K {
+	return slices.Sorted(maps.Keys(m))
+}

@@ -1,0 +1,224 @@
+// Package world is the state of a cluster at a moment, in the words that policies
+// use: pods with what took them, budgets with their healthy pods counted from
+// the pods themselves, workloads with their spread.
+//
+// A [Fold] turns the events of a trace into the world, event by event, and says
+// what each one changed; [Promise] makes the world that a scenario's manifests
+// promise before there is a cluster. What is costly to derive is kept up to
+// date here, in Go, so that policies only have to look at it.
+package world
+
+import (
+	"time"
+)
+
+// World is what policies see as data.world. Keys are "namespace/name", or
+// "name" for what has no namespace; workloads carry their kind too: "deployment/production/web".
+type World struct {
+	// Promised says that this is not the state of a cluster but what manifests promise: no pod has a node yet.
+	Promised  bool                 `json:"promised"`
+	Nodes     map[string]*Node     `json:"nodes"`
+	Pods      map[string]*Pod      `json:"pods"`
+	Workloads map[string]*Workload `json:"workloads"`
+	Budgets   map[string]*Budget   `json:"budgets"`
+	Services  map[string]*Service  `json:"services"`
+	Probes    map[string]*Probe    `json:"probes"`
+}
+
+// New returns an empty world.
+func New() *World {
+	return &World{
+		Nodes: map[string]*Node{}, Pods: map[string]*Pod{}, Workloads: map[string]*Workload{},
+		Budgets: map[string]*Budget{}, Services: map[string]*Service{}, Probes: map[string]*Probe{},
+	}
+}
+
+// Node is a machine.
+type Node struct {
+	Name string `json:"name"`
+	// Role is "control-plane" or "worker".
+	Role string `json:"role"`
+	// Cordoned is spec.unschedulable.
+	Cordoned bool `json:"cordoned"`
+	// Ready is the status of the condition Ready: "True", "False" or "Unknown".
+	Ready string `json:"ready"`
+	// Powered is false while a power cut of ours lasts.
+	Powered        bool   `json:"powered"`
+	KubeletVersion string `json:"kubeletVersion"`
+}
+
+// Subject is how findings name the node.
+func (n *Node) Subject() string { return "node/" + n.Name }
+
+// Pod is a pod.
+type Pod struct {
+	Namespace string            `json:"namespace"`
+	Name      string            `json:"name"`
+	UID       string            `json:"uid"`
+	Node      string            `json:"node"`
+	Labels    map[string]string `json:"labels"`
+	Phase     string            `json:"phase"`
+	// Ready is the condition Ready.
+	Ready bool `json:"ready"`
+	// Deleting says that the pod has a deletion timestamp.
+	Deleting bool `json:"deleting"`
+	// Controller is the controller that owns the pod, as a workload key ("replicaset/production/web-5d9"), or "" for a bare pod.
+	Controller string `json:"controller"`
+	// Workload is the topmost owner known: for a pod of a Deployment the Deployment. "" for a bare pod.
+	Workload string `json:"workload"`
+	// Mirror says that the pod stands for a static pod of its kubelet, which nothing can evict.
+	Mirror bool `json:"mirror"`
+	// EmptyDir says that the pod has an emptyDir volume, whose data goes with the pod.
+	EmptyDir bool `json:"emptyDir"`
+	// Budgets are the keys of the budgets that select the pod, sorted.
+	Budgets []string `json:"budgets"`
+	// Restarts is the sum over its containers.
+	Restarts int32 `json:"restarts"`
+	// WaitingReason is why the first waiting container waits, for example CrashLoopBackOff.
+	WaitingReason string `json:"waitingReason,omitempty"`
+	// Taken says who takes the pod away, from the moment that is known; nil for a pod that nobody takes.
+	Taken *Taken `json:"taken,omitempty"`
+}
+
+// Subject is how findings name the pod.
+func (p *Pod) Subject() string { return "pod/" + p.Namespace + "/" + p.Name }
+
+// Healthy is what a disruption budget counts: Ready and not being deleted.
+// https://kubernetes.io/docs/concepts/workloads/pods/disruptions/
+func (p *Pod) Healthy() bool { return p.Ready && !p.Deleting }
+
+// The ways in which a pod is taken.
+const (
+	TakenEvicted = "evicted" // through the eviction API, which asks the budgets
+	TakenDeleted = "deleted" // by a plain delete of ours, which asks nobody
+	TakenLost    = "lost"    // with its node, or by the control plane because of its node
+	TakenOther   = "other"   // by its own controller or somebody else: a roll-out, a scale-down
+)
+
+// Taken is how a pod was taken away.
+type Taken struct {
+	Pod  string `json:"pod"`
+	How  string `json:"how"`
+	Node string `json:"node"`
+	// Op that took it, or "".
+	Op string `json:"op"`
+	// Force says that the op was told to take pods that no controller brings back.
+	Force bool `json:"force"`
+	// NodeCordoned says whether the node was unschedulable at that moment.
+	NodeCordoned bool `json:"nodeCordoned"`
+	// WasHealthy says whether the pod counted as healthy when it was taken.
+	WasHealthy bool `json:"wasHealthy"`
+	// HealthyAfter is, in a budget's list, how many healthy pods the budget had left right after.
+	HealthyAfter int `json:"healthyAfter"`
+}
+
+// Voluntary tells whether the pod was taken by an act that a disruption budget is meant to limit.
+func (t *Taken) Voluntary() bool { return t != nil && (t.How == TakenEvicted || t.How == TakenDeleted) }
+
+// Workload is a Deployment, StatefulSet, DaemonSet or ReplicaSet.
+type Workload struct {
+	// Kind is "deployment", "statefulset", "daemonset" or "replicaset".
+	Kind      string `json:"kind"`
+	Namespace string `json:"namespace"`
+	Name      string `json:"name"`
+	// Replicas that are wanted: spec.replicas, or for a DaemonSet status.desiredNumberScheduled.
+	Replicas int `json:"replicas"`
+	// Ready is the number of healthy pods, counted from the pods.
+	Ready int `json:"ready"`
+	// Owner is the workload that controls this one ("deployment/production/web" of a ReplicaSet), or "".
+	Owner string `json:"owner"`
+	// Labels of the pod template.
+	Labels map[string]string `json:"labels"`
+	// EmptyDir says that the template has an emptyDir volume.
+	EmptyDir bool `json:"emptyDir"`
+	// Budgets are the keys of the budgets that select the template's labels, sorted.
+	Budgets []string `json:"budgets"`
+	// Nodes counts the pods that are on each node and not being deleted.
+	Nodes map[string]int `json:"nodes"`
+}
+
+// Key is the workload's key in World.Workloads, which is also how findings name it.
+func (w *Workload) Key() string { return w.Kind + "/" + w.Namespace + "/" + w.Name }
+
+// Budget is a PodDisruptionBudget, with what its status would say if it never lagged.
+type Budget struct {
+	Namespace string `json:"namespace"`
+	Name      string `json:"name"`
+	// MinAvailable and MaxUnavailable are as written ("2", "50%"), "" when absent.
+	MinAvailable   string `json:"minAvailable"`
+	MaxUnavailable string `json:"maxUnavailable"`
+	// UnhealthyPodEvictionPolicy is "IfHealthyBudget" (the default) or "AlwaysAllow".
+	UnhealthyPodEvictionPolicy string `json:"unhealthyPodEvictionPolicy"`
+	// Expected is the number of pods that the budget reckons with.
+	Expected int `json:"expected"`
+	// Desired is the least number of healthy pods.
+	Desired int `json:"desired"`
+	// Healthy is the number of selected pods that are Ready and not being deleted.
+	Healthy int `json:"healthy"`
+	// Pods is the number of selected pods.
+	Pods int `json:"pods"`
+	// Allowed is how many pods may be evicted now: Healthy - Desired, at least 0.
+	Allowed int `json:"allowed"`
+	// Unhealthy names at most MaxListed of the selected pods that are not healthy, sorted.
+	Unhealthy []string `json:"unhealthy"`
+	// Taken lists what was voluntarily taken from the budget since it last had its desired number of healthy pods.
+	Taken []Taken `json:"taken"`
+	// Workloads are the keys of the workloads whose template the budget selects, sorted.
+	Workloads []string `json:"workloads"`
+}
+
+// MaxListed bounds the lists of names in a world: enough to act on, whatever the size of the cluster.
+const MaxListed = 20
+
+// Key is the budget's key in World.Budgets.
+func (b *Budget) Key() string { return b.Namespace + "/" + b.Name }
+
+// Subject is how findings name the budget.
+func (b *Budget) Subject() string { return "poddisruptionbudget/" + b.Key() }
+
+// Service is what EndpointSlices say of a Service.
+type Service struct {
+	Namespace string `json:"namespace"`
+	Name      string `json:"name"`
+	// Ready is the number of ready endpoints.
+	Ready int `json:"ready"`
+	// Serving is the number of endpoints that are terminating and still serve.
+	Serving int `json:"serving"`
+}
+
+// Probe is what one client sees.
+type Probe struct {
+	// Target is what is asked: "service" or "api".
+	Target  string `json:"target"`
+	Subject string `json:"subject"`
+	OK      bool   `json:"ok"`
+	Error   string `json:"error,omitempty"`
+	// IntervalSeconds is the time between two requests.
+	IntervalSeconds float64 `json:"intervalSeconds"`
+	// Answers is how many requests are known to have been answered or refused so far.
+	Answers int `json:"answers"`
+}
+
+// The conditions whose intervals are kept.
+const (
+	ServiceOutage = "serviceOutage" // a probed Service does not answer; the subject is the probe's: service/production/web:80
+	APIOutage     = "apiOutage"     // the API does not answer; api/balancer, or api/cp-1 for one server
+	NodeNotReady  = "nodeNotReady"  // a node's condition Ready is not True
+	BudgetBelow   = "budgetBelow"   // a budget has fewer healthy pods than it desires
+)
+
+// Interval is a time during which a condition held.
+type Interval struct {
+	Condition string    `json:"condition"`
+	Subject   string    `json:"subject"`
+	From      time.Time `json:"from"`
+	To        time.Time `json:"to"`
+	Seconds   float64   `json:"seconds"`
+	// FromSeq and ToSeq are the numbers of the events that began and ended it.
+	FromSeq int64 `json:"fromSeq"`
+	ToSeq   int64 `json:"toSeq"`
+	// Open says that it had not ended when the steps did.
+	Open bool `json:"open"`
+	// Reason is what was seen when it began.
+	Reason string `json:"reason,omitempty"`
+}
