@@ -1,0 +1,211 @@
+package scenario
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
+	"sigs.k8s.io/yaml"
+
+	"github.com/seatrial/seatrial/harness/cluster"
+)
+
+// File is a scenario that was read, checked and filled with defaults, together with the manifests that it names.
+type File struct {
+	Scenario
+	// Path is the file's path as it was given.
+	Path string
+	// Source is the file as it was read.
+	Source []byte
+
+	manifests map[string][]*unstructured.Unstructured
+}
+
+// Load reads a scenario: a file, or a folder with a scenario.yaml. What is wrong with its content comes back as [Errors], all of it at once.
+func Load(path string) (*File, error) {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		path = filepath.Join(path, "scenario.yaml")
+	}
+	root, err := os.OpenRoot(filepath.Dir(path))
+	if err != nil {
+		return nil, fmt.Errorf("read scenario %q: %w", path, err)
+	}
+	defer root.Close()
+	source, err := readBounded(root, filepath.Base(path))
+	if err != nil {
+		return nil, fmt.Errorf("read scenario %q: %w", path, err)
+	}
+	return parse(path, source, root)
+}
+
+// Parse checks a scenario that is in memory and names no files.
+func Parse(name string, source []byte) (*File, error) { return parse(name, source, nil) }
+
+func parse(path string, source []byte, root *os.Root) (*File, error) {
+	f := &File{Path: path, Source: source, manifests: map[string][]*unstructured.Unstructured{}}
+	d := &decoder{file: path, positions: map[string]position{}}
+	if doc := d.document(source); doc != nil {
+		d.decode(doc, reflect.ValueOf(&f.Scenario).Elem(), "")
+	}
+	if len(d.errs) == 0 {
+		f.setDefaults(func(path string) bool { _, ok := d.positions[path]; return ok })
+		f.validate(d)
+		f.readManifests(d, root)
+	}
+	return f, d.sorted()
+}
+
+// Manifests returns the objects of a file that the scenario names. The caller may change them.
+func (f *File) Manifests(file string) []*unstructured.Unstructured {
+	var objects []*unstructured.Unstructured
+	for _, o := range f.manifests[file] {
+		objects = append(objects, o.DeepCopy())
+	}
+	return objects
+}
+
+// Nodes lists the nodes that the scenario asks for.
+func (f *File) Nodes() []cluster.Node {
+	var nodes []cluster.Node
+	for i := range f.Spec.Cluster.ControlPlanes {
+		nodes = append(nodes, cluster.Node{Name: fmt.Sprintf("cp-%d", i+1), Role: cluster.ControlPlane})
+	}
+	for i := range f.Spec.Cluster.Workers {
+		nodes = append(nodes, cluster.Node{Name: fmt.Sprintf("worker-%d", i+1), Role: cluster.Worker})
+	}
+	return nodes
+}
+
+// readBounded reads a file of at most MaxSize bytes; one byte more tells that it is larger.
+func readBounded(root *os.Root, name string) ([]byte, error) {
+	file, err := root.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	if info, err := file.Stat(); err != nil {
+		return nil, err
+	} else if !info.Mode().IsRegular() {
+		return nil, &fs.PathError{Op: "read", Path: name, Err: errors.New("not a regular file")}
+	}
+	return io.ReadAll(io.LimitReader(file, MaxSize+1))
+}
+
+// readManifests reads every file that the scenario names, once. [os.Root] keeps names and symbolic links inside the folder.
+func (f *File) readManifests(d *decoder, root *os.Root) {
+	read := func(name, path string) {
+		if _, done := f.manifests[name]; done || name == "" {
+			return
+		}
+		if root == nil {
+			d.errorf(d.at(path), "%s: %q: this scenario has no folder", path, name)
+			return
+		}
+		source, err := readBounded(root, name)
+		if err != nil {
+			d.errorf(d.at(path), "%s: %v", path, manifestError(name, err))
+			return
+		}
+		f.manifests[name] = d.manifest(filepath.Join(filepath.Dir(f.Path), name), source)
+	}
+	for i, o := range f.Spec.Objects {
+		read(o.File, fmt.Sprintf("spec.objects[%d].file", i))
+	}
+	for i, s := range f.Spec.Steps {
+		if s.Apply != nil {
+			read(s.Apply.File, fmt.Sprintf("spec.steps[%d].apply.file", i))
+		}
+	}
+}
+
+func manifestError(name string, err error) error {
+	var pathErr *fs.PathError
+	if errors.As(err, &pathErr) {
+		err = pathErr.Err
+	}
+	return fmt.Errorf("file %q can't be read from the scenario's folder: %w", name, err)
+}
+
+// manifest decodes the documents of a manifest file. Its errors name that file.
+func (d *decoder) manifest(file string, source []byte) []*unstructured.Unstructured {
+	fail := func(line int, format string, args ...any) {
+		d.errs = append(d.errs, Error{File: file, Line: line, Column: 1, Message: fmt.Sprintf(format, args...)})
+	}
+	if len(source) > MaxSize {
+		fail(1, "file is larger than %d KiB", MaxSize>>10)
+		return nil
+	}
+	var objects []*unstructured.Unstructured
+	docs := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(source)))
+	line := 1
+	for {
+		doc, err := docs.Read()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			fail(line, "not YAML: %v", err)
+			break
+		}
+		first := line
+		line += bytes.Count(doc, []byte("\n")) + 1
+		if len(bytes.TrimSpace(doc)) == 0 {
+			continue
+		}
+		var content map[string]any
+		if err := yaml.UnmarshalStrict(doc, &content); err != nil {
+			fail(first, "%v", err)
+			continue
+		}
+		if content == nil { // only comments
+			continue
+		}
+		found, err := objectsOf(content)
+		if err != nil {
+			fail(first, "%v", err)
+			continue
+		}
+		objects = append(objects, found...)
+	}
+	if len(objects) == 0 && len(d.errs) == 0 {
+		fail(1, "file holds no Kubernetes object")
+	}
+	return objects
+}
+
+// objectsOf checks a document, and takes a List apart.
+func objectsOf(content map[string]any) ([]*unstructured.Unstructured, error) {
+	o := &unstructured.Unstructured{Object: content}
+	if o.IsList() {
+		list, err := o.ToList()
+		if err != nil {
+			return nil, fmt.Errorf("read list: %w", err)
+		}
+		var objects []*unstructured.Unstructured
+		for i := range list.Items {
+			found, err := objectsOf(list.Items[i].Object)
+			if err != nil {
+				return nil, fmt.Errorf("item %d: %w", i, err)
+			}
+			objects = append(objects, found...)
+		}
+		return objects, nil
+	}
+	switch {
+	case o.GetAPIVersion() == "":
+		return nil, errors.New("object has no apiVersion")
+	case o.GetKind() == "":
+		return nil, errors.New("object has no kind")
+	case o.GetName() == "":
+		return nil, fmt.Errorf("%s has no metadata.name", o.GetKind())
+	}
+	return []*unstructured.Unstructured{o}, nil
+}

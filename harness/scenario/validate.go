@@ -1,0 +1,290 @@
+package scenario
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/validation"
+)
+
+// Bounds that keep a scenario from asking for more than a machine can be.
+const (
+	MaxControlPlanes = 7
+	MaxWorkers       = 5000
+	MaxSteps         = 1000
+)
+
+// The defaults that the struct tags document.
+const (
+	DefaultVersion       = "v1.34"
+	DefaultControlPlanes = 1
+	DefaultWorkers       = 2
+	DefaultInterval      = 200 * time.Millisecond
+	DefaultTimeout       = 2 * time.Minute
+	DefaultDrain         = 5 * time.Minute
+)
+
+// setDefaults fills in what the file leaves out; written says whether it has a field with that path.
+func (f *File) setDefaults(written func(path string) bool) {
+	spec := &f.Spec
+	c := &spec.Cluster
+	if c.KubernetesVersion == "" {
+		c.KubernetesVersion = DefaultVersion
+	}
+	if !written("spec.cluster.controlPlanes") {
+		c.ControlPlanes = DefaultControlPlanes
+	}
+	if !written("spec.cluster.workers") {
+		c.Workers = DefaultWorkers
+	}
+	for i := range spec.Probes {
+		p := &spec.Probes[i]
+		p.Interval.Duration = p.Interval.Or(DefaultInterval)
+		if p.Service != nil && p.Service.Namespace == "" {
+			p.Service.Namespace = "default"
+		}
+	}
+	for _, s := range spec.Steps {
+		s.setDefaults()
+	}
+	if spec.Expect.Verdict == "" {
+		spec.Expect.Verdict = Passed
+	}
+}
+
+func (s Step) setDefaults() {
+	timeout := func(d *Duration, fallback time.Duration) { d.Duration = d.Or(fallback) }
+	namespace := func(n *string) {
+		if *n == "" {
+			*n = "default"
+		}
+	}
+	switch {
+	case s.Apply != nil:
+		timeout(&s.Apply.Timeout, DefaultTimeout)
+	case s.Wait != nil:
+		timeout(&s.Wait.Timeout, DefaultTimeout)
+		namespace(&s.Wait.Namespace)
+	case s.Drain != nil:
+		timeout(&s.Drain.Timeout, DefaultDrain)
+	case s.Scale != nil:
+		timeout(&s.Scale.Timeout, DefaultTimeout)
+		namespace(&s.Scale.Namespace)
+	case s.PowerOn != nil:
+		timeout(&s.PowerOn.Timeout, DefaultTimeout)
+	}
+}
+
+// checker validates one file; every method reports what it finds and goes on.
+type checker struct {
+	*decoder
+	nodes []string
+}
+
+func (f *File) validate(d *decoder) {
+	c := &checker{decoder: d}
+	for _, n := range f.Nodes() {
+		c.nodes = append(c.nodes, n.Name)
+	}
+	c.oneOf("apiVersion", f.APIVersion, APIVersion)
+	c.oneOf("kind", f.Kind, Kind)
+	c.label("metadata.name", f.Metadata.Name)
+	c.cluster(f.Spec.Cluster)
+	for i, o := range f.Spec.Objects {
+		c.notEmpty(fmt.Sprintf("spec.objects[%d].file", i), o.File)
+	}
+	c.probes(f.Spec.Probes)
+	c.steps(f.Spec.Steps)
+	c.policies(f.Spec.Policies)
+	c.oneOf("spec.expect.verdict", string(f.Spec.Expect.Verdict), string(Passed), string(Failed), string(Errored))
+	if f.Spec.Expect.Verdict == Passed && len(f.Spec.Expect.Findings) > 0 {
+		c.report("spec.expect.findings", "findings are expected, so the verdict can't be Passed")
+	}
+}
+
+func (c *checker) report(path, format string, args ...any) {
+	c.errorf(c.at(path), "%s: "+format, append([]any{path}, args...)...)
+}
+
+func (c *checker) notEmpty(path, value string) {
+	if value == "" {
+		c.report(path, "is empty")
+	}
+}
+
+func (c *checker) oneOf(path, value string, allowed ...string) {
+	if !slices.Contains(allowed, value) {
+		c.report(path, "%q is not %s", value, strings.Join(allowed, " or "))
+	}
+}
+
+func (c *checker) label(path, value string) {
+	for _, problem := range validation.IsDNS1123Label(value) {
+		c.report(path, "%q: %s", value, problem)
+	}
+}
+
+func (c *checker) node(path, name string) {
+	if !slices.Contains(c.nodes, name) {
+		c.report(path, "node %q does not exist; the cluster has %s", name, listed(c.nodes))
+	}
+}
+
+func listed(names []string) string {
+	if len(names) > 10 {
+		return strings.Join(names[:10], ", ") + fmt.Sprintf(" and %d more", len(names)-10)
+	}
+	return strings.Join(names, ", ")
+}
+
+var versionPattern = regexp.MustCompile(`^v1\.\d+(\.\d+)?$`)
+
+func (c *checker) cluster(spec Cluster) {
+	if !versionPattern.MatchString(spec.KubernetesVersion) {
+		c.report("spec.cluster.kubernetesVersion", "%q is neither a minor such as v1.34 nor a version such as v1.34.4", spec.KubernetesVersion)
+	}
+	if n := spec.ControlPlanes; n < 1 || n > MaxControlPlanes || n%2 == 0 {
+		c.report("spec.cluster.controlPlanes", "%d is not an odd number from 1 to %d: an even number of etcd members survives no more than one fewer", n, MaxControlPlanes)
+	}
+	if n := spec.Workers; n < 0 || n > MaxWorkers {
+		c.report("spec.cluster.workers", "%d is not a number from 0 to %d", n, MaxWorkers)
+	}
+}
+
+func (c *checker) probes(probes []Probe) {
+	names := map[string]bool{}
+	for i, p := range probes {
+		path := fmt.Sprintf("spec.probes[%d]", i)
+		c.label(path+".name", p.Name)
+		if names[p.Name] {
+			c.report(path+".name", "%q is used twice", p.Name)
+		}
+		names[p.Name] = true
+		if p.Service.Port < 1 || p.Service.Port > 65535 {
+			c.report(path+".service.port", "%d is not a port", p.Service.Port)
+		}
+		c.label(path+".service.namespace", p.Service.Namespace)
+		c.label(path+".service.name", p.Service.Name)
+	}
+}
+
+func (c *checker) steps(steps []Step) {
+	if len(steps) == 0 || len(steps) > MaxSteps {
+		c.report("spec.steps", "%d steps; there must be 1 to %d", len(steps), MaxSteps)
+	}
+	ids := map[string]bool{}
+	for i, s := range steps {
+		path := fmt.Sprintf("spec.steps[%d]", i)
+		c.label(path+".id", s.ID)
+		if slices.Contains(ReservedIDs, s.ID) {
+			c.report(path+".id", "%q names what the run does itself; choose another", s.ID)
+		}
+		if ids[s.ID] {
+			c.report(path+".id", "%q is used twice", s.ID)
+		}
+		ids[s.ID] = true
+		switch kinds := s.kinds(); len(kinds) {
+		case 0:
+			c.report(path, "step %q does nothing; give it one of %s", s.ID, strings.Join(Kinds(), ", "))
+		case 1:
+			c.step(path+"."+kinds[0], s)
+		default:
+			c.report(path, "step %q has %d kinds (%s); give each a step of its own", s.ID, len(kinds), strings.Join(kinds, ", "))
+		}
+	}
+}
+
+// ReservedIDs are the ids of the ops that a run performs around the steps.
+var ReservedIDs = []string{"cluster", "objects", "probes"}
+
+func (c *checker) step(path string, s Step) {
+	switch {
+	case s.Apply != nil:
+		c.notEmpty(path+".file", s.Apply.File)
+	case s.Wait != nil:
+		c.wait(path, s.Wait)
+	case s.Cordon != nil:
+		c.node(path+".node", s.Cordon.Node)
+	case s.Drain != nil:
+		c.drain(path, s.Drain)
+	case s.Uncordon != nil:
+		c.node(path+".node", s.Uncordon.Node)
+	case s.Scale != nil:
+		c.object(path, s.Scale.Object, "deployment", "statefulset")
+		if n := s.Scale.Replicas; n != nil && *n < 0 {
+			c.report(path+".replicas", "%d is less than 0", *n)
+		}
+	case s.PowerOff != nil:
+		c.node(path+".node", s.PowerOff.Node)
+	case s.PowerOn != nil:
+		c.node(path+".node", s.PowerOn.Node)
+	}
+}
+
+func (c *checker) drain(path string, d *Drain) {
+	c.node(path+".node", d.Node)
+	if _, err := labels.Parse(d.PodSelector); err != nil {
+		c.report(path+".podSelector", "%v", err)
+	}
+	if g := d.GracePeriodSeconds; g != nil && *g < -1 {
+		c.report(path+".gracePeriodSeconds", "%d is less than -1", *g)
+	}
+}
+
+// WaitKinds are the kinds of object that can be waited for.
+var WaitKinds = []string{"deployment", "statefulset", "daemonset", "pod", "node"}
+
+func (c *checker) wait(path string, w *Wait) {
+	if !w.Duration.IsZero() {
+		if w.Object != "" || w.For != "" {
+			c.report(path, "give either a duration, or an object and what it is waited for")
+		}
+		return
+	}
+	if w.Object == "" || w.For == "" {
+		c.report(path, "give a duration, or an object and what it is waited for")
+		return
+	}
+	c.object(path, w.Object, WaitKinds...)
+	kind, name, _ := strings.Cut(w.Object, "/")
+	switch what, _, _ := strings.Cut(w.For, "="); {
+	case kind == "node" && what != "condition":
+		c.report(path+".for", "%q: nodes can be waited for by condition=NAME[=VALUE]", w.For)
+	case what == "rollout" && kind == "pod":
+		c.report(path+".for", "pods have no rollout; wait for condition=Ready")
+	case what == "condition" && strings.TrimPrefix(w.For, "condition=") != w.For && w.For != "condition=":
+	case w.For == "rollout", w.For == "delete":
+	default:
+		c.report(path+".for", "%q is not rollout, delete or condition=NAME[=VALUE]", w.For)
+	}
+	if kind == "node" {
+		c.node(path+".object", name)
+	}
+}
+
+// object checks a reference of the form kind/name.
+func (c *checker) object(path, ref string, kinds ...string) {
+	kind, name, ok := strings.Cut(ref, "/")
+	if !ok || !slices.Contains(kinds, kind) {
+		c.report(path+".object", "%q is not KIND/NAME with a kind of %s", ref, strings.Join(kinds, ", "))
+		return
+	}
+	for _, problem := range validation.IsDNS1123Subdomain(name) {
+		c.report(path+".object", "%q: %s", ref, problem)
+	}
+}
+
+func (c *checker) policies(p Policies) {
+	for i, e := range p.Except {
+		path := fmt.Sprintf("spec.policies.except[%d]", i)
+		c.notEmpty(path+".id", e.ID)
+		c.notEmpty(path+".subject", e.Subject)
+		if strings.TrimSpace(e.Reason) == "" {
+			c.report(path+".reason", "say why the finding is accepted")
+		}
+	}
+}
