@@ -1,0 +1,200 @@
+package proc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// killTimeout bounds the wait for a process that was killed: only one that hangs in the kernel outlives it.
+const killTimeout = 5 * time.Second
+
+// Command says what to start.
+type Command struct {
+	// Name is what logs and errors call the process: "kube-apiserver cp-1".
+	Name string
+	// Path is the executable. Empty means this binary itself.
+	Path string
+	// Args are its arguments, without the program's name.
+	Args []string
+	// Env is its complete environment. Nil means PATH, HOME, TMPDIR and LANG of ours.
+	Env []string
+	// Dir is its working directory. Empty means ours.
+	Dir string
+	// Log is the file that stdout and stderr are appended to. Empty discards them.
+	Log string
+	// OnLine, when set, is called for each line of stdout and stderr, without its newline. The process
+	// waits while it runs.
+	OnLine func(line string)
+}
+
+// command is the command as os/exec wants it.
+func (c Command) command(output *os.File) *exec.Cmd {
+	cmd := selfCommand(c.Args)
+	if c.Path != "" {
+		cmd = exec.Command(c.Path, c.Args...)
+	}
+	cmd.Env = c.Env
+	if c.Env == nil {
+		cmd.Env = environment()
+	}
+	cmd.Dir = c.Dir
+	cmd.Stdout, cmd.Stderr = output, output
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	return cmd
+}
+
+// ExitError says how a process ended that did not exit with status 0.
+type ExitError struct {
+	// Name is the command's name.
+	Name string
+	// Status is the exit status, or -1 when a signal ended the process.
+	Status int
+	// Signal is the signal that ended the process, or 0.
+	Signal syscall.Signal
+	// LastLines are the last lines, at most 50, of what it wrote to stdout and stderr.
+	LastLines []string
+}
+
+// Error is one line about the end, followed by the last lines of output, indented.
+func (e *ExitError) Error() string {
+	var b strings.Builder
+	if e.Signal != 0 {
+		fmt.Fprintf(&b, "process %q was ended by signal %d (%s)", e.Name, int(e.Signal), e.Signal)
+	} else {
+		fmt.Fprintf(&b, "process %q exited with status %d", e.Name, e.Status)
+	}
+	if len(e.LastLines) == 0 {
+		b.WriteString(" and wrote nothing")
+		return b.String()
+	}
+	fmt.Fprintf(&b, "; its last %d lines:", len(e.LastLines))
+	for _, line := range e.LastLines {
+		b.WriteString("\n    " + line)
+	}
+	return b.String()
+}
+
+// Process is a child process and the process group that it leads. When it ends, what is left of its group is killed.
+type Process struct {
+	supervisor   *Supervisor
+	name         string
+	cmd          *exec.Cmd
+	output       *output
+	registration string
+
+	mu     sync.Mutex // held while the group is signalled, so that its number is still its own
+	reaped bool
+
+	done chan struct{}
+	err  error // set before done is closed
+}
+
+// PID is the number of the process and of its group.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
+// Done is closed when the process is gone, with its group, and its output has been read.
+func (p *Process) Done() <-chan struct{} { return p.done }
+
+// Err tells how the process ended: nil for exit status 0, otherwise an [*ExitError]. Before Done it is nil.
+func (p *Process) Err() error {
+	select {
+	case <-p.done:
+		return p.err
+	default:
+		return nil
+	}
+}
+
+// Stop asks the group to end (SIGTERM), kills it when grace has passed or the context has ended, and waits until it is
+// gone. It is no error when the process had ended before.
+func (p *Process) Stop(ctx context.Context, grace time.Duration) error {
+	if err := p.signal(unix.SIGTERM); err != nil {
+		return err
+	}
+	timer := time.NewTimer(grace)
+	defer timer.Stop()
+	select {
+	case <-p.done:
+		return nil
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return p.Kill()
+}
+
+// Kill kills the group (SIGKILL) and waits until it is gone.
+func (p *Process) Kill() error {
+	if err := p.signal(unix.SIGKILL); err != nil {
+		return err
+	}
+	timer := time.NewTimer(killTimeout)
+	defer timer.Stop()
+	select {
+	case <-p.done:
+		return nil
+	case <-timer.C:
+		return fmt.Errorf("kill %q: process %d is still there after %s", p.name, p.PID(), killTimeout)
+	}
+}
+
+// Pause stops the group in its tracks (SIGSTOP) until Resume.
+func (p *Process) Pause() error { return p.signal(unix.SIGSTOP) }
+
+// Resume lets a paused group run again (SIGCONT).
+func (p *Process) Resume() error { return p.signal(unix.SIGCONT) }
+
+// signal signals the group. A group that is gone is no error.
+func (p *Process) signal(signal syscall.Signal) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.reaped {
+		return nil
+	}
+	if err := unix.Kill(-p.PID(), signal); err != nil && !errors.Is(err, unix.ESRCH) {
+		return fmt.Errorf("send %s to %q: %w", unix.SignalName(signal), p.name, err)
+	}
+	return nil
+}
+
+// wait waits for the end of the process and of its group.
+func (p *Process) wait() {
+	// First without reaping: as long as the leader is a zombie nobody else gets the group's number.
+	for {
+		err := unix.Waitid(unix.P_PID, p.PID(), nil, unix.WEXITED|unix.WNOWAIT, nil)
+		if !errors.Is(err, unix.EINTR) {
+			break
+		}
+	}
+	_ = p.signal(unix.SIGKILL)
+	p.mu.Lock()
+	state, err := p.cmd.Process.Wait()
+	p.reaped = true
+	p.mu.Unlock()
+	p.output.finish()
+	p.supervisor.forget(p)
+	p.err = p.exitError(state, err)
+	close(p.done)
+}
+
+func (p *Process) exitError(state *os.ProcessState, err error) error {
+	if err != nil {
+		return fmt.Errorf("wait for %q: %w", p.name, err)
+	}
+	if state.Success() {
+		return nil
+	}
+	e := &ExitError{Name: p.name, Status: state.ExitCode(), LastLines: p.output.last.lines()}
+	if status, ok := state.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+		e.Signal = status.Signal()
+	}
+	return e
+}

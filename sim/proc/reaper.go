@@ -1,0 +1,192 @@
+package proc
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// ReapTimeout is how long after the death of a supervisor something of it may still be there.
+const ReapTimeout = 5 * time.Second
+
+// reapInterval is how often the reaper looks whether what it killed is gone.
+const reapInterval = 20 * time.Millisecond
+
+// group is a process group: the number of its leader and when that was started, in clock ticks since boot.
+type group struct {
+	pid     int
+	started uint64
+}
+
+// estate is what a supervisor leaves when it dies.
+type estate struct {
+	groups map[group]struct{}
+	dirs   map[string]struct{}
+}
+
+// ReaperMain is the entry "_reaper". It reads registrations from stdin, one a line (a path quoted as Go does):
+//
+//	add-group PID STARTED
+//	remove-group PID STARTED
+//	add-dir "PATH"
+//	remove-dir "PATH"
+//	done
+//
+// and exits with 0 on "done". When stdin ends before, the supervisor is dead: it kills the groups, removes the
+// folders, and exits with 0 when all of it is gone, otherwise with 1.
+func ReaperMain([]string) int {
+	// Whoever asks seatrial to end asks the supervisor. The reaper ends after it.
+	signal.Ignore(unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT, unix.SIGPIPE)
+	left := estate{groups: map[group]struct{}{}, dirs: map[string]struct{}{}}
+	if left.read(os.Stdin) {
+		return 0
+	}
+	if err := left.reap(time.Now().Add(ReapTimeout)); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+// read follows the registrations and says whether the last was "done".
+func (e *estate) read(registrations io.Reader) (done bool) {
+	reader := bufio.NewReader(registrations)
+	for {
+		line, err := reader.ReadString('\n')
+		if err != nil {
+			return false
+		}
+		verb, what, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+		if verb == "done" {
+			return true
+		}
+		e.register(verb, what)
+	}
+}
+
+// register follows one registration. One that it does not understand is passed over: there is nobody to tell, and
+// what the others name must be removed all the same.
+func (e *estate) register(verb, what string) {
+	var g group
+	switch verb {
+	case "add-group", "remove-group":
+		if n, err := fmt.Sscanf(what, "%d %d", &g.pid, &g.started); n != 2 || err != nil || g.pid <= 1 {
+			return
+		}
+	case "add-dir", "remove-dir":
+		dir, err := strconv.Unquote(what)
+		if err != nil || !filepath.IsAbs(dir) {
+			return
+		}
+		what = dir
+	}
+	switch verb {
+	case "add-group":
+		e.groups[g] = struct{}{}
+	case "remove-group":
+		delete(e.groups, g)
+	case "add-dir":
+		e.dirs[what] = struct{}{}
+	case "remove-dir":
+		delete(e.dirs, what)
+	}
+}
+
+// reap kills the groups, waits until they are gone, and only then removes the folders, because a dying process may still
+// write to them.
+func (e *estate) reap(deadline time.Time) error {
+	for {
+		alive := e.kill()
+		if alive == 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			return errors.Join(fmt.Errorf("%d process groups are still there", alive), e.removeDirs())
+		}
+		time.Sleep(reapInterval)
+	}
+	return e.removeDirs()
+}
+
+// kill kills the groups and counts those that are still there.
+func (e *estate) kill() (alive int) {
+	members := groupMembers()
+	for g := range e.groups {
+		if stat, err := readStat(g.pid); err == nil && stat.started != g.started {
+			continue // the number has been given to another process, which takes that all of ours are gone
+		}
+		if members[g.pid] == 0 {
+			continue
+		}
+		_ = unix.Kill(-g.pid, unix.SIGKILL)
+		alive++
+	}
+	return alive
+}
+
+func (e *estate) removeDirs() error {
+	var errs []error
+	for dir := range e.dirs {
+		errs = append(errs, os.RemoveAll(dir))
+	}
+	return errors.Join(errs...)
+}
+
+// groupMembers counts the living processes of each process group.
+func groupMembers() map[int]int {
+	members := map[int]int{}
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return members
+	}
+	for _, entry := range entries {
+		pid, err := strconv.Atoi(entry.Name())
+		if err != nil {
+			continue
+		}
+		if stat, err := readStat(pid); err == nil && !stat.dead {
+			members[stat.group]++
+		}
+	}
+	return members
+}
+
+// stat is what /proc/PID/stat says, see proc_pid_stat(5).
+type stat struct {
+	group   int
+	started uint64 // clock ticks since boot
+	dead    bool   // a zombie holds no files and runs nothing
+}
+
+func readStat(pid int) (stat, error) {
+	path := fmt.Sprintf("/proc/%d/stat", pid)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return stat{}, err
+	}
+	// The second field is the program's name in parentheses, and may have spaces and parentheses in it.
+	name := strings.LastIndexByte(string(data), ')')
+	fields := strings.Fields(string(data[name+1:]))
+	if name < 0 || len(fields) < 20 {
+		return stat{}, fmt.Errorf("read %s: %q", path, data)
+	}
+	group, err := strconv.Atoi(fields[2])
+	if err != nil {
+		return stat{}, fmt.Errorf("read %s: %w", path, err)
+	}
+	started, err := strconv.ParseUint(fields[19], 10, 64)
+	if err != nil {
+		return stat{}, fmt.Errorf("read %s: %w", path, err)
+	}
+	return stat{group: group, started: started, dead: slices.Contains([]string{"Z", "X"}, fields[0])}, nil
+}
