@@ -1,0 +1,286 @@
+// Package objects does to Kubernetes objects what kubectl apply, kubectl wait and
+// kubectl rollout status do: it applies manifests and waits, on watches, until
+// objects are as they are wanted.
+//
+//	client.Apply(ctx, manifests)
+//	client.AwaitRollout(ctx, objects.Ref{Kind: "deployment", Namespace: "production", Name: "web"})
+package objects
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/discovery/cached/memory"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/restmapper"
+	"k8s.io/client-go/tools/cache"
+	watchtools "k8s.io/client-go/tools/watch"
+	"k8s.io/kubectl/pkg/polymorphichelpers"
+)
+
+// FieldManager owns the fields that seatrial applies.
+// https://kubernetes.io/docs/reference/using-api/server-side-apply/
+const FieldManager = "seatrial"
+
+// Client applies and awaits objects of one cluster.
+type Client struct {
+	dynamic dynamic.Interface
+	mapper  *restmapper.DeferredDiscoveryRESTMapper
+}
+
+// NewClient returns a client for the cluster that config reaches.
+func NewClient(config *rest.Config, kube kubernetes.Interface) (*Client, error) {
+	dyn, err := dynamic.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("make dynamic client: %w", err)
+	}
+	mapper := restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(kube.Discovery()))
+	return &Client{dynamic: dyn, mapper: mapper}, nil
+}
+
+// Ref names an object that can be awaited. Kind is lower case, as in "deployment".
+type Ref struct {
+	Kind, Namespace, Name string
+}
+
+func (r Ref) String() string {
+	if r.Kind == "node" {
+		return r.Kind + "/" + r.Name
+	}
+	return r.Kind + "/" + r.Namespace + "/" + r.Name
+}
+
+// ParseRef reads kind/name.
+func ParseRef(ref, namespace string) Ref {
+	kind, name, _ := strings.Cut(ref, "/")
+	return Ref{Kind: kind, Namespace: namespace, Name: name}
+}
+
+// kinds are the kinds that a Ref may have.
+var kinds = map[string]schema.GroupVersionKind{
+	"deployment":  {Group: "apps", Version: "v1", Kind: "Deployment"},
+	"statefulset": {Group: "apps", Version: "v1", Kind: "StatefulSet"},
+	"daemonset":   {Group: "apps", Version: "v1", Kind: "DaemonSet"},
+	"pod":         {Version: "v1", Kind: "Pod"},
+	"node":        {Version: "v1", Kind: "Node"},
+}
+
+// ErrRejected is wrapped by errors that say that the cluster refused an object: the manifest is at fault, not we.
+var ErrRejected = errors.New("the API server refused it")
+
+// Apply applies the objects in order, each with server-side apply. An object without a namespace goes to "default" where its kind has namespaces.
+func (c *Client) Apply(ctx context.Context, manifests []*unstructured.Unstructured) error {
+	for _, o := range manifests {
+		if err := c.apply(ctx, o); err != nil {
+			return fmt.Errorf("apply %s %q: %w", o.GetKind(), o.GetName(), err)
+		}
+	}
+	return nil
+}
+
+func (c *Client) apply(ctx context.Context, o *unstructured.Unstructured) error {
+	resource, err := c.resource(o.GroupVersionKind(), o.GetNamespace())
+	if err != nil {
+		return err
+	}
+	applied, err := resource.Apply(ctx, o.GetName(), o, metav1.ApplyOptions{FieldManager: FieldManager, Force: true})
+	if err != nil {
+		if refused(err) {
+			return errors.Join(ErrRejected, err)
+		}
+		return err
+	}
+	if applied.GetUID() == "" {
+		return errors.New("the API server answered without an object")
+	}
+	return nil
+}
+
+// refused tells whether the API server itself said no.
+func refused(err error) bool {
+	var status interface{ Status() metav1.Status }
+	return errors.As(err, &status) && status.Status().Code >= 400 && status.Status().Code < 500
+}
+
+// resource finds the client of a kind. Kinds that the scenario has just defined are discovered anew.
+func (c *Client) resource(gvk schema.GroupVersionKind, namespace string) (dynamic.ResourceInterface, error) {
+	mapping, err := c.mapper.RESTMapping(gvk.GroupKind(), gvk.Version)
+	if meta.IsNoMatchError(err) {
+		c.mapper.Reset()
+		mapping, err = c.mapper.RESTMapping(gvk.GroupKind(), gvk.Version)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("find kind %s: %w", gvk, err)
+	}
+	if mapping.Scope.Name() != meta.RESTScopeNameNamespace {
+		return c.dynamic.Resource(mapping.Resource), nil
+	}
+	if namespace == "" {
+		namespace = metav1.NamespaceDefault
+	}
+	return c.dynamic.Resource(mapping.Resource).Namespace(namespace), nil
+}
+
+// Workloads lists those of the objects that roll out, or become ready: what a caller of Apply may want to wait for.
+func Workloads(manifests []*unstructured.Unstructured) []Ref {
+	var refs []Ref
+	for _, o := range manifests {
+		kind := strings.ToLower(o.GetKind())
+		if gvk, ok := kinds[kind]; !ok || gvk.Group != o.GroupVersionKind().Group || kind == "node" {
+			continue
+		}
+		namespace := o.GetNamespace()
+		if namespace == "" {
+			namespace = metav1.NamespaceDefault
+		}
+		refs = append(refs, Ref{kind, namespace, o.GetName()})
+	}
+	return refs
+}
+
+// TimeoutError says what was waited for in vain, and what was seen last.
+type TimeoutError struct {
+	Ref      Ref
+	Expected string
+	LastSeen string
+	After    time.Duration
+}
+
+func (e *TimeoutError) Error() string {
+	return fmt.Sprintf("wait for %s: expected %s within %s, last seen: %s", e.Ref, e.Expected, e.After.Round(time.Second), e.LastSeen)
+}
+
+// AwaitReady waits until a workload has rolled out, or until a pod is Ready.
+func (c *Client) AwaitReady(ctx context.Context, ref Ref) error {
+	if ref.Kind == "pod" {
+		return c.AwaitCondition(ctx, ref, "Ready", "True")
+	}
+	return c.AwaitRollout(ctx, ref)
+}
+
+// AwaitRollout waits until kubectl rollout status would say that the workload has rolled out.
+func (c *Client) AwaitRollout(ctx context.Context, ref Ref) error {
+	viewer, err := polymorphichelpers.StatusViewerFor(kinds[ref.Kind].GroupKind())
+	if err != nil {
+		return fmt.Errorf("wait for %s: %w", ref, err)
+	}
+	return c.await(ctx, ref, "it has rolled out", func(o *unstructured.Unstructured) (bool, string, error) {
+		if o == nil {
+			return false, "it does not exist", nil
+		}
+		message, done, err := viewer.Status(o, 0)
+		return done, strings.TrimSpace(message), err
+	})
+}
+
+// AwaitCondition waits until the condition of that name has that status.
+func (c *Client) AwaitCondition(ctx context.Context, ref Ref, name, status string) error {
+	expected := fmt.Sprintf("condition %s=%s", name, status)
+	return c.await(ctx, ref, expected, func(o *unstructured.Unstructured) (bool, string, error) {
+		if o == nil {
+			return false, "it does not exist", nil
+		}
+		conditions, _, err := unstructured.NestedSlice(o.Object, "status", "conditions")
+		if err != nil {
+			return false, "", err
+		}
+		for _, item := range conditions {
+			condition, _ := item.(map[string]any)
+			if kind, _ := condition["type"].(string); strings.EqualFold(kind, name) {
+				seen, _ := condition["status"].(string)
+				return strings.EqualFold(seen, status), fmt.Sprintf("%s=%s (%v: %v)", name, seen, condition["reason"], condition["message"]), nil
+			}
+		}
+		return false, "no condition " + name, nil
+	})
+}
+
+// AwaitDeleted waits until the object is gone.
+func (c *Client) AwaitDeleted(ctx context.Context, ref Ref) error {
+	return c.await(ctx, ref, "it is gone", func(o *unstructured.Unstructured) (bool, string, error) {
+		if o == nil {
+			return true, "it is gone", nil
+		}
+		return false, "it exists, deletionTimestamp " + fmt.Sprint(o.GetDeletionTimestamp()), nil
+	})
+}
+
+// AwaitReplicas waits until the workload wants and has that many ready replicas and no others.
+func (c *Client) AwaitReplicas(ctx context.Context, ref Ref, replicas int64) error {
+	return c.await(ctx, ref, fmt.Sprintf("%d ready replicas", replicas), func(o *unstructured.Unstructured) (bool, string, error) {
+		if o == nil {
+			return false, "it does not exist", nil
+		}
+		count := func(path ...string) int64 {
+			n, _, _ := unstructured.NestedInt64(o.Object, path...)
+			return n
+		}
+		wanted, all, ready := count("spec", "replicas"), count("status", "replicas"), count("status", "readyReplicas")
+		seen := fmt.Sprintf("%d wanted, %d replicas, %d ready", wanted, all, ready)
+		return wanted == replicas && all == replicas && ready == replicas, seen, nil
+	})
+}
+
+// await watches one object until done says so; ctx must have a deadline. done gets nil for an object that does not exist.
+func (c *Client) await(ctx context.Context, ref Ref, expected string, done func(*unstructured.Unstructured) (bool, string, error)) error {
+	resource, err := c.resource(kinds[ref.Kind], ref.Namespace)
+	if err != nil {
+		return fmt.Errorf("wait for %s: %w", ref, err)
+	}
+	began := time.Now()
+	last := "nothing, the API has not answered"
+	look := func(o *unstructured.Unstructured) (ok bool, err error) {
+		ok, last, err = done(o)
+		return ok, err
+	}
+	selector := fields.OneTermEqualSelector("metadata.name", ref.Name).String()
+	lw := &cache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+			o.FieldSelector = selector
+			return resource.List(ctx, o)
+		},
+		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+			o.FieldSelector = selector
+			return resource.Watch(ctx, o)
+		},
+	}
+	missing := func(store cache.Store) (bool, error) {
+		if len(store.List()) > 0 {
+			return false, nil // its Added event follows
+		}
+		return look(nil)
+	}
+	_, err = watchtools.UntilWithSync(ctx, lw, &unstructured.Unstructured{}, missing, func(e watch.Event) (bool, error) {
+		if e.Type == watch.Deleted {
+			return look(nil)
+		}
+		o, ok := e.Object.(*unstructured.Unstructured)
+		if !ok {
+			return false, fmt.Errorf("watch sent %T", e.Object)
+		}
+		return look(o)
+	})
+	if err != nil && (ctx.Err() != nil || wait.Interrupted(err)) {
+		if errors.Is(ctx.Err(), context.Canceled) {
+			return fmt.Errorf("wait for %s: %w", ref, context.Cause(ctx))
+		}
+		return &TimeoutError{Ref: ref, Expected: expected, LastSeen: last, After: time.Since(began)}
+	}
+	if err != nil {
+		return fmt.Errorf("wait for %s: %w", ref, err)
+	}
+	return nil
+}

@@ -1,0 +1,34 @@
+// Package catalog is the one list of procedures.
+package catalog
+
+import (
+	"github.com/seatrial/seatrial/harness/procedure"
+	"github.com/seatrial/seatrial/harness/procedure/apply"
+	"github.com/seatrial/seatrial/harness/procedure/cordon"
+	"github.com/seatrial/seatrial/harness/procedure/drain"
+	"github.com/seatrial/seatrial/harness/procedure/power"
+	"github.com/seatrial/seatrial/harness/procedure/scale"
+	"github.com/seatrial/seatrial/harness/procedure/wait"
+)
+
+// Procedures lists every procedure, in the order of the step kinds' documentation.
+var Procedures = []procedure.Procedure{
+	apply.Apply{},
+	wait.Wait{},
+	cordon.Cordon{},
+	drain.Drain{Cordon: cordon.Set},
+	cordon.Uncordon{},
+	scale.Scale{},
+	power.Off{},
+	power.On{},
+}
+
+// Find returns the procedure of a kind, or nil.
+func Find(kind string) procedure.Procedure {
+	for _, p := range Procedures {
+		if p.Kind() == kind {
+			return p
+		}
+	}
+	return nil
+}

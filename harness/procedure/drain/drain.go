@@ -1,0 +1,186 @@
+// Package drain is the step drain: kubectl drain, through kubectl's own library,
+// with an answer to the question that kubectl leaves open: which budget holds
+// which pod, and why.
+//
+// https://kubernetes.io/docs/tasks/administer-cluster/safely-drain-node/
+package drain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	utilerrors "k8s.io/apimachinery/pkg/util/errors"
+	"k8s.io/kubectl/pkg/drain"
+
+	"github.com/seatrial/seatrial/harness/cluster"
+	"github.com/seatrial/seatrial/harness/plan"
+	"github.com/seatrial/seatrial/harness/procedure"
+	"github.com/seatrial/seatrial/harness/scenario"
+	"github.com/seatrial/seatrial/harness/trace"
+)
+
+// Drain empties a node.
+type Drain struct {
+	// Cordon marks the node unschedulable first.
+	Cordon func(ctx context.Context, env *procedure.Env, node string, unschedulable bool) error
+}
+
+// RetryDelay is what kubectl drain waits after a refused eviction.
+const RetryDelay = 5 * time.Second
+
+// Kind implements procedure.Procedure.
+func (Drain) Kind() string { return "drain" }
+
+// Needs implements procedure.Procedure.
+func (Drain) Needs() []cluster.Capability { return nil }
+
+// Plan implements procedure.Procedure.
+func (Drain) Plan(step scenario.Step) []*plan.Op {
+	spec := step.Drain
+	return []*plan.Op{{
+		ID: step.ID, Title: "drain " + spec.Node, Procedure: "drain", Action: "all", Node: spec.Node, Options: spec,
+		Ops: []*plan.Op{
+			{
+				ID: step.ID + "/cordon", Title: "mark " + spec.Node + " unschedulable", Procedure: "drain", Action: "cordon",
+				Node: spec.Node, Options: spec, Timeout: procedure.Quick,
+			},
+			{
+				ID: step.ID + "/drain", Title: title(spec), Procedure: "drain", Action: "drain",
+				Node: spec.Node, Options: spec, Timeout: plan.Seconds(spec.Timeout.Duration + procedure.Margin),
+			},
+		},
+	}}
+}
+
+func title(spec *scenario.Drain) string {
+	if spec.DisableEviction {
+		return "delete the pods of " + spec.Node + ", whatever their budgets say"
+	}
+	return "evict the pods of " + spec.Node
+}
+
+// Do implements procedure.Procedure.
+func (d Drain) Do(ctx context.Context, env *procedure.Env, step scenario.Step, op *plan.Op) error {
+	if op.Action == "cordon" {
+		return d.Cordon(ctx, env, op.Node, true)
+	}
+	r := &round{env: env, spec: step.Drain, taken: map[types.UID]bool{}}
+	return r.drain(ctx)
+}
+
+// round is one drain of one node.
+type round struct {
+	env  *procedure.Env
+	spec *scenario.Drain
+
+	mu    sync.Mutex
+	taken map[types.UID]bool // pods whose taking is in the trace
+	err   error              // what went wrong with writing it
+}
+
+func (r *round) drain(ctx context.Context) error {
+	helper := r.helper(ctx)
+	list, errs := helper.GetPodsForDeletion(r.spec.Node)
+	if list == nil {
+		return fmt.Errorf("list the pods of node %q: %w", r.spec.Node, utilerrors.NewAggregate(errs))
+	}
+	if len(errs) > 0 {
+		return &procedure.Failure{
+			Message:  fmt.Sprintf("drain node %q: refused before any pod was touched: %v", r.spec.Node, utilerrors.NewAggregate(errs)),
+			Blockers: []trace.Blocker{{Subject: "node/" + r.spec.Node, Reason: utilerrors.NewAggregate(errs).Error()}},
+		}
+	}
+	if warnings := list.Warnings(); warnings != "" {
+		fmt.Fprintf(r.env.Log, "WARNING: %s\n", warnings)
+	}
+	if r.spec.DisableEviction {
+		for _, pod := range list.Pods() {
+			r.taking(&pod, false) // kubectl calls back only after the delete, when the watch may already have shown it
+		}
+	}
+	refused := helper.DeleteOrEvictPods(list.Pods())
+	if err := r.recorded(); err != nil {
+		return err
+	}
+	return r.look(ctx, helper, refused)
+}
+
+func (r *round) helper(ctx context.Context) *drain.Helper {
+	grace := -1
+	if r.spec.GracePeriodSeconds != nil {
+		grace = *r.spec.GracePeriodSeconds
+	}
+	log := &lockedWriter{out: r.env.Log}
+	return &drain.Helper{
+		Ctx: ctx, Client: r.env.Kube, Out: log, ErrOut: log,
+		Force: r.spec.Force, GracePeriodSeconds: grace, IgnoreAllDaemonSets: r.spec.IgnoreDaemonSets,
+		Timeout: r.spec.Timeout.Duration, DeleteEmptyDirData: r.spec.DeleteEmptyDirData,
+		PodSelector: r.spec.PodSelector, DisableEviction: r.spec.DisableEviction, EvictErrorRetryDelay: RetryDelay,
+		OnPodDeletionOrEvictionStarted: r.taking,
+	}
+}
+
+// taking records, before the API server is asked, that a pod is to be taken. A retried eviction is recorded once.
+func (r *round) taking(pod *corev1.Pod, usingEviction bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.taken[pod.UID] {
+		return
+	}
+	r.taken[pod.UID] = true
+	change := trace.Deleting
+	if usingEviction {
+		change = trace.Evicting
+	}
+	data := trace.TakingData{Node: r.spec.Node, Force: r.spec.Force}
+	r.err = errors.Join(r.err, r.env.Record(trace.KindFact, podSubject(pod), change, data))
+}
+
+func (r *round) recorded() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.err
+}
+
+func podSubject(pod *corev1.Pod) string { return "pod/" + pod.Namespace + "/" + pod.Name }
+
+// look finds out whether the node is empty now, and if not, why: the answer decides, not what the drain said. It has a
+// time of its own, because the drain may have used up all of ctx's.
+func (r *round) look(ctx context.Context, helper *drain.Helper, refused error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), procedure.Margin)
+	defer cancel()
+	helper.Ctx = ctx
+	list, errs := helper.GetPodsForDeletion(r.spec.Node)
+	if list == nil {
+		return errors.Join(refused, fmt.Errorf("look at node %q after its drain: %w", r.spec.Node, utilerrors.NewAggregate(errs)))
+	}
+	left := list.Pods()
+	if len(left) == 0 && refused == nil {
+		return nil
+	}
+	blockers, err := explain(ctx, r.env.Kube, left)
+	if err != nil {
+		return errors.Join(refused, err)
+	}
+	if len(left) == 0 {
+		return fmt.Errorf("drain node %q: every pod is gone, yet: %w", r.spec.Node, refused)
+	}
+	return &procedure.Failure{Message: message(r.spec, left, blockers, refused), Blockers: blockers}
+}
+
+// lockedWriter lets kubectl's goroutines, one a pod, share a log.
+type lockedWriter struct {
+	mu  sync.Mutex
+	out interface{ Write([]byte) (int, error) }
+}
+
+func (w *lockedWriter) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.out.Write(p)
+}

@@ -1,0 +1,73 @@
+// Package procedure is the contract between a run and the kinds of step: each
+// kind is a package below this one that turns a step into ops and performs them. Package
+// catalog has the one list of them.
+package procedure
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/seatrial/seatrial/harness/cluster"
+	"github.com/seatrial/seatrial/harness/objects"
+	"github.com/seatrial/seatrial/harness/plan"
+	"github.com/seatrial/seatrial/harness/scenario"
+	"github.com/seatrial/seatrial/harness/trace"
+)
+
+// Procedure is one kind of step.
+type Procedure interface {
+	// Kind is the step's field in a scenario: "drain".
+	Kind() string
+	// Needs lists the capabilities that a cluster must have for the step.
+	Needs() []cluster.Capability
+	// Plan expands a step into its ops, without numbers. It is pure.
+	Plan(step scenario.Step) []*plan.Op
+	// Do performs one of those ops, and then looks whether it happened. ctx has the op's timeout. A [Failure] says that the cluster
+	// did not let us, which is an outcome of the rehearsal; any other error says that we could not tell.
+	Do(ctx context.Context, env *Env, step scenario.Step, op *plan.Op) error
+}
+
+// Env is what a procedure works with.
+type Env struct {
+	Cluster cluster.Cluster
+	Kube    kubernetes.Interface
+	Objects *objects.Client
+	// Manifests returns the objects of a file that the scenario names.
+	Manifests func(file string) []*unstructured.Unstructured
+	// Record writes an event about a subject into the trace, under the op.
+	Record func(kind trace.Kind, subject, change string, data any) error
+	// Log is the op's log: what the equivalent command would print.
+	Log io.Writer
+}
+
+// Failure says that the cluster did not let an op finish.
+type Failure struct {
+	Message  string
+	Blockers []trace.Blocker
+}
+
+func (f *Failure) Error() string { return f.Message }
+
+// Failf makes a Failure without blockers.
+func Failf(format string, args ...any) error { return &Failure{Message: fmt.Sprintf(format, args...)} }
+
+// FromWait turns the time-out of a wait into a Failure: the cluster had its time. Other errors stay.
+func FromWait(err error) error {
+	var timeout *objects.TimeoutError
+	if errors.As(err, &timeout) {
+		return &Failure{Message: err.Error(), Blockers: []trace.Blocker{{Subject: timeout.Ref.String(), Reason: timeout.LastSeen}}}
+	}
+	return err
+}
+
+// Quick is the timeout of ops that are a request or two.
+const Quick = plan.Seconds(30 * time.Second)
+
+// Margin is what an op is given beyond the timeout that the scenario states, so that the procedure's own timeout speaks first.
+const Margin = 15 * time.Second
