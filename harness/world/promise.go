@@ -24,11 +24,20 @@ func Promise(nodes []cluster.Node, objects []*unstructured.Unstructured) (*World
 		}
 	}
 	for _, o := range objects {
+		if o.GetNamespace() == "" && held[strings.ToLower(o.GetKind())] {
+			o = o.DeepCopy()
+			o.SetNamespace(metav1.NamespaceDefault) // as the API server will
+		}
 		if err := f.promise(o.Object, Subject(o)); err != nil {
 			return nil, err
 		}
 	}
 	return f.World, nil
+}
+
+// held are the kinds with namespaces that a world holds.
+var held = map[string]bool{
+	"pod": true, "deployment": true, "statefulset": true, "daemonset": true, "replicaset": true, "poddisruptionbudget": true,
 }
 
 func promisedNode(n cluster.Node) (object any, subject string) {

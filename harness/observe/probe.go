@@ -1,0 +1,93 @@
+package observe
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/seatrial/seatrial/harness/trace"
+)
+
+// Probe is a client that asks the same thing again and again.
+type Probe struct {
+	// Subject is how the trace names it: "service/production/web:80", "api/balancer".
+	Subject string
+	// Interval between the beginnings of two requests, and the time that one may take.
+	Interval time.Duration
+	// Ask makes one request.
+	Ask func(ctx context.Context) error
+}
+
+// Probes is a set of running probes.
+type Probes struct {
+	cancel context.CancelFunc
+	done   sync.WaitGroup
+
+	mu  sync.Mutex
+	err error
+}
+
+// StartProbes begins to ask. Each probe records its first answer, every change of its answer, and one event when it stops, so that
+// a trace grows with what happens and not with time.
+func StartProbes(ctx context.Context, probes []Probe, record Recorder) *Probes {
+	ctx, cancel := context.WithCancel(ctx)
+	p := &Probes{cancel: cancel}
+	for _, probe := range probes {
+		p.done.Go(func() {
+			if err := probe.run(ctx, record); err != nil {
+				p.mu.Lock()
+				defer p.mu.Unlock()
+				p.err = err
+			}
+		})
+	}
+	return p
+}
+
+// Stop ends the probes, after each has recorded its last answer, and returns what went wrong with recording.
+func (p *Probes) Stop() error {
+	p.cancel()
+	p.done.Wait()
+	return p.err
+}
+
+func (p Probe) run(ctx context.Context, record Recorder) error {
+	ticker := time.NewTicker(p.Interval)
+	defer ticker.Stop()
+	var last error
+	count := -1 // answers equal to the recorded one; -1 before the first
+	put := func(err error, count int) error {
+		change, data := trace.ProbeOK, trace.ProbeData{Count: max(count, 0), IntervalSeconds: p.Interval.Seconds()}
+		if err != nil {
+			change, data.Error = trace.ProbeFail, err.Error()
+		}
+		return record(trace.Event{Kind: trace.KindProbe, Subject: p.Subject, Change: change}, data)
+	}
+	for {
+		err := p.ask(ctx)
+		if ctx.Err() != nil {
+			if count < 0 {
+				return nil
+			}
+			return put(last, count)
+		}
+		if count < 0 || (err == nil) != (last == nil) {
+			if e := put(err, count); e != nil {
+				return e
+			}
+			last, count = err, 0
+		} else {
+			count++
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+		}
+	}
+}
+
+func (p Probe) ask(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, max(p.Interval, time.Second))
+	defer cancel()
+	return p.Ask(ctx)
+}

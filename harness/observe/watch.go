@@ -1,0 +1,204 @@
+// Package observe records what a cluster does: watches of the objects that the
+// world is made of, and probes of what clients see.
+//
+// Watches end with the context and are complete from the first list on: [Watches]
+// returns when every kind has been listed, and what was there by then is
+// recorded as "existing". Nothing secret is recorded: see strip.
+package observe
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/seatrial/seatrial/harness/trace"
+)
+
+// kinds are what is watched. Leases of nodes are not: a lease that stops shows in its node's Ready condition, at a hundredth of the events.
+var kinds = []struct {
+	name     string
+	resource schema.GroupVersionResource
+}{
+	{"node", schema.GroupVersionResource{Version: "v1", Resource: "nodes"}},
+	{"deployment", schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"}},
+	{"statefulset", schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "statefulsets"}},
+	{"daemonset", schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "daemonsets"}},
+	{"replicaset", schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "replicasets"}},
+	{"poddisruptionbudget", schema.GroupVersionResource{Group: "policy", Version: "v1", Resource: "poddisruptionbudgets"}},
+	{"pod", schema.GroupVersionResource{Version: "v1", Resource: "pods"}},
+	{"endpointslice", schema.GroupVersionResource{Group: "discovery.k8s.io", Version: "v1", Resource: "endpointslices"}},
+	{"event", schema.GroupVersionResource{Version: "v1", Resource: "events"}},
+}
+
+// SyncTimeout is how long the first list of every kind may take.
+const SyncTimeout = 30 * time.Second
+
+// Recorder takes events; it is trace.Writer.Record with the op filled in.
+type Recorder func(e trace.Event, data any) error
+
+// Watches is a set of running watches.
+type Watches struct {
+	factory informers.SharedInformerFactory
+	cancel  context.CancelFunc
+
+	mu  sync.Mutex
+	err error
+}
+
+// StartWatches begins to record the objects of a cluster, and returns when all that was there is recorded.
+func StartWatches(ctx context.Context, kube kubernetes.Interface, record Recorder) (*Watches, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	w := &Watches{factory: informers.NewSharedInformerFactoryWithOptions(kube, 0, informers.WithTransform(strip)), cancel: cancel}
+	var synced []cache.InformerSynced
+	for _, kind := range kinds {
+		informer, err := w.factory.ForResource(kind.resource)
+		if err != nil {
+			cancel()
+			return nil, fmt.Errorf("watch %ss: %w", kind.name, err)
+		}
+		registration, err := informer.Informer().AddEventHandler(w.handler(kind.name, record))
+		if err != nil {
+			cancel()
+			return nil, fmt.Errorf("watch %ss: %w", kind.name, err)
+		}
+		synced = append(synced, registration.HasSynced)
+	}
+	w.factory.StartWithContext(ctx)
+	syncing, stop := context.WithTimeout(ctx, SyncTimeout)
+	defer stop()
+	if !cache.WaitForCacheSync(syncing.Done(), synced...) {
+		w.Stop()
+		return nil, fmt.Errorf("watch the cluster: not every kind was listed within %s", SyncTimeout)
+	}
+	return w, w.Err()
+}
+
+// Stop ends the watches and waits until nothing more is recorded.
+func (w *Watches) Stop() {
+	w.cancel()
+	w.factory.Shutdown()
+}
+
+// Err is the first error of recording: a trace with a hole in it is no evidence.
+func (w *Watches) Err() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.err
+}
+
+func (w *Watches) handler(kind string, record Recorder) cache.ResourceEventHandlerDetailedFuncs {
+	put := func(change string, object any) {
+		if tombstone, ok := object.(cache.DeletedFinalStateUnknown); ok {
+			object = tombstone.Obj
+		}
+		o, ok := object.(metav1.Object)
+		if !ok {
+			return
+		}
+		if err := record(trace.Event{Kind: trace.KindObject, Subject: subject(kind, o), Change: change}, object); err != nil {
+			w.mu.Lock()
+			if w.err == nil {
+				w.err = err
+			}
+			w.mu.Unlock()
+		}
+	}
+	return cache.ResourceEventHandlerDetailedFuncs{
+		AddFunc: func(o any, initial bool) {
+			if initial {
+				put(trace.Existing, o)
+			} else {
+				put(trace.Added, o)
+			}
+		},
+		UpdateFunc: func(before, after any) {
+			if version(before) != version(after) {
+				put(trace.Modified, after)
+			}
+		},
+		DeleteFunc: func(o any) { put(trace.Deleted, o) },
+	}
+}
+
+func version(o any) string {
+	if m, ok := o.(metav1.Object); ok {
+		return m.GetResourceVersion()
+	}
+	return ""
+}
+
+func subject(kind string, o metav1.Object) string {
+	if o.GetNamespace() == "" {
+		return kind + "/" + o.GetName()
+	}
+	return kind + "/" + o.GetNamespace() + "/" + o.GetName()
+}
+
+// strip takes out what no policy reads and what may be secret: managed fields, the copy of the manifest that kubectl
+// leaves in an annotation, and the values of environment variables.
+func strip(object any) (any, error) {
+	o, ok := object.(metav1.Object)
+	if !ok {
+		return object, nil
+	}
+	o.SetManagedFields(nil)
+	if annotations := o.GetAnnotations(); annotations[corev1.LastAppliedConfigAnnotation] != "" {
+		delete(annotations, corev1.LastAppliedConfigAnnotation)
+	}
+	for _, spec := range podSpecs(object) {
+		for _, containers := range [][]corev1.Container{spec.InitContainers, spec.Containers} {
+			for i := range containers {
+				stripContainer(&containers[i])
+			}
+		}
+	}
+	if r, ok := object.(runtime.Object); ok {
+		r.GetObjectKind().SetGroupVersionKind(schema.GroupVersionKind{})
+	}
+	return object, nil
+}
+
+// stripContainer empties what may hold a password: environment values, and arguments that look like one.
+func stripContainer(c *corev1.Container) {
+	for i := range c.Env {
+		if c.Env[i].Value != "" {
+			c.Env[i].Value = Redacted
+		}
+	}
+	c.Args, c.Command = redactArgs(c.Args), redactArgs(c.Command)
+}
+
+// Redacted stands where a value was that may be secret.
+const Redacted = "[redacted]"
+
+// secretWords mark an argument as one that holds a secret.
+var secretWords = []string{"password", "passwd", "secret", "token", "credential", "apikey", "api-key"}
+
+func redactArgs(args []string) []string {
+	redacted := slices.Clone(args)
+	for i, arg := range args {
+		lower := strings.ToLower(arg)
+		for _, word := range secretWords {
+			if !strings.Contains(lower, word) {
+				continue
+			}
+			if name, _, ok := strings.Cut(arg, "="); ok {
+				redacted[i] = name + "=" + Redacted
+			} else if i+1 < len(args) {
+				redacted[i+1] = Redacted
+			}
+		}
+	}
+	return redacted
+}

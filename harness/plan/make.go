@@ -1,0 +1,104 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/seatrial/seatrial/harness/cluster"
+	"github.com/seatrial/seatrial/harness/scenario"
+	"github.com/seatrial/seatrial/harness/world"
+)
+
+// Expander turns steps into ops; the procedures' catalog gives one for each kind of step.
+type Expander interface {
+	Needs() []cluster.Capability
+	Plan(step scenario.Step) []*Op
+}
+
+// Use of "probe" in Plan.Uses says that a service is probed.
+const UsesProbe = "probe"
+
+// ObjectsTimeout is how long the workloads of one file may take to become ready before the first step.
+const ObjectsTimeout = 2 * time.Minute
+
+// MissingError says that the provider can't do what a step needs.
+type MissingError struct {
+	Step, Provider string
+	Capability     cluster.Capability
+}
+
+func (e *MissingError) Error() string {
+	return fmt.Sprintf("step %q needs the capability %q, which provider %q does not have", e.Step, e.Capability, e.Provider)
+}
+
+// Make expands a scenario for a provider. find returns the expander of a kind of step.
+func Make(f *scenario.File, provider cluster.Provider, find func(kind string) Expander) (*Plan, error) {
+	p := &Plan{Scenario: f.Metadata.Name, Provider: provider.Name(), Uses: []string{}}
+	p.Ops = append(p.Ops, clusterOp(f))
+	if op := objectsOp(f); op != nil {
+		p.Ops = append(p.Ops, op)
+	}
+	if len(f.Spec.Probes) > 0 {
+		if !provider.Has(cluster.CapService) {
+			return nil, &MissingError{Step: "probes", Provider: provider.Name(), Capability: cluster.CapService}
+		}
+		p.Uses = append(p.Uses, UsesProbe)
+	}
+	for _, step := range f.Spec.Steps {
+		kind, _ := step.Kind()
+		expander := find(kind)
+		if expander == nil {
+			return nil, fmt.Errorf("plan step %q: no procedure for %q", step.ID, kind)
+		}
+		for _, c := range expander.Needs() {
+			if !provider.Has(c) {
+				return nil, &MissingError{Step: step.ID, Provider: provider.Name(), Capability: c}
+			}
+		}
+		p.Uses = append(p.Uses, kind)
+		p.Ops = append(p.Ops, expander.Plan(step)...)
+	}
+	slices.Sort(p.Uses)
+	p.Uses = slices.Compact(p.Uses)
+	number(p.Ops, "")
+	return p, nil
+}
+
+func clusterOp(f *scenario.File) *Op {
+	c := f.Spec.Cluster
+	return &Op{
+		ID: "cluster", Procedure: "run", Action: "cluster",
+		Title:   fmt.Sprintf("create a cluster: Kubernetes %s, %d control plane(s), %d worker(s)", c.KubernetesVersion, c.ControlPlanes, c.Workers),
+		Options: c, Timeout: Seconds(cluster.ReadyTimeout),
+	}
+}
+
+func objectsOp(f *scenario.File) *Op {
+	if len(f.Spec.Objects) == 0 {
+		return nil
+	}
+	parent := &Op{ID: "objects", Title: "apply the scenario's objects", Procedure: "run", Action: "objects"}
+	for i, o := range f.Spec.Objects {
+		title := "apply " + o.File
+		if o.Awaits() {
+			title += " and wait for its workloads"
+		}
+		parent.Ops = append(parent.Ops, &Op{
+			ID: fmt.Sprintf("objects/%d", i+1), Title: title, Procedure: "run", Action: "apply",
+			Options: o, Timeout: Seconds(ObjectsTimeout),
+		})
+	}
+	return parent
+}
+
+// Promised is the world that a scenario promises, the one that `seatrial plan` judges: its nodes and its objects.
+func Promised(f *scenario.File) (*world.World, error) {
+	var manifests []*unstructured.Unstructured
+	for _, o := range f.Spec.Objects {
+		manifests = append(manifests, f.Manifests(o.File)...)
+	}
+	return world.Promise(f.Nodes(), manifests)
+}
