@@ -70,7 +70,10 @@ type verdict struct {
 // life is the whole life of a pod: from the pod as the API has it, what the kubelet remembers of it and the time, to what the kubelet remembers
 // next and what is to be done. It is pure: the same arguments give the same results.
 func life(pod *corev1.Pod, m memory, h host, now time.Time) (memory, verdict) {
-	m = m.meet(pod, now).configure(pod, now).advance(now)
+	m = m.meet(pod, now).configure(pod, now)
+	if pod.DeletionTimestamp == nil || m.state != creating { // a pod that is being deleted is not started any more
+		m = m.advance(now)
+	}
 	switch {
 	case isMirror(pod) && pod.DeletionTimestamp != nil:
 		// The process belongs to the file, not to its mirror: only the mirror goes.
@@ -231,12 +234,12 @@ func (m memory) terminate(pod *corev1.Pod, h host, now time.Time) (memory, verdi
 		// With a grace period of 0 it is no longer the kubelet that the pod waits for.
 		return m, verdict{remove: grace != 0}
 	}
-	if len(pod.Finalizers) == 0 {
-		return m, verdict{remove: true}
-	}
-	// Who holds the pod with a finalizer wants to know how it ended: the job controller counts it.
 	m = m.stopped(now, m.orderly(grace))
-	return m, verdict{status: m.status(pod, h, now), remove: true}
+	v := verdict{remove: true}
+	if len(pod.Finalizers) > 0 { // who holds the pod wants to know how it ended: the job controller counts it
+		v.status = m.status(pod, h, now)
+	}
+	return m, v
 }
 
 // orderly says whether the process stops by itself within the grace period.

@@ -28,6 +28,16 @@ func (k *Kubelets) watches() error {
 	if err := k.nodes.SetTransform(slimNode); err != nil {
 		return fmt.Errorf("watch nodes: %w", err)
 	}
+	broken := func(_ context.Context, _ *cache.Reflector, err error) {
+		k.note(err)
+		k.log.Debug("hollow nodes watch again", "error", err)
+	}
+	if err := k.pods.SetWatchErrorHandlerWithContext(broken); err != nil {
+		return fmt.Errorf("watch pods: %w", err)
+	}
+	if err := k.nodes.SetWatchErrorHandlerWithContext(broken); err != nil {
+		return fmt.Errorf("watch nodes: %w", err)
+	}
 	if _, err := k.pods.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    k.podChanged,
 		UpdateFunc: func(_, obj any) { k.podChanged(obj) },
@@ -273,12 +283,13 @@ func (k *Kubelets) syncNode(ctx context.Context, name string) (time.Duration, er
 	}
 	defer release()
 	k.mu.Lock()
-	booting, gone, first := m.booting, m.gone, !m.registered
+	booting, gone := m.booting, m.gone
 	due := k.clock.Since(m.reported) >= statusInterval
 	k.mu.Unlock()
 	switch {
 	case booting:
-		if err := k.register(ctx, m, first); err != nil {
+		if err := k.register(ctx, m); err != nil {
+			k.note(err)
 			return 0, err
 		}
 		k.wakePods(m)
@@ -298,22 +309,7 @@ func (k *Kubelets) syncNode(ctx context.Context, name string) (time.Duration, er
 }
 
 // register brings the node and its lease into the API, over what may be there from before.
-func (k *Kubelets) register(ctx context.Context, m *machine, first bool) (err error) {
-	defer func() {
-		k.mu.Lock()
-		defer k.mu.Unlock()
-		if err != nil {
-			k.lastError = err
-			return
-		}
-		m.booting, m.registered, m.reported = false, true, k.clock.Now()
-		if !first {
-			return
-		}
-		if k.waiting--; k.waiting == 0 {
-			close(k.done)
-		}
-	}()
+func (k *Kubelets) register(ctx context.Context, m *machine) error {
 	k.mu.Lock()
 	want := m.object(k.clock.Now())
 	k.mu.Unlock()
@@ -327,7 +323,19 @@ func (k *Kubelets) register(ctx context.Context, m *machine, first bool) (err er
 	k.mu.Lock()
 	m.uid, m.lease = node.UID, nil
 	k.mu.Unlock()
-	return k.renewLease(ctx, m)
+	if err := k.renewLease(ctx, m); err != nil {
+		return err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	m.booting, m.reported = false, k.clock.Now()
+	if !m.registered {
+		m.registered = true
+		if k.waiting--; k.waiting == 0 {
+			close(k.done)
+		}
+	}
+	return nil
 }
 
 // adoptNode makes a Node that is there already ours: labels and status are renewed, taints and pod network stay as they are.
