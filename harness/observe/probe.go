@@ -2,6 +2,7 @@ package observe
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -20,38 +21,47 @@ type Probe struct {
 
 // Probes is a set of running probes.
 type Probes struct {
-	cancel context.CancelFunc
-	done   sync.WaitGroup
+	cancel   context.CancelFunc
+	answered sync.WaitGroup // one for each probe that has no answer yet
+	done     sync.WaitGroup
 
 	mu  sync.Mutex
 	err error
 }
 
 // StartProbes begins to ask. Each probe records its first answer, every change of its answer, and one event when it stops, so that
-// a trace grows with what happens and not with time.
+// a trace grows with what happens and not with time. It returns when every probe has had an answer, be it yes or no.
 func StartProbes(ctx context.Context, probes []Probe, record Recorder) *Probes {
 	ctx, cancel := context.WithCancel(ctx)
 	p := &Probes{cancel: cancel}
 	for _, probe := range probes {
+		p.answered.Add(1)
 		p.done.Go(func() {
-			if err := probe.run(ctx, record); err != nil {
-				p.mu.Lock()
-				defer p.mu.Unlock()
-				p.err = err
+			if err := probe.run(ctx, record, sync.OnceFunc(p.answered.Done)); err != nil {
+				p.fail(err)
 			}
 		})
 	}
+	p.answered.Wait()
 	return p
 }
 
-// Stop ends the probes, after each has recorded its last answer, and returns what went wrong with recording.
+func (p *Probes) fail(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.err = errors.Join(p.err, err)
+}
+
+// Stop ends the probes, after each has recorded its last answer, and returns what went wrong with recording. It may be called again.
 func (p *Probes) Stop() error {
 	p.cancel()
 	p.done.Wait()
 	return p.err
 }
 
-func (p Probe) run(ctx context.Context, record Recorder) error {
+// run asks until ctx ends, and calls answered after the first answer, or when there will be none.
+func (p Probe) run(ctx context.Context, record Recorder, answered func()) error {
+	defer answered()
 	ticker := time.NewTicker(p.Interval)
 	defer ticker.Stop()
 	var last error
@@ -76,6 +86,7 @@ func (p Probe) run(ctx context.Context, record Recorder) error {
 				return e
 			}
 			last, count = err, 0
+			answered()
 		} else {
 			count++
 		}

@@ -15,7 +15,7 @@ import (
 // Expander turns steps into ops; the procedures' catalog gives one for each kind of step.
 type Expander interface {
 	Needs() []cluster.Capability
-	Plan(step scenario.Step) []*Op
+	Plan(step scenario.Step) *Op
 }
 
 // Use of "probe" in Plan.Uses says that a service is probed.
@@ -59,7 +59,7 @@ func Make(f *scenario.File, provider cluster.Provider, find func(kind string) Ex
 			}
 		}
 		p.Uses = append(p.Uses, kind)
-		p.Ops = append(p.Ops, expander.Plan(step)...)
+		p.Ops = append(p.Ops, expander.Plan(step))
 	}
 	slices.Sort(p.Uses)
 	p.Uses = slices.Compact(p.Uses)
@@ -94,11 +94,16 @@ func objectsOp(f *scenario.File) *Op {
 	return parent
 }
 
-// Promised is the world that a scenario promises, the one that `seatrial plan` judges: its nodes and its objects.
+// Promised is the world that a scenario promises, the one that `seatrial plan` judges: its nodes, its objects, and what its steps apply.
 func Promised(f *scenario.File) (*world.World, error) {
 	var manifests []*unstructured.Unstructured
 	for _, o := range f.Spec.Objects {
 		manifests = append(manifests, f.Manifests(o.File)...)
+	}
+	for _, s := range f.Spec.Steps {
+		if s.Apply != nil {
+			manifests = append(manifests, f.Manifests(s.Apply.File)...)
+		}
 	}
 	return world.Promise(f.Nodes(), manifests)
 }

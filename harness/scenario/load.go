@@ -46,9 +46,10 @@ func Load(path string) (*File, error) {
 	return parse(path, source, root)
 }
 
-// Parse checks a scenario that is in memory and names no files.
-func Parse(name string, source []byte) (*File, error) { return parse(name, source, nil) }
+// ParseRecorded checks the scenario of a recorded run. The manifests that it names stay where they were: nothing is applied again.
+func ParseRecorded(path string, source []byte) (*File, error) { return parse(path, source, nil) }
 
+// parse checks a scenario, and with a root also the manifests that it names.
 func parse(path string, source []byte, root *os.Root) (*File, error) {
 	f := &File{Path: path, Source: source, manifests: map[string][]*unstructured.Unstructured{}}
 	d := &decoder{file: path, positions: map[string]position{}}
@@ -58,7 +59,9 @@ func parse(path string, source []byte, root *os.Root) (*File, error) {
 	if len(d.errs) == 0 {
 		f.setDefaults(func(path string) bool { _, ok := d.positions[path]; return ok })
 		f.validate(d)
-		f.readManifests(d, root)
+		if root != nil {
+			f.readManifests(d, root)
+		}
 	}
 	return f, d.sorted()
 }
@@ -103,10 +106,6 @@ func readBounded(root *os.Root, name string) ([]byte, error) {
 func (f *File) readManifests(d *decoder, root *os.Root) {
 	read := func(name, path string) {
 		if _, done := f.manifests[name]; done || name == "" {
-			return
-		}
-		if root == nil {
-			d.errorf(d.at(path), "%s: %q: this scenario has no folder", path, name)
 			return
 		}
 		source, err := readBounded(root, name)

@@ -49,7 +49,7 @@ type Spec struct {
 	Probes   []Probe      `json:"probes,omitempty" doc:"What clients do all the while."`
 	Steps    []Step       `json:"steps" jsonschema:"required,minItems=1" doc:"What is done, in order."`
 	Policies Policies     `json:"policies,omitempty" doc:"How the policies judge this scenario."`
-	Expect   Expect       `json:"expect,omitempty" doc:"What seatrial test compares the outcome with."`
+	Expect   Expectation  `json:"expect,omitempty" doc:"What seatrial test compares the outcome with."`
 }
 
 // Cluster is the shape of the cluster.
@@ -178,8 +178,8 @@ const (
 	Skipped Verdict = "Skipped" // not run at all, with the reason
 )
 
-// Expect is what seatrial test compares the outcome with.
-type Expect struct {
+// Expectation is what seatrial test compares the outcome with.
+type Expectation struct {
 	Verdict  Verdict           `json:"verdict,omitempty" jsonschema:"default=Passed,enum=Passed,enum=Failed,enum=Errored" doc:"The expected verdict."`
 	Findings []ExpectedFinding `json:"findings,omitempty" doc:"The findings of severity error that are expected, exactly these. Exceptions and warnings are not compared."`
 }

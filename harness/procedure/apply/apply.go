@@ -24,11 +24,11 @@ func (Apply) Kind() string { return "apply" }
 func (Apply) Needs() []cluster.Capability { return nil }
 
 // Plan implements procedure.Procedure.
-func (Apply) Plan(step scenario.Step) []*plan.Op {
-	return []*plan.Op{{
+func (Apply) Plan(step scenario.Step) *plan.Op {
+	return &plan.Op{
 		ID: step.ID, Title: "apply " + step.Apply.File, Procedure: "apply", Action: "apply",
 		Options: step.Apply, Timeout: plan.Seconds(step.Apply.Timeout.Duration),
-	}}
+	}
 }
 
 // Do implements procedure.Procedure.

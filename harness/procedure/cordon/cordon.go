@@ -25,11 +25,11 @@ func (Cordon) Kind() string { return "cordon" }
 func (Cordon) Needs() []cluster.Capability { return nil }
 
 // Plan implements procedure.Procedure.
-func (Cordon) Plan(step scenario.Step) []*plan.Op {
-	return []*plan.Op{{
+func (Cordon) Plan(step scenario.Step) *plan.Op {
+	return &plan.Op{
 		ID: step.ID, Title: "mark " + step.Cordon.Node + " unschedulable", Procedure: "cordon", Action: "cordon",
 		Node: step.Cordon.Node, Options: step.Cordon, Timeout: procedure.Quick,
-	}}
+	}
 }
 
 // Do implements procedure.Procedure.
@@ -47,11 +47,11 @@ func (Uncordon) Kind() string { return "uncordon" }
 func (Uncordon) Needs() []cluster.Capability { return nil }
 
 // Plan implements procedure.Procedure.
-func (Uncordon) Plan(step scenario.Step) []*plan.Op {
-	return []*plan.Op{{
+func (Uncordon) Plan(step scenario.Step) *plan.Op {
+	return &plan.Op{
 		ID: step.ID, Title: "mark " + step.Uncordon.Node + " schedulable", Procedure: "uncordon", Action: "uncordon",
 		Node: step.Uncordon.Node, Options: step.Uncordon, Timeout: procedure.Quick,
-	}}
+	}
 }
 
 // Do implements procedure.Procedure.

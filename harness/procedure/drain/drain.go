@@ -40,9 +40,9 @@ func (Drain) Kind() string { return "drain" }
 func (Drain) Needs() []cluster.Capability { return nil }
 
 // Plan implements procedure.Procedure.
-func (Drain) Plan(step scenario.Step) []*plan.Op {
+func (Drain) Plan(step scenario.Step) *plan.Op {
 	spec := step.Drain
-	return []*plan.Op{{
+	return &plan.Op{
 		ID: step.ID, Title: "drain " + spec.Node, Procedure: "drain", Action: "all", Node: spec.Node, Options: spec,
 		Ops: []*plan.Op{
 			{
@@ -54,7 +54,7 @@ func (Drain) Plan(step scenario.Step) []*plan.Op {
 				Node: spec.Node, Options: spec, Timeout: plan.Seconds(spec.Timeout.Duration + procedure.Margin),
 			},
 		},
-	}}
+	}
 }
 
 func title(spec *scenario.Drain) string {

@@ -24,11 +24,11 @@ func (Off) Kind() string { return "powerOff" }
 func (Off) Needs() []cluster.Capability { return []cluster.Capability{cluster.CapPower} }
 
 // Plan implements procedure.Procedure.
-func (Off) Plan(step scenario.Step) []*plan.Op {
-	return []*plan.Op{{
+func (Off) Plan(step scenario.Step) *plan.Op {
+	return &plan.Op{
 		ID: step.ID, Title: "cut the power of " + step.PowerOff.Node, Procedure: "powerOff", Action: "powerOff",
 		Node: step.PowerOff.Node, Options: step.PowerOff, Timeout: procedure.Quick,
-	}}
+	}
 }
 
 // Do implements procedure.Procedure. The fault is in the trace before it is in the cluster, so that what follows from it is never taken for an act of ours.
@@ -57,11 +57,11 @@ func (On) Kind() string { return "powerOn" }
 func (On) Needs() []cluster.Capability { return []cluster.Capability{cluster.CapPower} }
 
 // Plan implements procedure.Procedure.
-func (On) Plan(step scenario.Step) []*plan.Op {
-	return []*plan.Op{{
+func (On) Plan(step scenario.Step) *plan.Op {
+	return &plan.Op{
 		ID: step.ID, Title: "boot " + step.PowerOn.Node, Procedure: "powerOn", Action: "powerOn",
 		Node: step.PowerOn.Node, Options: step.PowerOn, Timeout: plan.Seconds(step.PowerOn.Timeout.Duration),
-	}}
+	}
 }
 
 // Do implements procedure.Procedure.

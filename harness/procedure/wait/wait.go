@@ -25,7 +25,7 @@ func (Wait) Kind() string { return "wait" }
 func (Wait) Needs() []cluster.Capability { return nil }
 
 // Plan implements procedure.Procedure.
-func (Wait) Plan(step scenario.Step) []*plan.Op {
+func (Wait) Plan(step scenario.Step) *plan.Op {
 	w := step.Wait
 	op := &plan.Op{ID: step.ID, Procedure: "wait", Options: w}
 	if w.Duration.IsZero() {
@@ -35,7 +35,7 @@ func (Wait) Plan(step scenario.Step) []*plan.Op {
 		op.Action, op.Title = "duration", fmt.Sprintf("let %s pass", w.Duration)
 		op.Timeout = plan.Seconds(w.Duration.Duration + procedure.Margin)
 	}
-	return []*plan.Op{op}
+	return op
 }
 
 // Do implements procedure.Procedure.
