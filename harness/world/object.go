@@ -272,22 +272,33 @@ func (f *Fold) workload(e trace.Event, key string, gone bool) error {
 
 // claim counts the pods of a workload that came to light after them, and gives those of a ReplicaSet to its Deployment.
 func (f *Fold) claim(w *Workload) {
-	key := w.Key()
-	for _, name := range sortedKeys(f.World.Pods) {
-		pod := f.World.Pods[name]
-		if pod.Workload != key && pod.Controller != key {
-			continue
+	if w.Owner != "" {
+		for _, name := range sortedKeys(f.World.Pods) {
+			if pod := f.World.Pods[name]; pod.Controller == w.Key() && pod.Workload != w.Owner {
+				adopted := *pod
+				adopted.Workload = w.Owner
+				f.World.Pods[name] = &adopted
+				f.touch("pods", name)
+			}
 		}
-		f.countPod(pod, -1)
-		if w.Owner != "" {
-			adopted := *pod
-			adopted.Workload = w.Owner
-			f.World.Pods[name] = &adopted
-			f.touch("pods", name)
-			pod = &adopted
-		}
-		f.countPod(pod, +1)
+		f.recount(w.Owner)
 	}
+	f.recount(w.Key())
+}
+
+// recount counts a workload's pods from the beginning.
+func (f *Fold) recount(key string) {
+	w := f.World.Workloads[key]
+	if w == nil {
+		return
+	}
+	w.Ready, w.Nodes = 0, map[string]int{}
+	for _, pod := range f.World.Pods {
+		if pod.Workload == key || pod.Controller == key {
+			w.count(pod, +1)
+		}
+	}
+	f.touch("workloads", key)
 }
 
 func readWorkload(o *workloadObject, key string) *Workload {
@@ -329,20 +340,22 @@ func (f *Fold) countPod(pod *Pod, by int) {
 		owners = append(owners, pod.Controller)
 	}
 	for _, key := range owners {
-		w := f.World.Workloads[key]
-		if w == nil {
-			continue
+		if w := f.World.Workloads[key]; w != nil {
+			w.count(pod, by)
+			f.touch("workloads", key)
 		}
-		if pod.Healthy() {
-			w.Ready += by
-		}
-		if pod.Node != "" && !pod.Deleting {
-			w.Nodes[pod.Node] += by
-			if w.Nodes[pod.Node] == 0 {
-				delete(w.Nodes, pod.Node)
-			}
-		}
-		f.touch("workloads", key)
+	}
+}
+
+func (w *Workload) count(pod *Pod, by int) {
+	if pod.Healthy() {
+		w.Ready += by
+	}
+	if pod.Node == "" || pod.Deleting {
+		return
+	}
+	if w.Nodes[pod.Node] += by; w.Nodes[pod.Node] == 0 {
+		delete(w.Nodes, pod.Node)
 	}
 }
 
