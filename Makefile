@@ -1,0 +1,38 @@
+# The targets a person types. `make rehearse` does the main job, `make test` passes the tests.
+GO ?= go
+LINTER = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+SEATRIAL = bin/seatrial
+export CGO_ENABLED ?= 0
+
+.PHONY: build rehearse test unit policies e2e lint bench clean
+
+build:
+	$(GO) build -trimpath -o $(SEATRIAL) ./cmd/seatrial
+
+# Rehearses draining a web service's node and prints the verdict; obtains Kubernetes when it is not in the store yet.
+rehearse: build
+	$(SEATRIAL) run scenarios/drain-web
+
+test: unit policies e2e
+
+# The race detector needs cgo.
+unit:
+	CGO_ENABLED=1 $(GO) test -race -timeout 15m ./cmd/... ./harness/... ./policies/... ./sim/...
+
+policies: build
+	$(SEATRIAL) policy test
+
+# Whole clusters: every scenario, crashes, clean-up.
+e2e: build
+	$(GO) test -count=1 -timeout 40m -v ./test/e2e
+
+lint:
+	$(GO) vet ./...
+	$(GO) run $(LINTER) run ./...
+
+# Prints each ratio of the speed and memory table and exits 1 when one is over. The peer is built on first use.
+bench: build
+	$(GO) test -count=1 -timeout 60m -v -run TestBench ./test/bench -bench-peer
+
+clean:
+	rm -rf bin
