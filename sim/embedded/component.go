@@ -1,0 +1,163 @@
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/seatrial/seatrial/sim/proc"
+)
+
+// The back-off before a component that ended unasked is started again is the kubelet's: none the first time, then ten seconds,
+// doubled each time up to five minutes, and forgotten after ten minutes of running.
+// https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#restart-policy
+const (
+	backoffFirst  = 10 * time.Second
+	backoffMost   = 5 * time.Minute
+	backoffForget = 10 * time.Minute
+)
+
+// Restart is one unasked end of a component in a cluster that was ready.
+type Restart struct {
+	// Time is when it was seen.
+	Time time.Time
+	// Node and Component say who: "cp-2", "kube-scheduler".
+	Node, Component string
+	// Err says how it ended, with its last lines.
+	Err error
+}
+
+// component is a process of a control plane node that is kept running, as the kubelet keeps a static pod's.
+type component struct {
+	cluster *Cluster
+	node    string
+	name    string
+	command proc.Command
+
+	mu      sync.Mutex
+	process *proc.Process
+	unasked chan struct{} // closed when an end has been asked for; nil when it isn't to run
+	kept    chan struct{} // closed when nobody restarts it any more
+}
+
+// start starts the process and keeps it running until stop.
+func (m *component) start(ctx context.Context) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.unasked != nil {
+		return nil
+	}
+	process, err := m.cluster.options.Supervisor.Start(ctx, m.command)
+	if err != nil {
+		return err
+	}
+	m.process, m.unasked, m.kept = process, make(chan struct{}), make(chan struct{})
+	asked, kept := m.unasked, m.kept
+	m.cluster.running.Go(func() {
+		defer close(kept)
+		m.keep(process, asked)
+	})
+	return nil
+}
+
+// keep waits for the end of the process and starts it again, until its end has been asked for.
+func (m *component) keep(process *proc.Process, asked <-chan struct{}) {
+	var pause time.Duration
+	for {
+		started := time.Now()
+		err := m.wait(process, asked)
+		if err == nil || !m.cluster.ended(m, err) {
+			return
+		}
+		if time.Since(started) > backoffForget {
+			pause = 0
+		}
+		for process = nil; process == nil; {
+			select {
+			case <-time.After(pause):
+			case <-asked:
+				return
+			}
+			pause = min(max(2*pause, backoffFirst), backoffMost)
+			process = m.again(asked)
+		}
+	}
+}
+
+// wait returns nil when the end of the process was asked for, and otherwise how it ended.
+func (m *component) wait(process *proc.Process, asked <-chan struct{}) error {
+	<-process.Done()
+	select {
+	case <-asked:
+		return nil
+	default:
+	}
+	if err := process.Err(); err != nil {
+		return err
+	}
+	return fmt.Errorf("process %q ended by itself, with exit status 0", m.command.Name)
+}
+
+// again starts the process again, unless its end was asked for meanwhile. A start that fails counts as one that ended at once.
+func (m *component) again(asked <-chan struct{}) *proc.Process {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	select {
+	case <-asked:
+		return nil
+	default:
+	}
+	process, err := m.cluster.options.Supervisor.Start(m.cluster.life, m.command)
+	if err != nil {
+		if !errors.Is(err, context.Canceled) {
+			m.cluster.ended(m, err)
+		}
+		return nil
+	}
+	m.process = process
+	return process
+}
+
+// stop asks the process to end and waits until it has. With no grace it is killed at once, as by a power cut. One that does not
+// run is no error.
+func (m *component) stop(ctx context.Context, grace time.Duration) error {
+	m.mu.Lock()
+	if m.unasked == nil {
+		m.mu.Unlock()
+		return nil
+	}
+	close(m.unasked)
+	process, kept := m.process, m.kept
+	m.process, m.unasked = nil, nil
+	m.mu.Unlock()
+
+	var err error
+	if grace > 0 {
+		err = process.Stop(ctx, grace)
+	} else {
+		err = process.Kill()
+	}
+	if err != nil {
+		return err // and whoever keeps it still waits for its end
+	}
+	<-kept
+	return nil
+}
+
+// ended is told of an end that nobody asked for, and says whether to start the component again: while the cluster is being
+// created, an end is the end of the creation.
+func (c *Cluster) ended(m *component, err error) (again bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.failing != nil {
+		c.failing(err)
+		return false
+	}
+	if c.life.Err() != nil {
+		return false
+	}
+	c.restarts = append(c.restarts, Restart{Time: time.Now(), Node: m.node, Component: m.name, Err: err})
+	return true
+}

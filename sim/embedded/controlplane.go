@@ -1,0 +1,232 @@
+package embedded
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+
+	"github.com/seatrial/seatrial/sim/proc"
+)
+
+// The components of a control plane node.
+const (
+	etcd              = "etcd"
+	apiServer         = "kube-apiserver"
+	controllerManager = "kube-controller-manager"
+	scheduler         = "kube-scheduler"
+)
+
+// kubernetesComponents are those that come from a release.
+var kubernetesComponents = []string{apiServer, controllerManager, scheduler}
+
+// The cluster's names and addresses. The services' network and the domain are kubeadm's defaults; nothing listens on any
+// of these addresses.
+const (
+	clusterName    = "kubernetes"
+	dnsDomain      = "cluster.local"
+	serviceNetwork = "10.96.0.0/12"
+	apiServiceIP   = "10.96.0.1"
+	dnsServiceIP   = "10.96.0.10"
+	// podNetwork has room for 32768 nodes of 254 pods; sim/hollow gives out the same.
+	podNetwork      = "10.128.0.0/9"
+	podNetworkBits  = "24"
+	clientQPS       = "5000"
+	clientBurst     = "10000"
+	readsInFlight   = "4000"
+	writesInFlight  = "2000"
+	controllerSyncs = "50"
+)
+
+// controlPlane is a control plane node. Its folder is to it what /etc/kubernetes and /var/lib/etcd are to a machine.
+type controlPlane struct {
+	node   string
+	ip     net.IP // as the hollow node has it; nothing listens there
+	dir    string
+	ports  *ports
+	config *rest.Config // straight to its API server
+	client kubernetes.Interface
+
+	etcdReady  chan struct{}
+	components map[string]*component
+}
+
+func (p *controlPlane) etcdDir() string           { return filepath.Join(p.dir, "etcd") }
+func (p *controlPlane) etcdConfig() string        { return filepath.Join(p.dir, "etcd.yaml") }
+func (p *controlPlane) pki(name string) string    { return filepath.Join(p.dir, "pki", name) }
+func (p *controlPlane) conf(name string) string   { return filepath.Join(p.dir, name+".conf") }
+func (p *controlPlane) schedulerConfig() string   { return filepath.Join(p.dir, "scheduler-config.yaml") }
+func (p *controlPlane) peerOf() string            { return p.node + "=https://" + address(p.ports.etcdPeer) }
+func (p *controlPlane) serverAddress() string     { return address(p.ports.apiServer) }
+func (p *controlPlane) log(logs, c string) string { return filepath.Join(logs, c+"-"+p.node+".log") }
+
+// newControlPlane reserves the ports of control plane node number i, from 0.
+func newControlPlane(i int, stateDir string) (*controlPlane, error) {
+	ports, err := reservePorts()
+	if err != nil {
+		return nil, err
+	}
+	node := fmt.Sprintf("cp-%d", i+1)
+	return &controlPlane{
+		node:      node,
+		ip:        net.IPv4(172, 16, byte((i+1)>>8), byte(i+1)), // the nodes of sim/hollow are numbered so, control planes first
+		dir:       filepath.Join(stateDir, node),
+		ports:     ports,
+		etcdReady: make(chan struct{}),
+	}, nil
+}
+
+// prepare writes everything that the node's components read.
+func (p *controlPlane) prepare(shared *pki, members, balanced string) error {
+	if err := os.MkdirAll(p.etcdDir(), 0o700); err != nil {
+		return err
+	}
+	if err := shared.write(p.pki(""), p.node, p.ip); err != nil {
+		return err
+	}
+	if err := shared.writeKubeconfigs(p.dir, balanced, p.serverAddress()); err != nil {
+		return err
+	}
+	if err := p.writeEtcdConfig(members); err != nil {
+		return err
+	}
+	return p.writeSchedulerConfig()
+}
+
+// equip makes the node's components, which do not run yet.
+func (p *controlPlane) equip(c *Cluster, logs string) {
+	p.components = map[string]*component{}
+	for name, args := range map[string][]string{
+		etcd:              {EtcdEntry, p.etcdConfig()},
+		apiServer:         p.apiServerArgs(),
+		controllerManager: p.controllerManagerArgs(),
+		scheduler:         p.schedulerArgs(),
+	} {
+		command := proc.Command{Name: name + " " + p.node, Args: args, Dir: p.dir, Log: p.log(logs, name)}
+		if name != etcd { // which is this binary
+			command.Path = filepath.Join(c.release.Dir, name)
+		}
+		p.components[name] = &component{cluster: c, node: p.node, name: name, command: command}
+	}
+	ready := p.etcdReady
+	p.components[etcd].command.OnLine = func(line string) {
+		if line == etcdReadyLine && ready != nil {
+			close(ready)
+			ready = nil
+		}
+	}
+}
+
+// flags turns pairs of names and values into arguments.
+func flags(pairs ...string) []string {
+	var args []string
+	for i := 0; i < len(pairs); i += 2 {
+		args = append(args, "--"+pairs[i]+"="+pairs[i+1])
+	}
+	return args
+}
+
+// apiServerArgs are kubeadm's flags (cmd/kubeadm/app/phases/controlplane of v1.31 to v1.36), and after them those that
+// only a control plane on loopback with hollow nodes needs.
+func (p *controlPlane) apiServerArgs() []string {
+	return flags(
+		"advertise-address", p.ip.String(),
+		"allow-privileged", "true",
+		"authorization-mode", "Node,RBAC",
+		"client-ca-file", p.pki("ca.crt"),
+		"enable-admission-plugins", "NodeRestriction",
+		"enable-bootstrap-token-auth", "true",
+		"etcd-cafile", p.pki("etcd/ca.crt"),
+		"etcd-certfile", p.pki("apiserver-etcd-client.crt"),
+		"etcd-keyfile", p.pki("apiserver-etcd-client.key"),
+		"etcd-servers", "https://"+address(p.ports.etcdClient),
+		"kubelet-client-certificate", p.pki("apiserver-kubelet-client.crt"),
+		"kubelet-client-key", p.pki("apiserver-kubelet-client.key"),
+		"kubelet-preferred-address-types", "InternalIP,ExternalIP,Hostname",
+		"proxy-client-cert-file", p.pki("front-proxy-client.crt"),
+		"proxy-client-key-file", p.pki("front-proxy-client.key"),
+		"requestheader-allowed-names", "front-proxy-client",
+		"requestheader-client-ca-file", p.pki("front-proxy-ca.crt"),
+		"requestheader-extra-headers-prefix", "X-Remote-Extra-",
+		"requestheader-group-headers", "X-Remote-Group",
+		"requestheader-username-headers", "X-Remote-User",
+		"secure-port", strconv.Itoa(p.ports.apiServer),
+		"service-account-issuer", "https://kubernetes.default.svc."+dnsDomain,
+		"service-account-key-file", p.pki("sa.pub"),
+		"service-account-signing-key-file", p.pki("sa.key"),
+		"service-cluster-ip-range", serviceNetwork,
+		"tls-cert-file", p.pki("apiserver.crt"),
+		"tls-private-key-file", p.pki("apiserver.key"),
+
+		"bind-address", loopback,
+		"permit-port-sharing", "true",
+		"max-requests-inflight", readsInFlight,
+		"max-mutating-requests-inflight", writesInFlight,
+	)
+}
+
+// controllerManagerArgs are kubeadm's flags, and then those of loopback and speed. With 5000 pods on 1000 nodes the default of
+// 5 replica sets at once and 20 requests a second would be what a rehearsal measures.
+func (p *controlPlane) controllerManagerArgs() []string {
+	return flags(
+		"allocate-node-cidrs", "true",
+		"authentication-kubeconfig", p.conf("controller-manager"),
+		"authorization-kubeconfig", p.conf("controller-manager"),
+		"bind-address", loopback,
+		"client-ca-file", p.pki("ca.crt"),
+		"cluster-cidr", podNetwork,
+		"cluster-name", clusterName,
+		"cluster-signing-cert-file", p.pki("ca.crt"),
+		"cluster-signing-key-file", p.pki("ca.key"),
+		"controllers", "*,bootstrapsigner,tokencleaner",
+		"kubeconfig", p.conf("controller-manager"),
+		"leader-elect", "true",
+		"requestheader-client-ca-file", p.pki("front-proxy-ca.crt"),
+		"root-ca-file", p.pki("ca.crt"),
+		"service-account-private-key-file", p.pki("sa.key"),
+		"service-cluster-ip-range", serviceNetwork,
+		"use-service-account-credentials", "true",
+
+		"node-cidr-mask-size", podNetworkBits,
+		"secure-port", strconv.Itoa(p.ports.controllerManager),
+		"permit-port-sharing", "true",
+		"kube-api-qps", clientQPS,
+		"kube-api-burst", clientBurst,
+		"concurrent-deployment-syncs", controllerSyncs,
+		"concurrent-replicaset-syncs", controllerSyncs,
+		"concurrent-statefulset-syncs", controllerSyncs,
+		"concurrent-service-endpoint-syncs", controllerSyncs,
+	)
+}
+
+// schedulerArgs differ from kubeadm's in form: client limits are raised in a configuration file, because their flags are deprecated.
+func (p *controlPlane) schedulerArgs() []string {
+	return flags(
+		"authentication-kubeconfig", p.conf("scheduler"),
+		"authorization-kubeconfig", p.conf("scheduler"),
+		"bind-address", loopback,
+		"config", p.schedulerConfig(),
+		"secure-port", strconv.Itoa(p.ports.scheduler),
+		"permit-port-sharing", "true",
+	)
+}
+
+func (p *controlPlane) writeSchedulerConfig() error {
+	lines := []string{
+		"apiVersion: kubescheduler.config.k8s.io/v1",
+		"kind: KubeSchedulerConfiguration",
+		"leaderElection:",
+		"  leaderElect: true",
+		"clientConnection:",
+		fmt.Sprintf("  kubeconfig: %q", p.conf("scheduler")),
+		"  qps: " + clientQPS,
+		"  burst: " + clientBurst,
+		"",
+	}
+	return os.WriteFile(p.schedulerConfig(), []byte(strings.Join(lines, "\n")), 0o600)
+}

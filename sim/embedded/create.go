@@ -1,0 +1,182 @@
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/seatrial/seatrial/harness/cluster"
+	"github.com/seatrial/seatrial/sim/balancer"
+	"github.com/seatrial/seatrial/sim/hollow"
+)
+
+// create brings the cluster up. What can start does: nothing waits for a node other than its own, but for what needs an API.
+func (c *Cluster) create(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, cluster.ReadyTimeout)
+	defer cancel()
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	c.setFailing(fail)
+	defer c.setFailing(nil)
+
+	if err := c.prepare(); err != nil {
+		return err
+	}
+	c.say("certificates and configuration are written")
+	up, ctx := errgroup.WithContext(ctx)
+	api := make(chan struct{}) // closed when the first API server is ready
+	for _, p := range c.planes {
+		up.Go(func() error { return c.startControlPlane(ctx, p, api) })
+	}
+	up.Go(func() error { return after(ctx, api, c.install) })
+	up.Go(func() error { return after(ctx, api, c.startNodes) })
+	up.Go(func() error { return after(ctx, api, c.waitDefaultAccount) })
+	for _, name := range []string{controllerManager, scheduler} {
+		up.Go(func() error {
+			return after(ctx, api, func(ctx context.Context) error { return c.waitLeader(ctx, name) })
+		})
+	}
+	if err := up.Wait(); err != nil {
+		return err
+	}
+	if err := context.Cause(ctx); err != nil && !errors.Is(err, context.Canceled) {
+		return err // a component ended after the last check
+	}
+	c.say("cluster %q is ready: Kubernetes %s", c.spec.Name, c.Version())
+	return nil
+}
+
+// setFailing sets what the end of a component ends: the creation, and nothing when that is over.
+func (c *Cluster) setFailing(fail context.CancelCauseFunc) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.failing = fail
+}
+
+// after does something when the channel is closed.
+func after(ctx context.Context, closed <-chan struct{}, do func(context.Context) error) error {
+	select {
+	case <-closed:
+		return do(ctx)
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// prepare reserves the ports, writes the nodes' files and starts the balancer.
+func (c *Cluster) prepare() error {
+	logs := filepath.Join(c.spec.Dir, "logs")
+	if err := errors.Join(os.MkdirAll(logs, 0o755), os.MkdirAll(c.spec.StateDir, 0o700)); err != nil {
+		return err
+	}
+	var members []string
+	for i := range c.spec.ControlPlanes {
+		p, err := newControlPlane(i, c.spec.StateDir)
+		if err != nil {
+			return err
+		}
+		p.equip(c, logs)
+		c.planes = append(c.planes, p)
+		members = append(members, p.peerOf())
+	}
+	var err error
+	if c.balancer, err = balancer.Listen(c.life, loopback+":0", nil); err != nil {
+		return err
+	}
+	shared, err := newPKI(time.Now())
+	if err != nil {
+		return err
+	}
+	for _, p := range c.planes {
+		if err := p.prepare(shared, strings.Join(members, ","), c.balancer.Addr()); err != nil {
+			return fmt.Errorf("prepare node %q: %w", p.node, err)
+		}
+	}
+	if err := writeRedacted(filepath.Join(c.spec.Dir, "kubeconfig"), c.balancer.Addr(), shared); err != nil {
+		return err
+	}
+	return c.connect(shared)
+}
+
+// connect makes the clients.
+func (c *Cluster) connect(shared *pki) error {
+	pair, err := superAdmin.certificate(shared)
+	if err != nil {
+		return err
+	}
+	c.config = restConfig(c.balancer.Addr(), shared, pair)
+	if c.client, err = kubernetes.NewForConfig(c.config); err != nil {
+		return err
+	}
+	for _, p := range c.planes {
+		p.config = restConfig(p.serverAddress(), shared, pair)
+		if p.client, err = kubernetes.NewForConfig(p.config); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// startControlPlane starts the components of a node: the API server when etcd answers, and those that need an API when their
+// own node's is ready.
+func (c *Cluster) startControlPlane(ctx context.Context, p *controlPlane, api chan<- struct{}) error {
+	if err := p.components[etcd].start(ctx); err != nil {
+		return err
+	}
+	select {
+	case <-p.etcdReady:
+		c.say("etcd %s answers", p.node)
+	case <-ctx.Done():
+		return fmt.Errorf("wait for etcd %s to answer: %w", p.node, context.Cause(ctx))
+	}
+	if err := p.components[apiServer].start(ctx); err != nil {
+		return err
+	}
+	if err := p.waitReadyz(ctx); err != nil {
+		return err
+	}
+	c.serve(p, api)
+	c.say("kube-apiserver %s is ready", p.node)
+	if err := p.components[controllerManager].start(ctx); err != nil {
+		return err
+	}
+	return p.components[scheduler].start(ctx)
+}
+
+// serve puts an API server behind the balancer. In the end all are there, and the balancer passes over one that does not
+// accept connections; but one that listens and isn't ready yet must not be given requests.
+func (c *Cluster) serve(p *controlPlane, api chan<- struct{}) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.serving = append(c.serving, p.serverAddress())
+	c.balancer.SetBackends(c.serving)
+	if len(c.serving) == 1 {
+		close(api)
+	}
+}
+
+// startNodes starts the hollow nodes and waits until they are Ready.
+func (c *Cluster) startNodes(ctx context.Context) error {
+	var nodes []hollow.Node
+	for _, n := range c.Nodes() {
+		node := hollow.Node{Name: n.Name, Role: n.Role, KubeletVersion: c.Version()}
+		if n.Role == cluster.ControlPlane {
+			node.Labels, node.Taints, node.StaticPods = controlPlaneLabels, controlPlaneTaints, staticPods(c.Version())
+		}
+		nodes = append(nodes, node)
+	}
+	var err error
+	c.kubelets, err = hollow.Start(ctx, hollow.Options{Config: c.RESTConfig(), Nodes: nodes, Log: slog.Default()})
+	if err != nil {
+		return err
+	}
+	return c.waitNodes(ctx)
+}

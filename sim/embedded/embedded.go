@@ -1,0 +1,269 @@
+// Package embedded makes clusters whose control plane is real and whose machines are not.
+//
+// Each control plane node is four processes on loopback: an etcd member (this binary started again, see [EtcdMain])
+// and kube-apiserver, kube-controller-manager and kube-scheduler of any release, with the certificates, flags and
+// admission that kubeadm gives them. One TCP balancer stands before the API servers. Nodes and pods are hollow
+// (package sim/hollow). No container engine and no root are needed. docs/embedded.md says what is like production
+// and what isn't.
+//
+//	provider := embedded.New(embedded.Options{Supervisor: supervisor, Releases: store.Get})
+//	c, err := provider.Create(ctx, cluster.Spec{Name: "run-1", KubernetesVersion: "v1.34", ControlPlanes: 3, Workers: 2, …})
+//	defer c.Close(ctx)
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+
+	"github.com/seatrial/seatrial/harness/cluster"
+	"github.com/seatrial/seatrial/sim/balancer"
+	"github.com/seatrial/seatrial/sim/hollow"
+	"github.com/seatrial/seatrial/sim/proc"
+)
+
+// Name is the provider's name.
+const Name = "embedded"
+
+// closeTimeout bounds the clean-up after a creation that did not work out.
+const closeTimeout = 15 * time.Second
+
+// Release is a folder with the executables of one Kubernetes version.
+type Release struct {
+	// Version is exact: "v1.34.4".
+	Version string
+	// Dir holds the executables under their own names.
+	Dir string
+}
+
+// Options are what the provider needs of the rest of seatrial.
+type Options struct {
+	// Supervisor starts the processes.
+	Supervisor *proc.Supervisor
+	// Releases gets the named components of a version, which is a minor ("v1.34") or exact ("v1.34.4").
+	Releases func(ctx context.Context, version string, components []string) (Release, error)
+	// Seed makes the choice of endpoints by [Cluster.Request] repeatable.
+	Seed uint64
+}
+
+// Provider makes embedded clusters.
+type Provider struct{ options Options }
+
+var _ cluster.Provider = (*Provider)(nil)
+
+// New returns the provider.
+func New(o Options) *Provider { return &Provider{options: o} }
+
+// Name is what --provider takes.
+func (p *Provider) Name() string { return Name }
+
+// Has tells whether the clusters implement the capability.
+func (p *Provider) Has(c cluster.Capability) bool {
+	return slices.Contains([]cluster.Capability{cluster.CapPower, cluster.CapService}, c)
+}
+
+// Create starts a cluster and returns when it is ready. A component that ends before that ends the creation, and the
+// error has its exit status and its last lines ([*proc.ExitError]). On error nothing is left running and
+// spec.StateDir is empty.
+func (p *Provider) Create(ctx context.Context, spec cluster.Spec) (cluster.Cluster, error) {
+	if err := validate(spec); err != nil {
+		return nil, fmt.Errorf("create cluster %q: %w", spec.Name, err)
+	}
+	release, err := p.options.Releases(ctx, spec.KubernetesVersion, kubernetesComponents)
+	if err != nil {
+		return nil, fmt.Errorf("create cluster %q: %w", spec.Name, err)
+	}
+	c := newCluster(ctx, p.options, spec, release)
+	if err := c.create(ctx); err != nil {
+		err = fmt.Errorf("create cluster %q: %w", spec.Name, err)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+		defer cancel()
+		return nil, errors.Join(err, c.Close(ctx))
+	}
+	return c, nil
+}
+
+// validate says what is wrong with a specification, all at once.
+func validate(spec cluster.Spec) error {
+	var errs []error
+	if spec.ControlPlanes < 1 || spec.ControlPlanes%2 == 0 {
+		errs = append(errs, fmt.Errorf("%d control planes: want an odd number, so that etcd has a majority", spec.ControlPlanes))
+	}
+	if spec.Workers < 0 {
+		errs = append(errs, fmt.Errorf("%d workers: want 0 or more", spec.Workers))
+	}
+	if spec.Dir == "" || spec.StateDir == "" {
+		errs = append(errs, errors.New("the cluster needs a folder for logs and one for its state"))
+	}
+	return errors.Join(errs...)
+}
+
+// Cluster is a running embedded cluster. Its methods may be called from several goroutines.
+type Cluster struct {
+	options Options
+	spec    cluster.Spec
+	release Release
+	started time.Time
+
+	life    context.Context // ends what is in this process
+	end     context.CancelFunc
+	running sync.WaitGroup
+
+	planes   []*controlPlane // ordered by number
+	balancer *balancer.Balancer
+	config   *rest.Config // through the balancer, as system:masters
+	client   kubernetes.Interface
+	services *services
+	kubelets *hollow.Kubelets
+
+	mu       sync.Mutex
+	failing  context.CancelCauseFunc // while it is created: ends the creation
+	restarts []Restart
+	progress io.Writer
+	serving  []string // addresses of API servers that have been ready
+
+	closing  sync.Once
+	closeErr error
+}
+
+var (
+	_ cluster.Cluster       = (*Cluster)(nil)
+	_ cluster.Power         = (*Cluster)(nil)
+	_ cluster.ServiceClient = (*Cluster)(nil)
+)
+
+func newCluster(ctx context.Context, o Options, spec cluster.Spec, release Release) *Cluster {
+	c := &Cluster{options: o, spec: spec, release: release, started: time.Now(), progress: spec.Progress}
+	if c.progress == nil {
+		c.progress = io.Discard
+	}
+	c.life, c.end = context.WithCancel(context.WithoutCancel(ctx))
+	c.services = &services{cluster: c, rand: rand.New(rand.NewPCG(o.Seed, 0))}
+	return c
+}
+
+// RESTConfig reaches the API through the balancer as cluster administrator.
+func (c *Cluster) RESTConfig() *rest.Config { return rest.CopyConfig(c.config) }
+
+// APIServers lists every API server, ordered by the number of its node.
+func (c *Cluster) APIServers() []cluster.APIServer {
+	servers := make([]cluster.APIServer, 0, len(c.planes))
+	for _, p := range c.planes {
+		servers = append(servers, cluster.APIServer{Node: p.node, Config: rest.CopyConfig(p.config)})
+	}
+	return servers
+}
+
+// Nodes lists the machines, control planes first.
+func (c *Cluster) Nodes() []cluster.Node {
+	var nodes []cluster.Node
+	for i := range c.spec.ControlPlanes {
+		nodes = append(nodes, cluster.Node{Name: fmt.Sprintf("cp-%d", i+1), Role: cluster.ControlPlane})
+	}
+	for i := range c.spec.Workers {
+		nodes = append(nodes, cluster.Node{Name: fmt.Sprintf("worker-%d", i+1), Role: cluster.Worker})
+	}
+	return nodes
+}
+
+// Version is the exact version of the control plane.
+func (c *Cluster) Version() string { return c.release.Version }
+
+// Restarts lists the components that ended unasked since the cluster was ready, oldest first. Each was started again
+// as a kubelet does it.
+func (c *Cluster) Restarts() []Restart {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.restarts)
+}
+
+// Close ends the components, those that ask the API first, and empties spec.StateDir. When the context ends before
+// they have, they are killed. It may be called more than once.
+func (c *Cluster) Close(ctx context.Context) error {
+	c.closing.Do(func() {
+		if err := c.close(ctx); err != nil {
+			c.closeErr = fmt.Errorf("close cluster %q: %w", c.spec.Name, err)
+		}
+	})
+	return c.closeErr
+}
+
+func (c *Cluster) close(ctx context.Context) error {
+	c.end()
+	if c.kubelets != nil {
+		c.kubelets.Close()
+	}
+	c.services.close()
+	var errs []error
+	for _, tier := range []struct {
+		components []string
+		grace      time.Duration
+	}{
+		{[]string{controllerManager, scheduler}, time.Second},
+		{[]string{apiServer}, time.Second},
+		{[]string{etcd}, time.Second},
+	} {
+		errs = append(errs, c.stopTier(ctx, tier.components, tier.grace)...)
+	}
+	if c.balancer != nil {
+		errs = append(errs, c.balancer.Close())
+	}
+	c.running.Wait()
+	for _, p := range c.planes {
+		p.ports.close()
+	}
+	return errors.Join(append(errs, empty(c.spec.StateDir))...)
+}
+
+// stopTier stops components of the given names on all nodes, side by side.
+func (c *Cluster) stopTier(ctx context.Context, names []string, grace time.Duration) []error {
+	var stopping sync.WaitGroup
+	var mu sync.Mutex
+	var errs []error
+	for _, p := range c.planes {
+		for _, name := range names {
+			stopping.Go(func() {
+				if err := p.components[name].stop(ctx, grace); err != nil {
+					mu.Lock()
+					defer mu.Unlock()
+					errs = append(errs, err)
+				}
+			})
+		}
+	}
+	stopping.Wait()
+	return errs
+}
+
+// empty removes what is in a folder, but not the folder, which is its maker's.
+func empty(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	errs := []error{err}
+	for _, entry := range entries {
+		errs = append(errs, os.RemoveAll(filepath.Join(dir, entry.Name())))
+	}
+	return errors.Join(errs...)
+}
+
+// say tells the human that a phase is done, and how long after the beginning.
+func (c *Cluster) say(format string, args ...any) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	line := strings.TrimSpace(fmt.Sprintf(format, args...))
+	// Progress that can't be written is nothing to end a rehearsal for.
+	_, _ = fmt.Fprintf(c.progress, "%6.2fs  %s\n", time.Since(c.started).Seconds(), line)
+}

@@ -1,0 +1,103 @@
+package embedded
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"time"
+
+	"go.etcd.io/etcd/server/v3/embed"
+	"golang.org/x/sys/unix"
+	"sigs.k8s.io/yaml"
+)
+
+// EtcdEntry is the name under which [EtcdMain] must be given to [proc.Dispatch].
+const EtcdEntry = "_etcd"
+
+// etcdReadyLine is what an etcd member writes when it serves, which for one of several means that there is a leader.
+const etcdReadyLine = "seatrial: etcd is ready"
+
+// EtcdMain is the entry "_etcd": an etcd member. Its one argument is a configuration file as etcd's --config-file takes it.
+func EtcdMain(args []string) int {
+	if len(args) != 1 {
+		fmt.Fprintln(os.Stderr, "usage: _etcd CONFIG-FILE")
+		return 2
+	}
+	if err := runEtcd(args[0]); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+func runEtcd(file string) error {
+	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM, unix.SIGINT)
+	defer stop()
+	config, err := embed.ConfigFromFile(file)
+	if err != nil {
+		return fmt.Errorf("read etcd configuration %q: %w", file, err)
+	}
+	server, err := embed.StartEtcd(config)
+	if err != nil {
+		return fmt.Errorf("start etcd: %w", err)
+	}
+	defer server.Close()
+	select {
+	case <-server.Server.ReadyNotify():
+		fmt.Println(etcdReadyLine)
+	case err := <-server.Err():
+		return fmt.Errorf("start etcd: %w", err)
+	case <-ctx.Done():
+		return nil
+	}
+	select {
+	case err := <-server.Err():
+		return fmt.Errorf("run etcd: %w", err)
+	case <-server.Server.StopNotify():
+		return fmt.Errorf("run etcd: the server stopped")
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+// writeEtcdConfig writes the member's configuration. What kubeadm sets is set as kubeadm does, but for two things:
+//
+// socket-options lets the member bind the port that is reserved for it.
+//
+// unsafe-no-fsync: the data is thrown away with the cluster, and cutting the power of a hollow node kills the process but not the
+// machine, so that the page cache survives. A rehearsal of a whole machine's crash can't be had here with fsync either.
+func (p *controlPlane) writeEtcdConfig(members string) error {
+	pki := func(name string) string { return filepath.Join(p.dir, "pki", "etcd", name) }
+	url := func(port int) string { return "https://" + address(port) }
+	config, err := yaml.Marshal(map[string]any{
+		"name":                           p.node,
+		"data-dir":                       p.etcdDir(),
+		"listen-client-urls":             url(p.ports.etcdClient),
+		"advertise-client-urls":          url(p.ports.etcdClient),
+		"listen-peer-urls":               url(p.ports.etcdPeer),
+		"initial-advertise-peer-urls":    url(p.ports.etcdPeer),
+		"initial-cluster":                members,
+		"initial-cluster-state":          "new",
+		"snapshot-count":                 10000,
+		"feature-gates":                  "InitialCorruptCheck=true",
+		"watch-progress-notify-interval": 5 * time.Second,
+		"client-transport-security": map[string]any{
+			"cert-file": pki("server.crt"), "key-file": pki("server.key"),
+			"trusted-ca-file": pki("ca.crt"), "client-cert-auth": true,
+		},
+		"peer-transport-security": map[string]any{
+			"cert-file": pki("peer.crt"), "key-file": pki("peer.key"),
+			"trusted-ca-file": pki("ca.crt"), "client-cert-auth": true,
+		},
+		"socket-options":  map[string]any{"reuse-port": true},
+		"unsafe-no-fsync": true,
+		"logger":          "zap",
+		"log-outputs":     []string{"stderr"},
+	})
+	if err != nil {
+		return fmt.Errorf("write etcd configuration: %w", err)
+	}
+	return os.WriteFile(p.etcdConfig(), config, 0o600)
+}

@@ -1,0 +1,211 @@
+package embedded
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// The validity of certificates is kubeadm's: ten years for an authority, one for what it signs.
+const (
+	authorityValidity   = 10 * 365 * 24 * time.Hour
+	certificateValidity = 365 * 24 * time.Hour
+	// backdate is how far certificates reach back, for clocks that differ.
+	backdate = 5 * time.Minute
+)
+
+// authority is a certificate authority.
+type authority struct {
+	keyPair
+	cert *x509.Certificate
+}
+
+// keyPair is a certificate and its key, both in PEM.
+type keyPair struct {
+	certPEM, keyPEM []byte
+	key             *ecdsa.PrivateKey
+}
+
+// subject is whom a certificate is for.
+type subject struct {
+	commonName    string
+	organizations []string
+	usages        []x509.ExtKeyUsage
+	dnsNames      []string
+	ips           []net.IP
+}
+
+// pki is what the nodes of a cluster share: the authorities and the key that signs service account tokens.
+type pki struct {
+	now                          time.Time
+	kubernetes, etcd, frontProxy *authority
+	accounts                     *ecdsa.PrivateKey
+}
+
+// newPKI makes the authorities. The keys are ECDSA P-256, which kubeadm offers as encryptionAlgorithm ECDSA-P256, because
+// they are made in no time.
+func newPKI(now time.Time) (*pki, error) {
+	p := &pki{now: now}
+	for name, ca := range map[string]**authority{"kubernetes": &p.kubernetes, "etcd-ca": &p.etcd, "front-proxy-ca": &p.frontProxy} {
+		made, err := newAuthority(name, now)
+		if err != nil {
+			return nil, fmt.Errorf("make certificate authority %q: %w", name, err)
+		}
+		*ca = made
+	}
+	var err error
+	p.accounts, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	return p, err
+}
+
+func newAuthority(name string, now time.Time) (*authority, error) {
+	template := &x509.Certificate{
+		Subject:               pkix.Name{CommonName: name},
+		DNSNames:              []string{name},
+		NotBefore:             now.Add(-backdate).UTC(),
+		NotAfter:              now.Add(authorityValidity).UTC(),
+		KeyUsage:              x509.KeyUsageKeyEncipherment | x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+		BasicConstraintsValid: true,
+		IsCA:                  true,
+	}
+	pair, err := sign(template, nil)
+	if err != nil {
+		return nil, err
+	}
+	block, _ := pem.Decode(pair.certPEM)
+	cert, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return nil, err
+	}
+	return &authority{keyPair: *pair, cert: cert}, nil
+}
+
+// issue makes a key and a certificate for it.
+func (a *authority) issue(s subject, now time.Time) (*keyPair, error) {
+	pair, err := sign(&x509.Certificate{
+		Subject:     pkix.Name{CommonName: s.commonName, Organization: s.organizations},
+		DNSNames:    s.dnsNames,
+		IPAddresses: s.ips,
+		NotBefore:   now.Add(-backdate).UTC(),
+		NotAfter:    now.Add(certificateValidity).UTC(),
+		KeyUsage:    x509.KeyUsageKeyEncipherment | x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: s.usages,
+	}, a)
+	if err != nil {
+		return nil, fmt.Errorf("issue certificate %q: %w", s.commonName, err)
+	}
+	return pair, nil
+}
+
+// sign signs a certificate with the authority's key, or with its own when there is none.
+func sign(template *x509.Certificate, by *authority) (*keyPair, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	if template.SerialNumber, err = rand.Int(rand.Reader, big.NewInt(1<<62)); err != nil {
+		return nil, err
+	}
+	parent, signer := template, key
+	if by != nil {
+		parent, signer = by.cert, by.key
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), signer)
+	if err != nil {
+		return nil, err
+	}
+	keyPEM, err := encodeKey(key)
+	if err != nil {
+		return nil, err
+	}
+	return &keyPair{certPEM: encode("CERTIFICATE", der), keyPEM: keyPEM, key: key}, nil
+}
+
+func encodeKey(key *ecdsa.PrivateKey) ([]byte, error) {
+	der, err := x509.MarshalECPrivateKey(key)
+	return encode("EC PRIVATE KEY", der), err
+}
+
+func encode(kind string, der []byte) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
+}
+
+var (
+	clientUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+	serverUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	bothUsages  = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
+)
+
+// write fills a node's pki folder as kubeadm does: the same names, subjects and usages
+// (https://kubernetes.io/docs/setup/best-practices/certificates/).
+func (p *pki) write(dir, node string, ip net.IP) error {
+	if err := os.MkdirAll(filepath.Join(dir, "etcd"), 0o700); err != nil {
+		return err
+	}
+	local := []net.IP{net.ParseIP(loopback), net.IPv6loopback, ip}
+	machine := []string{node, "localhost"}
+	api := subject{
+		commonName: "kube-apiserver", usages: serverUsage,
+		dnsNames: []string{node, "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc." + dnsDomain, "localhost"},
+		ips:      append(local, net.ParseIP(apiServiceIP)),
+	}
+	leaves := []struct {
+		name string
+		by   *authority
+		subject
+	}{
+		{"apiserver", p.kubernetes, api},
+		{"apiserver-kubelet-client", p.kubernetes, subject{commonName: "kube-apiserver-kubelet-client", organizations: []string{adminsGroup}, usages: clientUsage}},
+		{"front-proxy-client", p.frontProxy, subject{commonName: "front-proxy-client", usages: clientUsage}},
+		{"apiserver-etcd-client", p.etcd, subject{commonName: "kube-apiserver-etcd-client", usages: clientUsage}},
+		{"etcd/server", p.etcd, subject{commonName: node, usages: bothUsages, dnsNames: machine, ips: local}},
+		{"etcd/peer", p.etcd, subject{commonName: node, usages: bothUsages, dnsNames: machine, ips: local}},
+		{"etcd/healthcheck-client", p.etcd, subject{commonName: "kube-etcd-healthcheck-client", usages: clientUsage}},
+	}
+	pairs := map[string]*keyPair{"ca": &p.kubernetes.keyPair, "front-proxy-ca": &p.frontProxy.keyPair, "etcd/ca": &p.etcd.keyPair}
+	for _, leaf := range leaves {
+		pair, err := leaf.by.issue(leaf.subject, p.now)
+		if err != nil {
+			return err
+		}
+		pairs[leaf.name] = pair
+	}
+	for name, pair := range pairs {
+		if err := writePair(filepath.Join(dir, name), pair); err != nil {
+			return err
+		}
+	}
+	return p.writeAccountsKey(dir)
+}
+
+func writePair(path string, pair *keyPair) error {
+	if err := os.WriteFile(path+".crt", pair.certPEM, 0o644); err != nil {
+		return err
+	}
+	return os.WriteFile(path+".key", pair.keyPEM, 0o600)
+}
+
+// writeAccountsKey writes the key that signs service account tokens.
+func (p *pki) writeAccountsKey(dir string) error {
+	keyPEM, err := encodeKey(p.accounts)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "sa.key"), keyPEM, 0o600); err != nil {
+		return err
+	}
+	der, err := x509.MarshalPKIXPublicKey(p.accounts.Public())
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, "sa.pub"), encode("PUBLIC KEY", der), 0o644)
+}
