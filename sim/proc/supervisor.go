@@ -205,6 +205,9 @@ func (s *Supervisor) TempDir(parent, pattern string) (string, error) {
 		return "", errors.Join(fmt.Errorf("make a temporary folder: %w", err), s.tellReaper("remove-dir", strconv.Quote(dir)))
 	}
 	s.dirs[dir] = struct{}{}
+	if err := own(dir); err != nil {
+		return "", errors.Join(fmt.Errorf("make a temporary folder: %w", err), s.removeDir(dir))
+	}
 	return dir, nil
 }
 

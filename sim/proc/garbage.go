@@ -1,0 +1,59 @@
+package proc
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// ownerFile in a temporary folder names the process that made it, by pid and start time, so that a later process can tell whether it is gone.
+const ownerFile = ".seatrial-owner"
+
+// own writes the owner file.
+func own(dir string) error {
+	stat, err := readStat(os.Getpid())
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, ownerFile), fmt.Appendf(nil, "%d %d\n", os.Getpid(), stat.started), 0o600)
+}
+
+// CollectGarbage removes the temporary folders below parent (empty: the system's) that a process made which is gone, killed together
+// with its reaper. It returns what it removed.
+func CollectGarbage(parent string) (removed []string, err error) {
+	if parent == "" {
+		parent = os.TempDir()
+	}
+	marks, err := filepath.Glob(filepath.Join(parent, "*", ownerFile))
+	if err != nil {
+		return nil, fmt.Errorf("look for folders left behind: %w", err)
+	}
+	for _, mark := range marks {
+		if !orphaned(mark) {
+			continue
+		}
+		dir := filepath.Dir(mark)
+		if removeErr := os.RemoveAll(dir); removeErr != nil {
+			err = errors.Join(err, fmt.Errorf("remove folder left behind: %w", removeErr))
+			continue
+		}
+		removed = append(removed, dir)
+	}
+	return removed, err
+}
+
+// orphaned tells whether the process that an owner file names is gone. A file that can't be read is nobody's to remove.
+func orphaned(mark string) bool {
+	content, err := os.ReadFile(mark)
+	if err != nil {
+		return false
+	}
+	var pid int
+	var started uint64
+	if _, err := fmt.Sscanf(string(content), "%d %d", &pid, &started); err != nil {
+		return false
+	}
+	stat, err := readStat(pid)
+	return err != nil || stat.dead || stat.started != started
+}
