@@ -22,7 +22,7 @@ import (
 func (c *Cluster) create(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, cluster.ReadyTimeout)
 	defer cancel()
-	ctx, fail := context.WithCancelCause(ctx)
+	creation, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	c.setFailing(fail)
 	defer c.setFailing(nil)
@@ -31,6 +31,19 @@ func (c *Cluster) create(ctx context.Context) error {
 		return err
 	}
 	c.say("certificates and configuration are written")
+	err := c.start(creation)
+	if creation.Err() != nil && ctx.Err() == nil {
+		return context.Cause(creation) // a component ended, and whoever waited for it only saw the consequences
+	}
+	if err != nil {
+		return err
+	}
+	c.say("cluster %q is ready: Kubernetes %s", c.spec.Name, c.Version())
+	return nil
+}
+
+// start starts the components and the nodes and waits until the cluster is ready.
+func (c *Cluster) start(ctx context.Context) error {
 	up, ctx := errgroup.WithContext(ctx)
 	api := make(chan struct{}) // closed when the first API server is ready
 	for _, p := range c.planes {
@@ -44,14 +57,7 @@ func (c *Cluster) create(ctx context.Context) error {
 			return after(ctx, api, func(ctx context.Context) error { return c.waitLeader(ctx, name) })
 		})
 	}
-	if err := up.Wait(); err != nil {
-		return err
-	}
-	if err := context.Cause(ctx); err != nil && !errors.Is(err, context.Canceled) {
-		return err // a component ended after the last check
-	}
-	c.say("cluster %q is ready: Kubernetes %s", c.spec.Name, c.Version())
-	return nil
+	return up.Wait()
 }
 
 // setFailing sets what the end of a component ends: the creation, and nothing when that is over.
@@ -61,13 +67,13 @@ func (c *Cluster) setFailing(fail context.CancelCauseFunc) {
 	c.failing = fail
 }
 
-// after does something when the channel is closed.
+// after does something when the channel is closed. When it never is, whoever was to close it says why.
 func after(ctx context.Context, closed <-chan struct{}, do func(context.Context) error) error {
 	select {
 	case <-closed:
 		return do(ctx)
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return nil
 	}
 }
 
@@ -135,7 +141,7 @@ func (c *Cluster) startControlPlane(ctx context.Context, p *controlPlane, api ch
 	case <-p.etcdReady:
 		c.say("etcd %s answers", p.node)
 	case <-ctx.Done():
-		return fmt.Errorf("wait for etcd %s to answer: %w", p.node, context.Cause(ctx))
+		return fmt.Errorf("wait until etcd %s answers: %w; last seen: a running process", p.node, context.Cause(ctx))
 	}
 	if err := p.components[apiServer].start(ctx); err != nil {
 		return err

@@ -26,10 +26,14 @@ const (
 func poll(ctx context.Context, what string, look func(context.Context) error) error {
 	ticker := time.NewTicker(pollInterval)
 	defer ticker.Stop()
+	last := errors.New("nothing yet")
 	for {
-		last := lookOnce(ctx, look)
-		if last == nil {
+		err := lookOnce(ctx, look)
+		if err == nil {
 			return nil
+		}
+		if ctx.Err() == nil { // otherwise the look was interrupted, which says nothing about the condition
+			last = err
 		}
 		select {
 		case <-ticker.C:
