@@ -61,14 +61,15 @@ func (s *Store) build(ctx context.Context, t task) error {
 }
 
 func (s *Store) checkBuildSpace(ctx context.Context, g goCommand, t task) error {
-	lines, err := g.run(ctx, moduleTimeout, nil, "env", "GOCACHE", "GOMODCACHE")
+	lines, err := g.run(ctx, moduleTimeout, nil, "env", "-json", "GOCACHE", "GOMODCACHE")
 	if err != nil {
 		return err
 	}
-	if len(lines) != 2 {
-		return fmt.Errorf("go env GOCACHE GOMODCACHE: 2 lines expected, got %q", lines)
+	var caches struct{ GOCACHE, GOMODCACHE string }
+	if err := decodeOutput(lines, &caches); err != nil {
+		return fmt.Errorf("read go env: %w", err)
 	}
-	return s.checkSpace(need{lines[0], buildCacheSpace}, need{lines[1], moduleCacheSpace}, need{string(t.folder), buildWorkSpace})
+	return s.checkSpace(need{caches.GOCACHE, buildCacheSpace}, need{caches.GOMODCACHE, moduleCacheSpace}, need{string(t.folder), buildWorkSpace})
 }
 
 // compile runs go build. Its flags, but for those of the linker, are the ones that any other build of the release with the
@@ -205,7 +206,7 @@ func (s *Store) downloadModule(ctx context.Context, g goCommand, version string)
 		s.progress.update("downloading the module %s@%s: %s", module, version, elapsed(started))
 	}}, "mod", "download", "-json", module+"@"+version)
 	var info struct{ GoMod, Error string }
-	if parseErr := json.Unmarshal([]byte(strings.Join(lines, "\n")), &info); parseErr == nil && info.Error != "" {
+	if parseErr := decodeOutput(lines, &info); parseErr == nil && info.Error != "" {
 		return "", fmt.Errorf("download module %s@%s: %s", module, version, info.Error)
 	} else if err != nil || parseErr != nil {
 		return "", fmt.Errorf("download module %s@%s: %w", module, version, errors.Join(err, parseErr))
@@ -279,6 +280,16 @@ func (g goCommand) run(ctx context.Context, timeout time.Duration, a *activity, 
 			return nil, errors.Join(context.Cause(ctx), p.Stop(context.WithoutCancel(ctx), stopGrace))
 		}
 	}
+}
+
+// decodeOutput reads the JSON object in the output of a command, among the warnings that it may have written.
+func decodeOutput(lines []string, into any) error {
+	text := strings.Join(lines, "\n")
+	begin := strings.Index(text, "{")
+	if begin < 0 {
+		return fmt.Errorf("no JSON in %q", text)
+	}
+	return json.NewDecoder(strings.NewReader(text[begin:])).Decode(into)
 }
 
 // inherited are the variables that say where the go command keeps and gets things. Those that change what it

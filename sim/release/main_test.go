@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -26,11 +27,11 @@ import (
 // This binary is its own go command, and its own second seatrial process.
 func TestMain(m *testing.M) {
 	proc.Dispatch(map[string]func([]string) int{
-		proc.ReaperEntry: proc.ReaperMain,
-		"env":            fakeGo("env"),
-		"list":           fakeGo("list"),
-		"mod":            fakeGo("mod"),
-		"build":          fakeGo("build"),
+		proc.ReaperEntry: quick(proc.ReaperMain),
+		"env":            quick(fakeGo("env")),
+		"list":           quick(fakeGo("list")),
+		"mod":            quick(fakeGo("mod")),
+		"build":          quick(fakeGo("build")),
 		"_get":           getMain,
 	})
 	os.Exit(m.Run())
@@ -86,32 +87,44 @@ func (w goWorld) calls(prefix string) []string {
 	return calls
 }
 
-func fakeGo(verb string) func([]string) int {
+// quick ends without what os.Exit does first: under the race detector it takes a second, and it writes to stderr when
+// coverage is measured.
+func quick(entry func([]string) int) func([]string) int {
 	return func(args []string) int {
-		w := goWorld(os.Getenv("GOPROXY"))
-		log, err := os.OpenFile(filepath.Join(string(w), "calls"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		fmt.Fprintln(log, verb, strings.Join(args, " "))
-		log.Close()
-		switch verb {
-		case "env":
-			fmt.Printf("%s/gocache\n%s/gomodcache\n", w, w)
-		case "list":
-			if w.has("offline") {
-				fmt.Fprintln(os.Stderr, "go: dial tcp: no route to host")
-				return 1
-			}
-			fmt.Println(module, w.read("listed"))
-		case "mod":
-			return w.modDownload(args[len(args)-1])
-		case "build":
-			return w.build(args)
-		}
+		syscall.Exit(entry(args))
 		return 0
 	}
+}
+
+func fakeGo(verb string) func([]string) int {
+	return func(args []string) int { return runFakeGo(verb, args) }
+}
+
+func runFakeGo(verb string, args []string) int {
+	w := goWorld(os.Getenv("GOPROXY"))
+	log, err := os.OpenFile(filepath.Join(string(w), "calls"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	fmt.Fprintln(log, verb, strings.Join(args, " "))
+	log.Close()
+	switch verb {
+	case "env":
+		fmt.Fprintln(os.Stderr, "warning: something about the environment")
+		fmt.Printf("{\"GOCACHE\": \"%s/gocache\", \"GOMODCACHE\": \"%s/gomodcache\"}\n", w, w)
+	case "list":
+		if w.has("offline") {
+			fmt.Fprintln(os.Stderr, "go: dial tcp: no route to host")
+			return 1
+		}
+		fmt.Println(module, w.read("listed"))
+	case "mod":
+		return w.modDownload(args[len(args)-1])
+	case "build":
+		return w.build(args)
+	}
+	return 0
 }
 
 func (w goWorld) modDownload(path string) int {
@@ -166,7 +179,7 @@ type host struct {
 	*httptest.Server
 	mu    sync.Mutex
 	files map[string]string // path to content
-	hang  chan struct{}     // when set, a binary comes by half until it is closed
+	hang  bool              // a binary comes by half, and then nothing
 	asked []string
 }
 
@@ -180,6 +193,8 @@ func newHost(t *testing.T) *host {
 
 // publish offers a version with all components.
 func (h *host) publish(version string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	for _, c := range KnownComponents {
 		path := fmt.Sprintf("/release/%s/bin/linux/%s/%s", version, runtime.GOARCH, c)
 		content := version + " " + c
@@ -189,23 +204,35 @@ func (h *host) publish(version string) {
 	}
 }
 
+// set changes what the host has while it serves.
+func (h *host) set(change func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	change()
+}
+
+// requests are the paths asked for so far.
+func (h *host) requests() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.asked)
+}
+
 func (h *host) serve(w http.ResponseWriter, r *http.Request) {
 	h.mu.Lock()
 	h.asked = append(h.asked, r.URL.Path)
 	content, ok := h.files[r.URL.Path]
+	hang := h.hang
 	h.mu.Unlock()
 	if !ok {
 		http.NotFound(w, r)
 		return
 	}
-	if h.hang != nil && strings.Contains(r.URL.Path, "/bin/") && !strings.HasSuffix(r.URL.Path, ".sha256") {
+	if hang && strings.Contains(r.URL.Path, "/bin/") && !strings.HasSuffix(r.URL.Path, ".sha256") {
 		w.Header().Set("Content-Length", fmt.Sprint(len(content)))
 		_, _ = io.WriteString(w, content[:len(content)/2])
 		w.(http.Flusher).Flush()
-		select {
-		case <-h.hang:
-		case <-r.Context().Done():
-		}
+		<-r.Context().Done()
 		return
 	}
 	_, _ = io.WriteString(w, content)

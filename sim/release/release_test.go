@@ -106,7 +106,7 @@ func TestGetFromTheCacheDoesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	asked := len(h.asked)
+	asked := len(h.requests())
 	// A store that can do nothing, and a minor, which the cache answers too.
 	cached, err := NewStore(Options{Dir: dir, BaseURL: h.URL, GoCommand: "/nonexistent/go"})
 	if err != nil {
@@ -121,8 +121,8 @@ func TestGetFromTheCacheDoesNothing(t *testing.T) {
 			t.Errorf("-first +second:\n%s", diff)
 		}
 	}
-	if len(h.asked) != asked {
-		t.Errorf("asked for %q", h.asked[asked:])
+	if len(h.requests()) != asked {
+		t.Errorf("asked for %q", h.requests()[asked:])
 	}
 }
 
@@ -151,7 +151,7 @@ func TestGetThrowsAwayADownloadWithAnotherChecksum(t *testing.T) {
 	h.publish(version)
 	path := "/release/" + version + "/bin/linux/" + runtime.GOARCH + "/kube-controller-manager"
 	published := h.files[path+".sha256"]
-	h.files[path] = "something else"
+	h.set(func() { h.files[path] = "something else" })
 	s, _ := testStore(t, t.TempDir(), h.URL)
 	_, err := s.Get(t.Context(), version, nil)
 	sum := sha256.Sum256([]byte("something else"))
@@ -166,7 +166,7 @@ func TestGetThrowsAwayADownloadWithAnotherChecksum(t *testing.T) {
 	}
 	wantNoLeftovers(t, folder)
 
-	h.files[path] = version + " kube-controller-manager"
+	h.set(func() { h.files[path] = version + " kube-controller-manager" })
 	if _, err := s.Get(t.Context(), version, nil); err != nil {
 		t.Errorf("the next Get: %v", err)
 	}
@@ -175,7 +175,9 @@ func TestGetThrowsAwayADownloadWithAnotherChecksum(t *testing.T) {
 func TestGetRefusesAChecksumThatIsNone(t *testing.T) {
 	h := newHost(t)
 	h.publish(version)
-	h.files["/release/"+version+"/bin/linux/"+runtime.GOARCH+"/kubectl.sha256"] = "<html>log in first</html>"
+	h.set(func() {
+		h.files["/release/"+version+"/bin/linux/"+runtime.GOARCH+"/kubectl.sha256"] = "<html>log in first</html>"
+	})
 	s, _ := testStore(t, t.TempDir(), h.URL)
 	_, err := s.Get(t.Context(), version, []string{"kubectl"})
 	wantError(t, err, "kubectl.sha256 is not a SHA-256", "log in first")
@@ -227,7 +229,7 @@ func TestGetAMinor(t *testing.T) {
 	t.Run("published", func(t *testing.T) {
 		h := newHost(t)
 		h.publish("v1.34.6")
-		h.files["/release/stable-1.34.txt"] = "v1.34.6\n"
+		h.set(func() { h.files["/release/stable-1.34.txt"] = "v1.34.6\n" })
 		s, _ := testStore(t, t.TempDir(), h.URL)
 		r, err := s.Get(t.Context(), "v1.34", nil)
 		if err != nil || r.Version != "v1.34.6" {
@@ -257,8 +259,8 @@ func TestGetAMinor(t *testing.T) {
 func TestGetAnUnknownVersion(t *testing.T) {
 	t.Run("download host", func(t *testing.T) {
 		h := newHost(t)
-		h.files["/release/stable.txt"] = "v1.36.3\n"
-		h.files["/release/stable-1.35.txt"] = "v1.35.7\n"
+		h.set(func() { h.files["/release/stable.txt"] = "v1.36.3\n" })
+		h.set(func() { h.files["/release/stable-1.35.txt"] = "v1.35.7\n" })
 		s, _ := testStore(t, t.TempDir(), h.URL)
 		for _, v := range []string{"v1.99", "v1.36.99"} {
 			_, err := s.Get(t.Context(), v, nil)
@@ -404,7 +406,7 @@ func TestGetBelievesACopiedCacheByItsHash(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	asked := len(h.asked)
+	asked := len(h.requests())
 	later := time.Now().Add(time.Hour)
 	if err := os.Chtimes(r.Components["kubectl"].Path, later, later); err != nil {
 		t.Fatal(err)
@@ -413,8 +415,8 @@ func TestGetBelievesACopiedCacheByItsHash(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(r, again); diff != "" || len(h.asked) != asked {
-		t.Errorf("asked %q; -first +second:\n%s", h.asked[asked:], diff)
+	if diff := cmp.Diff(r, again); diff != "" || len(h.requests()) != asked {
+		t.Errorf("asked %q; -first +second:\n%s", h.requests()[asked:], diff)
 	}
 	f := folder(r.Dir)
 	if !f.manifest().unchanged(f, []string{"kubectl"}) {
@@ -474,7 +476,7 @@ func TestGetAfterAKilledBuild(t *testing.T) {
 func TestGetAfterAKilledDownload(t *testing.T) {
 	h := newHost(t)
 	h.publish(version)
-	h.hang = make(chan struct{})
+	h.set(func() { h.hang = true })
 	dir := t.TempDir()
 	cmd, out := startGet(t, dir, h.URL, version)
 	s, _ := testStore(t, dir, h.URL)
@@ -485,7 +487,7 @@ func TestGetAfterAKilledDownload(t *testing.T) {
 	}, 10*time.Second, 10*time.Millisecond).Should(gomega.HaveLen(1), "no download began: %s", out)
 	killed(t, cmd.Process.Kill, cmd.Wait)
 
-	h.hang = nil
+	h.set(func() { h.hang = false })
 	r, err := s.Get(t.Context(), version, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -561,7 +563,7 @@ func TestGetStopsWhenItsContextEnds(t *testing.T) {
 		w := newGoWorld(t, version, version)
 		h := newHost(t)
 		h.publish(version)
-		h.hang = make(chan struct{})
+		h.set(func() { h.hang = true })
 		s, _ := testStore(t, t.TempDir(), h.URL)
 		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 		defer cancel()
