@@ -1,0 +1,132 @@
+package judge
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/util"
+)
+
+// toValue converts an entity of a world to what Rego computes with. It gives what a round trip through JSON would, at a
+// tenth of the cost; it knows the kinds of field that package world has and no others.
+func toValue(v reflect.Value) (ast.Value, error) {
+	switch v.Kind() {
+	case reflect.Invalid:
+		return ast.NullValue, nil
+	case reflect.Pointer, reflect.Interface:
+		if v.IsNil() {
+			return ast.NullValue, nil
+		}
+		return toValue(v.Elem())
+	case reflect.Struct:
+		return structValue(v)
+	case reflect.Map:
+		return mapValue(v)
+	case reflect.Slice:
+		return sliceValue(v)
+	case reflect.String:
+		return ast.InternedTerm(v.String()).Value, nil
+	case reflect.Bool:
+		return ast.InternedTerm(v.Bool()).Value, nil
+	case reflect.Int, reflect.Int32, reflect.Int64:
+		return ast.InternedTerm(int(v.Int())).Value, nil
+	case reflect.Float64:
+		raw, err := json.Marshal(v.Float())
+		return ast.Number(raw), err
+	}
+	return nil, fmt.Errorf("convert %s: unknown kind", v.Type())
+}
+
+// structField is one field of a struct as JSON has it.
+type structField struct {
+	name      *ast.Term
+	index     int
+	omitEmpty bool
+}
+
+// structFields remembers the fields of each type.
+var structFields sync.Map // reflect.Type → []structField
+
+func fieldsOf(t reflect.Type) []structField {
+	if known, ok := structFields.Load(t); ok {
+		return known.([]structField)
+	}
+	var fields []structField
+	for i := range t.NumField() {
+		name, options, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
+		if t.Field(i).IsExported() && name != "-" && name != "" {
+			fields = append(fields, structField{ast.StringTerm(name), i, options == "omitempty"})
+		}
+	}
+	structFields.Store(t, fields)
+	return fields
+}
+
+func structValue(v reflect.Value) (ast.Value, error) {
+	fields := fieldsOf(v.Type())
+	items := make([][2]*ast.Term, 0, len(fields))
+	for _, f := range fields {
+		fv := v.Field(f.index)
+		if f.omitEmpty && fv.IsZero() {
+			continue
+		}
+		value, err := toValue(fv)
+		if err != nil {
+			return nil, err
+		}
+		items = append(items, ast.Item(f.name, ast.NewTerm(value)))
+	}
+	return ast.NewObject(items...), nil
+}
+
+func mapValue(v reflect.Value) (ast.Value, error) {
+	if v.IsNil() {
+		return ast.NullValue, nil
+	}
+	items := make([][2]*ast.Term, 0, v.Len())
+	for iter := v.MapRange(); iter.Next(); {
+		value, err := toValue(iter.Value())
+		if err != nil {
+			return nil, err
+		}
+		items = append(items, ast.Item(ast.InternedTerm(iter.Key().String()), ast.NewTerm(value)))
+	}
+	return ast.NewObject(items...), nil
+}
+
+func sliceValue(v reflect.Value) (ast.Value, error) {
+	if v.IsNil() {
+		return ast.NullValue, nil
+	}
+	terms := make([]*ast.Term, v.Len())
+	for i := range terms {
+		value, err := toValue(v.Index(i))
+		if err != nil {
+			return nil, err
+		}
+		terms[i] = ast.NewTerm(value)
+	}
+	return ast.NewArray(terms...), nil
+}
+
+// jsonValue converts anything by way of JSON: for what is converted once in a run.
+func jsonValue(v any) (ast.Value, error) {
+	if err := util.RoundTrip(&v); err != nil {
+		return nil, fmt.Errorf("encode input: %w", err)
+	}
+	return ast.InterfaceToValue(v)
+}
+
+// object makes an object of an even number of keys and values.
+func object(pairs ...any) ast.Value {
+	items := make([][2]*ast.Term, 0, len(pairs)/2)
+	for pair := range slices.Chunk(pairs, 2) {
+		items = append(items, ast.Item(ast.InternedTerm(pair[0].(string)), ast.NewTerm(pair[1].(ast.Value))))
+	}
+	return ast.NewObject(items...)
+}

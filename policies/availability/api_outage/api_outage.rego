@@ -1,0 +1,47 @@
+# METADATA
+# title: The API keeps answering
+# description: >-
+#   The API server, asked through its balancer as clients do, is never silent for longer than max.
+#   Single API servers behind the balancer may come and go. The default of one second is what client-go
+#   retries without a word.
+# related_resources:
+# - ref: https://kubernetes.io/docs/reference/using-api/health-checks/
+# custom:
+#   severity: error
+#   scope: run
+#   params:
+#     max:
+#       default: 1s
+#       description: Longest time without an answer, as 200ms, 2s or 1m.
+#   remedy: >-
+#     Take down one control plane at a time, and wait until the API server before it is ready again.
+package seatrial.availability.api_outage
+
+subjects contains probe.subject if some probe in probes
+
+deny contains {"subject": probe.subject, "msg": msg, "interval": outage} if {
+	some probe in probes
+	some outage in input.intervals
+	outage.condition == "apiOutage"
+	outage.subject == probe.subject
+	outage.seconds > max_seconds
+	msg := sprintf("did not answer for %.1f s; at most %s is allowed%s", [outage.seconds, input.params.max, seen(outage)])
+}
+
+# A client that asks too seldom can't tell.
+unknown contains {"subject": probe.subject, "msg": msg} if {
+	some probe in probes
+	probe.intervalSeconds > max_seconds
+	msg := sprintf("was asked every %v s, so an outage of %s can't be seen; ask more often", [probe.intervalSeconds, input.params.max])
+}
+
+seen(outage) := sprintf(" (%s)", [outage.reason]) if outage.reason
+
+seen(outage) := "" if not outage.reason
+
+max_seconds := time.parse_duration_ns(input.params.max) / 1000000000
+
+probes contains probe if {
+	some probe in data.world.probes
+	probe.subject == "api/balancer"
+}

@@ -1,0 +1,33 @@
+package seatrial.availability.api_outage_test
+
+import data.seatrial.availability.api_outage
+
+world(interval) := {"probes": {"api/balancer": {"target": "api", "subject": "api/balancer", "intervalSeconds": interval}}}
+
+given(outages) := {"params": {"max": "1s"}, "intervals": outages}
+
+outage(seconds) := {"condition": "apiOutage", "subject": "api/balancer", "seconds": seconds}
+
+test_short if {
+	api_outage.subjects == {"api/balancer"} with input as given([outage(0.5)]) with data.world as world(0.2)
+	api_outage.deny == set() with input as given([outage(0.5)]) with data.world as world(0.2)
+	api_outage.unknown == set() with input as given([outage(0.5)]) with data.world as world(0.2)
+}
+
+test_long if {
+	some finding in api_outage.deny with input as given([outage(2.25)]) with data.world as world(0.2)
+	finding.subject == "api/balancer"
+	finding.interval.seconds == 2.25
+	finding.msg == "did not answer for 2.2 s; at most 1s is allowed"
+}
+
+test_long_with_a_reason if {
+	refused := object.union(outage(3), {"reason": "connection refused"})
+	some finding in api_outage.deny with input as given([refused]) with data.world as world(0.2)
+	endswith(finding.msg, "(connection refused)")
+}
+
+test_asked_too_seldom if {
+	some doubt in api_outage.unknown with input as given([]) with data.world as world(5)
+	doubt.subject == "api/balancer"
+}

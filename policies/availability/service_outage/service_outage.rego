@@ -1,0 +1,48 @@
+# METADATA
+# title: Probed Services keep answering
+# description: >-
+#   A client that asks a Service again and again is never left without an answer for longer than max.
+#   The default of one second is what a client with an ordinary retry does not notice.
+# related_resources:
+# - ref: https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination
+# custom:
+#   severity: error
+#   scope: run
+#   needs: [probe]
+#   params:
+#     max:
+#       default: 1s
+#       description: Longest time without an answer, as 200ms, 2s or 1m.
+#   remedy: >-
+#     Give the workload more replicas, a readiness probe that tells the truth, a preStop delay so that
+#     endpoints go before the pod does, and a disruption budget.
+package seatrial.availability.service_outage
+
+subjects contains probe.subject if some probe in probes
+
+deny contains {"subject": probe.subject, "msg": msg, "interval": outage} if {
+	some probe in probes
+	some outage in input.intervals
+	outage.condition == "serviceOutage"
+	outage.subject == probe.subject
+	outage.seconds > max_seconds
+	msg := sprintf("did not answer for %.1f s; at most %s is allowed%s", [outage.seconds, input.params.max, seen(outage)])
+}
+
+# A client that asks too seldom can't tell.
+unknown contains {"subject": probe.subject, "msg": msg} if {
+	some probe in probes
+	probe.intervalSeconds > max_seconds
+	msg := sprintf("was asked every %v s, so an outage of %s can't be seen; ask more often", [probe.intervalSeconds, input.params.max])
+}
+
+seen(outage) := sprintf(" (%s)", [outage.reason]) if outage.reason
+
+seen(outage) := "" if not outage.reason
+
+max_seconds := time.parse_duration_ns(input.params.max) / 1000000000
+
+probes contains probe if {
+	some probe in data.world.probes
+	probe.target == "service"
+}

@@ -1,0 +1,34 @@
+package seatrial.drain.workload_has_budget_test
+
+import data.seatrial.drain.workload_has_budget
+
+deployment(namespace, replicas, budgets, nodes) := {
+	"kind": "deployment", "namespace": namespace, "name": "web", "owner": "",
+	"replicas": replicas, "budgets": budgets, "nodes": nodes,
+}
+
+given := {
+	"plan": {"ops": [{"number": "1", "id": "d", "procedure": "drain", "action": "drain", "node": "worker-1", "options": {}}]},
+	"params": {"ignoreNamespaces": ["kube-system"]},
+}
+
+holds(workload) if {
+	workload_has_budget.deny == set() with input as given
+		with data.world as {"promised": false, "workloads": {"deployment/p/web": workload}}
+}
+
+test_with_budget if holds(deployment("p", 3, ["p/web"], {"worker-1": 1}))
+
+test_single_replica if holds(deployment("p", 1, [], {"worker-1": 1}))
+
+test_on_another_node if holds(deployment("p", 3, [], {"worker-2": 3}))
+
+test_ignored_namespace if holds(deployment("kube-system", 2, [], {"worker-1": 1}))
+
+test_without_budget if {
+	world := {"promised": false, "workloads": {"deployment/p/web": deployment("p", 3, [], {"worker-1": 1})}}
+	workload_has_budget.subjects == {"deployment/p/web", "node/worker-1"} with input as given with data.world as world
+	some finding in workload_has_budget.deny with input as given with data.world as world
+	finding.subject == "deployment/p/web"
+	contains(finding.msg, "3 replicas")
+}
