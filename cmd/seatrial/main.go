@@ -1,0 +1,16 @@
+// Command seatrial gives a Kubernetes operation its sea trial: it rehearses it
+// on a cluster made for the purpose, records what happens, and judges the
+// recording with policies.
+package main
+
+import (
+	"os"
+
+	"github.com/seatrial/seatrial/sim/embedded"
+	"github.com/seatrial/seatrial/sim/proc"
+)
+
+func main() {
+	proc.Dispatch(map[string]func([]string) int{"_reaper": proc.ReaperMain, "_etcd": embedded.EtcdMain})
+	os.Exit(execute(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}

@@ -1,0 +1,62 @@
+package run
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+)
+
+// entry is one line of the journal.
+type entry struct {
+	Time time.Time `json:"time"`
+	Op   string    `json:"op,omitempty"`
+	// State of the op, as in the trace.
+	State string `json:"state,omitempty"`
+	// Undo is what must be undone if nothing more is written: it is in the journal before it is done.
+	Undo *undo `json:"undo,omitempty"`
+}
+
+// undo names something outside the run's folder that the run makes.
+type undo struct {
+	// StateDir is the cluster's folder of keys and data.
+	StateDir string `json:"stateDir,omitempty"`
+	// PID is the process that owns it all.
+	PID int `json:"pid,omitempty"`
+}
+
+// journal is what a run has begun and ended. Every entry is on disk before the run goes on.
+type journal struct {
+	now func() time.Time
+
+	mu   sync.Mutex
+	file *os.File
+}
+
+func openJournal(f Folder, now func() time.Time) (*journal, error) {
+	file, err := os.OpenFile(f.file(journalFile), os.O_CREATE|os.O_EXCL|os.O_WRONLY|os.O_APPEND, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("make the journal: %w", err)
+	}
+	return &journal{now: now, file: file}, nil
+}
+
+func (j *journal) write(e entry) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	e.Time = j.now().UTC()
+	line, err := json.Marshal(e)
+	if err != nil {
+		return fmt.Errorf("encode journal entry: %w", err)
+	}
+	if _, err := j.file.Write(append(line, '\n')); err != nil {
+		return fmt.Errorf("write journal: %w", err)
+	}
+	if err := j.file.Sync(); err != nil {
+		return fmt.Errorf("sync journal: %w", err)
+	}
+	return nil
+}
+
+func (j *journal) close() error { return j.file.Close() }

@@ -1,0 +1,223 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+
+	"github.com/seatrial/seatrial/harness/cluster"
+	"github.com/seatrial/seatrial/harness/objects"
+	"github.com/seatrial/seatrial/harness/observe"
+	"github.com/seatrial/seatrial/harness/plan"
+	"github.com/seatrial/seatrial/harness/procedure"
+	"github.com/seatrial/seatrial/harness/procedure/apply"
+	"github.com/seatrial/seatrial/harness/procedure/catalog"
+	"github.com/seatrial/seatrial/harness/scenario"
+	"github.com/seatrial/seatrial/harness/trace"
+)
+
+// stage is the cluster of a run and all that is connected to it.
+type stage struct {
+	cluster cluster.Cluster
+	env     procedure.Env
+	watches *observe.Watches
+	probes  *observe.Probes
+}
+
+// setUp performs the ops before the steps: the cluster, the observers, the objects.
+func (r *rehearsal) setUp(ctx context.Context) error {
+	for _, op := range r.plan.Ops {
+		if op.Procedure != "run" {
+			return nil
+		}
+		work := r.applyObjects
+		if op.Action == "cluster" {
+			work = r.createCluster
+		}
+		if goOn, err := r.do(ctx, op, work); err != nil || !goOn {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *rehearsal) createCluster(ctx context.Context, _ *plan.Op, log io.Writer) error {
+	if err := r.journal.write(entry{Undo: &undo{StateDir: r.StateDir}}); err != nil {
+		return err
+	}
+	c := r.File.Spec.Cluster
+	made, err := r.Provider.Create(ctx, cluster.Spec{
+		Name: r.ID, KubernetesVersion: c.KubernetesVersion, ControlPlanes: c.ControlPlanes, Workers: c.Workers,
+		Dir: r.folder.file(clusterDir), StateDir: r.StateDir, Progress: log,
+	})
+	if err != nil {
+		return err
+	}
+	r.stage = &stage{cluster: made}
+	r.version = made.Version()
+	return r.connect(ctx)
+}
+
+// connect makes the clients and begins to observe. The observers outlive the op: they end with tearDown.
+func (r *rehearsal) connect(ctx context.Context) error {
+	config := r.stage.cluster.RESTConfig()
+	kube, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return fmt.Errorf("make client: %w", err)
+	}
+	plain := rest.CopyConfig(config)
+	plain.ContentType, plain.AcceptContentTypes = "", "" // unstructured objects have no protobuf form
+	client, err := objects.NewClient(plain, kube)
+	if err != nil {
+		return err
+	}
+	r.stage.env = procedure.Env{Cluster: r.stage.cluster, Kube: kube, Objects: client, Manifests: r.File.Manifests}
+	r.stage.watches, err = observe.StartWatches(context.WithoutCancel(ctx), kube, r.record)
+	return err
+}
+
+func (r *rehearsal) applyObjects(ctx context.Context, op *plan.Op, log io.Writer) error {
+	file, ok := op.Options.(scenario.ObjectFile)
+	if !ok {
+		return fmt.Errorf("op %q has options of type %T", op.ID, op.Options)
+	}
+	env := r.envFor(op, log)
+	return apply.File(ctx, env, file.File, file.Awaits())
+}
+
+// envFor is what a procedure works with in one op.
+func (r *rehearsal) envFor(op *plan.Op, log io.Writer) *procedure.Env {
+	env := r.stage.env
+	env.Log = log
+	env.Record = func(kind trace.Kind, subject, change string, data any) error {
+		_, err := r.trace.Record(trace.Event{Op: op.ID, Kind: kind, Subject: subject, Change: change}, data)
+		return err
+	}
+	return &env
+}
+
+// perform takes the steps, from the moment when every probe has had its first answer.
+func (r *rehearsal) perform(ctx context.Context) (err error) {
+	probes, err := r.clients()
+	if err != nil {
+		return err
+	}
+	r.stage.probes = observe.StartProbes(context.WithoutCancel(ctx), probes, r.record)
+	if err := r.mark(trace.StepsBegan); err != nil {
+		return err
+	}
+	if err := r.steps(ctx); err != nil {
+		return err
+	}
+	return errors.Join(r.stage.probes.Stop(), r.stage.watches.Err(), r.mark(trace.StepsEnded))
+}
+
+func (r *rehearsal) steps(ctx context.Context) error {
+	ops := r.plan.Ops
+	for len(ops) > 0 && ops[0].Procedure == "run" {
+		ops = ops[1:]
+	}
+	for i, op := range ops {
+		step := r.File.Spec.Steps[i]
+		kind, _ := step.Kind()
+		p := catalog.Find(kind)
+		goOn, err := r.do(ctx, op, func(ctx context.Context, op *plan.Op, log io.Writer) error {
+			return p.Do(ctx, r.envFor(op, log), step, op)
+		})
+		if err != nil || !goOn {
+			return err
+		}
+	}
+	return nil
+}
+
+// apiInterval is the time between two requests of the API probes.
+const apiInterval = 200 * time.Millisecond
+
+// clients are the probes: the API through the balancer, each API server alone, and each service that the scenario names.
+func (r *rehearsal) clients() ([]observe.Probe, error) {
+	balancer, err := apiProbe("balancer", r.stage.cluster.RESTConfig())
+	if err != nil {
+		return nil, err
+	}
+	probes := []observe.Probe{balancer}
+	for _, server := range r.stage.cluster.APIServers() {
+		probe, err := apiProbe(server.Node, server.Config)
+		if err != nil {
+			return nil, err
+		}
+		probes = append(probes, probe)
+	}
+	for _, p := range r.File.Spec.Probes {
+		client, ok := r.stage.cluster.(cluster.ServiceClient)
+		if !ok {
+			return nil, fmt.Errorf("cluster lacks the capability %q, which its provider promised", cluster.CapService)
+		}
+		target := cluster.ServicePort{Namespace: p.Service.Namespace, Name: p.Service.Name, Port: p.Service.Port}
+		probes = append(probes, observe.Probe{
+			Subject:  fmt.Sprintf("service/%s/%s:%d", target.Namespace, target.Name, target.Port),
+			Interval: p.Interval.Duration,
+			Ask: func(ctx context.Context) error {
+				_, err := client.Request(ctx, target)
+				return err
+			},
+		})
+	}
+	return probes, nil
+}
+
+// apiProbe asks an API server whether it is ready, as a load balancer's health check does.
+// https://kubernetes.io/docs/reference/using-api/health-checks/
+func apiProbe(name string, config *rest.Config) (observe.Probe, error) {
+	client, err := rest.HTTPClientFor(config)
+	if err != nil {
+		return observe.Probe{}, fmt.Errorf("make client for api/%s: %w", name, err)
+	}
+	url := strings.TrimSuffix(config.Host, "/") + "/readyz"
+	return observe.Probe{Subject: "api/" + name, Interval: apiInterval, Ask: func(ctx context.Context) error {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			return err
+		}
+		answer, err := client.Do(request)
+		if err != nil {
+			return err
+		}
+		defer answer.Body.Close()
+		if _, err := io.Copy(io.Discard, io.LimitReader(answer.Body, 1<<16)); err != nil {
+			return err
+		}
+		if answer.StatusCode != http.StatusOK {
+			return fmt.Errorf("readyz answered %s", answer.Status)
+		}
+		return nil
+	}}, nil
+}
+
+// tearDown ends the observers and removes the cluster, whatever became of the run.
+func (r *rehearsal) tearDown(ctx context.Context) error {
+	if r.stage == nil {
+		return nil
+	}
+	var err error
+	if r.stage.probes != nil {
+		err = r.stage.probes.Stop()
+	}
+	if r.stage.watches != nil {
+		r.stage.watches.Stop()
+		err = errors.Join(err, r.stage.watches.Err())
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), CloseTimeout)
+	defer cancel()
+	if closeErr := r.stage.cluster.Close(ctx); closeErr != nil {
+		err = errors.Join(err, fmt.Errorf("remove the cluster: %w", closeErr))
+	}
+	return err
+}
