@@ -83,8 +83,10 @@ func (m metadata) decode(source string, packageRow int, p *Policy) {
 
 func (m metadata) custom(n *yaml.Node, p *Policy) {
 	m.fields(n, "custom", []string{"severity", "scope", "remedy"}, map[string]func(*yaml.Node){
-		"severity":   func(n *yaml.Node) { p.Severity = Severity(m.oneOf(n, []string{string(Error), string(Warning)})) },
-		"scope":      func(n *yaml.Node) { p.Scope = Scope(m.oneOf(n, []string{string(ScopePlan), string(ScopeMoment), string(ScopeRun)})) },
+		"severity": func(n *yaml.Node) { p.Severity = Severity(m.oneOf(n, []string{string(Error), string(Warning)})) },
+		"scope": func(n *yaml.Node) {
+			p.Scope = Scope(m.oneOf(n, []string{string(ScopePlan), string(ScopeMoment), string(ScopeRun)}))
+		},
 		"remedy":     func(n *yaml.Node) { p.Remedy = m.text(n) },
 		"on":         func(n *yaml.Node) { p.On = m.someOf(n, Collections) },
 		"needs":      func(n *yaml.Node) { p.Needs = m.someOf(n, append(scenario.Kinds(), "probe")) },
@@ -297,3 +299,6 @@ func sameKind(def, value any) error {
 	}
 	return nil
 }
+
+// ParamNames lists the names of the parameters, in order.
+func (p *Policy) ParamNames() []string { return sortedKeys(p.Params) }

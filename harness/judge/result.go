@@ -1,7 +1,7 @@
 // Package judge lets policies judge a plan or a recorded run.
 //
 //	library, err := judge.Load(judge.Embedded(), judge.Dir("our-policies"))
-//	result, err := library.Run(ctx, trace.NewReader(file), plan, scenario.Spec.Policies)
+//	result, err := library.Run(ctx, trace.NewReader(file), plan, promised, scenario.Spec.Policies)
 //
 // A policy is Rego in a folder of its own; docs/writing-a-policy.md says how it is
 // written and what it sees. Judging is pure: the recording, the plan and the policies

@@ -21,15 +21,18 @@ import (
 )
 
 // Run judges a recorded run by all policies: those of scope plan over the world in which the steps began, those of scope moment at
-// every change between the beginning of the steps and their end, those of scope run at the end.
+// every change between the beginning of the steps and their end, those of scope run at the end. When no step was taken, the plan is judged
+// over the world that was found, or over the one that was promised when there never was a whole cluster.
+//
+// promised is the world that the plan was made from: a plan that was refused before there was a cluster is judged over it again.
 //
 // A recording that breaks off is judged as far as it goes, and can't have passed. A damaged one is no evidence: the error wraps [trace.ErrDamaged].
-func (l *Library) Run(ctx context.Context, recording *trace.Reader, p *plan.Plan, says scenario.Policies) (Result, error) {
+func (l *Library) Run(ctx context.Context, recording *trace.Reader, p *plan.Plan, promised *world.World, says scenario.Policies) (Result, error) {
 	j, err := l.begin(p, says, ScopePlan, ScopeMoment, ScopeRun)
 	if err != nil {
 		return Result{}, err
 	}
-	r := &runJudgement{judgement: j, fold: world.NewFold(), wakes: map[string][]*tally{}, history: newHistory(p)}
+	r := &runJudgement{judgement: j, promised: promised, fold: world.NewFold(), promised: promised, wakes: map[string][]*tally{}, history: newHistory(p)}
 	j.doc.World = r.fold.World
 	if err := r.read(ctx, recording); err != nil {
 		return Result{}, fmt.Errorf("judge recording: %w", err)
@@ -52,9 +55,10 @@ const (
 // runJudgement is one recording being judged.
 type runJudgement struct {
 	*judgement
-	fold  *world.Fold
-	phase phase
-	last  trace.Event // the last event that was judged
+	fold     *world.Fold
+	promised *world.World
+	phase    phase
+	last     trace.Event // the last event that was judged
 	// wakes remembers which policies each set of collections wakes.
 	wakes   map[string][]*tally
 	history *history
@@ -243,7 +247,7 @@ func (r *runJudgement) conclude(ctx context.Context) error {
 	for _, t := range r.tallies {
 		t.end(r.last)
 	}
-	r.reasons = append(r.reasons, r.history.errored()...)
+	r.reasons = append(r.reasons, r.history.ended(trace.OpErrored)...)
 	switch r.phase {
 	case before:
 		return r.concludeBefore(ctx)
@@ -262,6 +266,9 @@ func (r *runJudgement) conclude(ctx context.Context) error {
 
 // concludeBefore judges a run that performed no step. When its plan broke a policy, that is why, and the rest does not apply.
 func (r *runJudgement) concludeBefore(ctx context.Context) error {
+	if len(r.fold.World.Nodes) == 0 {
+		r.doc.World = r.promised // there was no cluster yet
+	}
 	if err := r.judgePlan(ctx); err != nil {
 		return err
 	}
@@ -388,12 +395,12 @@ func (h *history) op(e trace.Event) error {
 	return nil
 }
 
-// errored says which ops ended without telling whether they did what they should.
-func (h *history) errored() []string {
+// ended says which ops ended in a state, and why.
+func (h *history) ended(state string) []string {
 	var reasons []string
 	for _, op := range h.ops {
-		if op.Leaf && op.State == trace.OpErrored {
-			reasons = append(reasons, fmt.Sprintf("op %s errored: %s", op.ID, op.Error))
+		if op.Leaf && op.State == state {
+			reasons = append(reasons, fmt.Sprintf("op %s %s: %s", op.ID, state, op.Error))
 		}
 	}
 	return reasons
