@@ -112,10 +112,17 @@ type Provider interface {
 	Name() string
 	// Has tells whether clusters of this provider implement the capability. It answers without a cluster.
 	Has(Capability) bool
+	// Settings lists, a sentence each, what makes its clusters differ from production on purpose, so that every report says it.
+	Settings() []string
+	// Prepare obtains what clusters of a Kubernetes version are made of. The first time may take many minutes; progress gets a line now and then.
+	Prepare(ctx context.Context, kubernetesVersion string, progress io.Writer) error
 	// Create starts a cluster and returns when it is ready: every API server answers /readyz, the default service account
 	// is there, the controller manager and the scheduler hold their leases, and every node is Ready. On error nothing is left running.
 	Create(ctx context.Context, spec Spec) (Cluster, error)
 }
+
+// PrepareTimeout is how long obtaining what a cluster is made of may take: building a Kubernetes release on two cores takes up to a quarter of an hour.
+const PrepareTimeout = time.Hour
 
 // ReadyTimeout is how long Create waits for a cluster before it gives up and says what it last saw.
 const ReadyTimeout = 3 * time.Minute

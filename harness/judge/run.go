@@ -32,7 +32,7 @@ func (l *Library) Run(ctx context.Context, recording *trace.Reader, p *plan.Plan
 	if err != nil {
 		return Result{}, err
 	}
-	r := &runJudgement{judgement: j, promised: promised, fold: world.NewFold(), promised: promised, wakes: map[string][]*tally{}, history: newHistory(p)}
+	r := &runJudgement{judgement: j, promised: promised, fold: world.NewFold(), wakes: map[string][]*tally{}, history: newHistory(p)}
 	j.doc.World = r.fold.World
 	if err := r.read(ctx, recording); err != nil {
 		return Result{}, fmt.Errorf("judge recording: %w", err)

@@ -70,9 +70,18 @@ func Make(f *scenario.File, provider cluster.Provider, find func(kind string) Ex
 func clusterOp(f *scenario.File) *Op {
 	c := f.Spec.Cluster
 	return &Op{
-		ID: "cluster", Procedure: "run", Action: "cluster",
-		Title:   fmt.Sprintf("create a cluster: Kubernetes %s, %d control plane(s), %d worker(s)", c.KubernetesVersion, c.ControlPlanes, c.Workers),
-		Options: c, Timeout: Seconds(cluster.ReadyTimeout),
+		ID: "cluster", Procedure: "run", Action: "cluster", Options: c,
+		Title: fmt.Sprintf("make a cluster: Kubernetes %s, control planes: %d, workers: %d", c.KubernetesVersion, c.ControlPlanes, c.Workers),
+		Ops: []*Op{
+			{
+				ID: "cluster/prepare", Procedure: "run", Action: "prepare", Title: "obtain Kubernetes " + c.KubernetesVersion,
+				Options: c, Timeout: Seconds(cluster.PrepareTimeout),
+			},
+			{
+				ID: "cluster/create", Procedure: "run", Action: "create", Title: "create the cluster and wait until it is ready",
+				Options: c, Timeout: Seconds(cluster.ReadyTimeout),
+			},
+		},
 	}
 }
 

@@ -37,15 +37,24 @@ func (r *rehearsal) setUp(ctx context.Context) error {
 		if op.Procedure != "run" {
 			return nil
 		}
-		work := r.applyObjects
-		if op.Action == "cluster" {
-			work = r.createCluster
-		}
-		if goOn, err := r.do(ctx, op, work); err != nil || !goOn {
+		if goOn, err := r.do(ctx, op, r.prepare); err != nil || !goOn {
 			return err
 		}
 	}
 	return nil
+}
+
+// prepare performs one of the ops that come before the steps.
+func (r *rehearsal) prepare(ctx context.Context, op *plan.Op, log io.Writer) error {
+	switch op.Action {
+	case "prepare":
+		return r.Provider.Prepare(ctx, r.File.Spec.Cluster.KubernetesVersion, io.MultiWriter(log, r.Progress))
+	case "create":
+		return r.createCluster(ctx, op, log)
+	case "apply":
+		return r.applyObjects(ctx, op, log)
+	}
+	return fmt.Errorf("op %q has the unknown action %q", op.ID, op.Action)
 }
 
 func (r *rehearsal) createCluster(ctx context.Context, _ *plan.Op, log io.Writer) error {

@@ -82,7 +82,7 @@ func newControlPlane(i int, stateDir string) (*controlPlane, error) {
 }
 
 // prepare writes everything that the node's components read.
-func (p *controlPlane) prepare(shared *pki, members, balanced string) error {
+func (p *controlPlane) prepare(shared *pki, members []string, balanced string) error {
 	if err := os.MkdirAll(p.etcdDir(), 0o700); err != nil {
 		return err
 	}

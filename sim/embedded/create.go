@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -102,7 +101,7 @@ func (c *Cluster) prepare() error {
 		return err
 	}
 	for _, p := range c.planes {
-		if err := p.prepare(shared, strings.Join(members, ","), c.balancer.Addr()); err != nil {
+		if err := p.prepare(shared, members, c.balancer.Addr()); err != nil {
 			return fmt.Errorf("prepare node %q: %w", p.node, err)
 		}
 	}
@@ -135,6 +134,9 @@ func (c *Cluster) connect(shared *pki) error {
 // own node's is ready.
 func (c *Cluster) startControlPlane(ctx context.Context, p *controlPlane, api chan<- struct{}) error {
 	if err := p.components[etcd].start(ctx); err != nil {
+		return err
+	}
+	if err := p.components[apiServer].start(ctx); err != nil {
 		return err
 	}
 	select {

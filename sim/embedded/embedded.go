@@ -73,6 +73,21 @@ func (p *Provider) Has(c cluster.Capability) bool {
 	return slices.Contains([]cluster.Capability{cluster.CapPower, cluster.CapService}, c)
 }
 
+// Settings lists what differs from production on purpose.
+func (p *Provider) Settings() []string {
+	return []string{
+		"etcd does not fsync: the data is thrown away with the cluster",
+		"client rate limits of the control plane are off, and it syncs more objects at once than by default",
+		"nodes are hollow: pods live by their annotations, no container runs",
+	}
+}
+
+// Prepare gets the release into the store.
+func (p *Provider) Prepare(ctx context.Context, kubernetesVersion string, _ io.Writer) error {
+	_, err := p.options.Releases(ctx, kubernetesVersion, kubernetesComponents)
+	return err
+}
+
 // Create starts a cluster and returns when it is ready. A component that ends before that ends the creation, and the
 // error has its exit status and its last lines ([*proc.ExitError]). On error nothing is left running and
 // spec.StateDir is empty.
