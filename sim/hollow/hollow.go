@@ -83,7 +83,7 @@ type Kubelets struct {
 	mu        sync.Mutex
 	lives     map[string]*lived // by key of the pod
 	waiting   int               // nodes that have not registered yet
-	lastError error             // of a registration, or of a watch
+	lastError error             // of a registration
 	done      chan struct{}     // closed when all have
 }
 
@@ -185,22 +185,15 @@ func (k *Kubelets) run(ctx context.Context) {
 	}
 	k.goroutines.Go(func() { k.pods.RunWithContext(ctx) })
 	k.goroutines.Go(func() { k.nodes.RunWithContext(ctx) })
-	k.goroutines.Go(func() {
-		if !cache.WaitForCacheSync(ctx.Done(), k.pods.HasSynced, k.nodes.HasSynced) {
-			return // closed
-		}
-		for range workers {
-			k.goroutines.Go(func() { k.work(ctx, k.podQueue, "pod", k.syncPod) })
-			k.goroutines.Go(func() { k.work(ctx, k.nodeQueue, "node", k.syncNode) })
-		}
-	})
-}
-
-// note remembers why registration does not get on.
-func (k *Kubelets) note(err error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.lastError = err
+	for range workers {
+		k.goroutines.Go(func() { k.work(ctx, k.nodeQueue, "node", k.syncNode) })
+		k.goroutines.Go(func() {
+			// Without all pods there, one that is only not known yet would be taken for gone. Nodes can register meanwhile.
+			if cache.WaitForCacheSync(ctx.Done(), k.pods.HasSynced) {
+				k.work(ctx, k.podQueue, "pod", k.syncPod)
+			}
+		})
+	}
 }
 
 // work reconciles keys of a queue until it is shut down. sync says after how long to look at the key again; 0: when it is added.

@@ -28,16 +28,6 @@ func (k *Kubelets) watches() error {
 	if err := k.nodes.SetTransform(slimNode); err != nil {
 		return fmt.Errorf("watch nodes: %w", err)
 	}
-	broken := func(_ context.Context, _ *cache.Reflector, err error) {
-		k.note(err)
-		k.log.Debug("hollow nodes watch again", "error", err)
-	}
-	if err := k.pods.SetWatchErrorHandlerWithContext(broken); err != nil {
-		return fmt.Errorf("watch pods: %w", err)
-	}
-	if err := k.nodes.SetWatchErrorHandlerWithContext(broken); err != nil {
-		return fmt.Errorf("watch nodes: %w", err)
-	}
 	if _, err := k.pods.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    k.podChanged,
 		UpdateFunc: func(_, obj any) { k.podChanged(obj) },
@@ -289,7 +279,9 @@ func (k *Kubelets) syncNode(ctx context.Context, name string) (time.Duration, er
 	switch {
 	case booting:
 		if err := k.register(ctx, m); err != nil {
-			k.note(err)
+			k.mu.Lock()
+			k.lastError = err
+			k.mu.Unlock()
 			return 0, err
 		}
 		k.wakePods(m)
