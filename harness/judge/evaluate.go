@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -47,7 +48,7 @@ type span struct {
 type evaluator struct {
 	lib      *Library
 	doc      *document
-	prepared map[string]rego.PreparedEvalQuery
+	prepared map[string]rego.PreparedEvalQuery // by the ids of the policies
 }
 
 func newEvaluator(lib *Library, doc *document) *evaluator {
@@ -106,10 +107,28 @@ func (ev *evaluator) ask(ctx context.Context, policies []*Policy, input ast.Valu
 	return answers, nil
 }
 
-func variable(i int) string { return fmt.Sprintf("p%d", i) }
+func variable(i int) string { return "p" + strconv.Itoa(i) }
 
-// prepare makes the query of some policies: p0 = {"subjects": …, "deny": …}; p1 = …
+// prepare returns the query of some policies.
 func (ev *evaluator) prepare(ctx context.Context, policies []*Policy) (rego.PreparedEvalQuery, error) {
+	var key strings.Builder
+	for _, p := range policies {
+		key.WriteString(p.ID)
+		key.WriteByte(' ')
+	}
+	if query, ok := ev.prepared[key.String()]; ok {
+		return query, nil
+	}
+	query, err := rego.New(rego.Query(queryText(policies)), rego.Compiler(ev.lib.compiler), rego.Store(ev.doc), rego.StrictBuiltinErrors(true)).PrepareForEval(ctx)
+	if err != nil {
+		return query, fmt.Errorf("prepare query: %w", err)
+	}
+	ev.prepared[key.String()] = query
+	return query, nil
+}
+
+// queryText asks each policy what it says: p0 = {"subjects": …, "deny": …}; p1 = …
+func queryText(policies []*Policy) string {
 	parts := make([]string, len(policies))
 	for i, p := range policies {
 		group, name, _ := strings.Cut(p.ID, "/")
@@ -123,20 +142,14 @@ func (ev *evaluator) prepare(ctx context.Context, policies []*Policy) (rego.Prep
 			parts[i] += fmt.Sprintf(" with input.params as data.params[%q]", p.ID)
 		}
 	}
-	text := strings.Join(parts, "; ")
-	if query, ok := ev.prepared[text]; ok {
-		return query, nil
-	}
-	query, err := rego.New(rego.Query(text), rego.Compiler(ev.lib.compiler), rego.Store(ev.doc), rego.StrictBuiltinErrors(true)).PrepareForEval(ctx)
-	if err != nil {
-		return query, fmt.Errorf("prepare query: %w", err)
-	}
-	ev.prepared[text] = query
-	return query, nil
+	return strings.Join(parts, "; ")
 }
 
 // decode reads what a policy said and puts it in order.
 func (s *said) decode(v any) error {
+	if answer, ok := v.(map[string]any); ok && silent(answer) {
+		return nil
+	}
 	raw, err := json.Marshal(v)
 	if err != nil {
 		return fmt.Errorf("encode answer: %w", err)
@@ -153,6 +166,16 @@ func (s *said) decode(v any) error {
 		}
 	}
 	return nil
+}
+
+// silent tells whether a policy said nothing at all, which is what most policies say at most moments.
+func silent(answer map[string]any) bool {
+	for _, list := range answer {
+		if elements, ok := list.([]any); !ok || len(elements) > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // tally is what one policy has said so far.

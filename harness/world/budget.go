@@ -233,8 +233,11 @@ func (s *budgetState) unhealthy() []string {
 		return first
 	}
 	for name, healthy := range s.pods {
+		if healthy {
+			continue
+		}
 		subject := "pod/" + name
-		if healthy || len(first) == MaxListed && subject > first[MaxListed-1] {
+		if len(first) == MaxListed && subject > first[MaxListed-1] {
 			continue
 		}
 		i, _ := slices.BinarySearch(first, subject)

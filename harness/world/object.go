@@ -10,7 +10,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/seatrial/seatrial/harness/trace"
 )
@@ -25,8 +24,32 @@ const controlPlaneLabel = "node-role.kubernetes.io/control-plane"
 
 // The structs below name what the fold reads of an object and nothing else: decoding is most of the cost of judging a trace.
 
+type metadata struct {
+	Namespace         string            `json:"namespace"`
+	Name              string            `json:"name"`
+	UID               string            `json:"uid"`
+	Labels            map[string]string `json:"labels"`
+	Annotations       map[string]string `json:"annotations"`
+	DeletionTimestamp *string           `json:"deletionTimestamp"`
+	OwnerReferences   []struct {
+		Kind       string `json:"kind"`
+		Name       string `json:"name"`
+		Controller bool   `json:"controller"`
+	} `json:"ownerReferences"`
+}
+
+// controller is the key of the workload that controls the object, or "".
+func (m *metadata) controller() string {
+	for _, owner := range m.OwnerReferences {
+		if owner.Controller {
+			return strings.ToLower(owner.Kind) + "/" + m.Namespace + "/" + owner.Name
+		}
+	}
+	return ""
+}
+
 type podObject struct {
-	Metadata metav1.ObjectMeta `json:"metadata"`
+	Metadata metadata `json:"metadata"`
 	Spec     struct {
 		NodeName string `json:"nodeName"`
 		Volumes  []struct {
@@ -54,7 +77,7 @@ type condition struct {
 }
 
 type workloadObject struct {
-	Metadata metav1.ObjectMeta `json:"metadata"`
+	Metadata metadata `json:"metadata"`
 	Spec     struct {
 		Replicas *int `json:"replicas"`
 		Template struct {
@@ -85,7 +108,7 @@ func (f *Fold) pod(e trace.Event, key string, gone bool) error {
 	}
 	old := f.World.Pods[key]
 	state := f.pods[key]
-	if state == nil || (old != nil && old.UID != string(o.Metadata.UID)) {
+	if state == nil || (old != nil && old.UID != o.Metadata.UID) {
 		state = &podState{}
 		f.pods[key] = state
 	}
@@ -113,7 +136,7 @@ func (f *Fold) pod(e trace.Event, key string, gone bool) error {
 
 func readPod(o *podObject, w *World) *Pod {
 	pod := &Pod{
-		Namespace: o.Metadata.Namespace, Name: o.Metadata.Name, UID: string(o.Metadata.UID),
+		Namespace: o.Metadata.Namespace, Name: o.Metadata.Name, UID: o.Metadata.UID,
 		Node: o.Spec.NodeName, Labels: o.Metadata.Labels, Phase: o.Status.Phase,
 		Deleting: o.Metadata.DeletionTimestamp != nil,
 		Mirror:   o.Metadata.Annotations[mirrorAnnotation] != "",
@@ -133,8 +156,7 @@ func readPod(o *podObject, w *World) *Pod {
 			pod.WaitingReason = c.State.Waiting.Reason
 		}
 	}
-	if owner := metav1.GetControllerOf(&o.Metadata); owner != nil {
-		pod.Controller = strings.ToLower(owner.Kind) + "/" + pod.Namespace + "/" + owner.Name
+	if pod.Controller = o.Metadata.controller(); pod.Controller != "" {
 		pod.Workload = w.topOwner(pod.Controller)
 	}
 	return pod
@@ -156,7 +178,8 @@ func (f *Fold) taken(o *podObject, pod *Pod, announced *Taken, op string) *Taken
 		copied := *announced
 		return &copied
 	}
-	return &Taken{Pod: pod.Subject(), Node: pod.Node, How: how, Op: op}
+	node := f.World.Nodes[pod.Node]
+	return &Taken{Pod: pod.Subject(), Node: pod.Node, How: how, Op: op, NodeCordoned: node != nil && node.Cordoned}
 }
 
 // howTaken finds out who deletes a pod.
@@ -208,7 +231,7 @@ func (f *Fold) taking(e trace.Event, key string, _ bool) error {
 
 func (f *Fold) node(e trace.Event, key string, gone bool) error {
 	var o struct {
-		Metadata metav1.ObjectMeta `json:"metadata"`
+		Metadata metadata `json:"metadata"`
 		Spec     struct {
 			Unschedulable bool `json:"unschedulable"`
 		} `json:"spec"`
@@ -318,9 +341,7 @@ func readWorkload(o *workloadObject, key string) *Workload {
 	for _, v := range o.Spec.Template.Spec.Volumes {
 		w.EmptyDir = w.EmptyDir || v.EmptyDir != nil
 	}
-	if owner := metav1.GetControllerOf(&o.Metadata); owner != nil {
-		w.Owner = strings.ToLower(owner.Kind) + "/" + w.Namespace + "/" + owner.Name
-	}
+	w.Owner = o.Metadata.controller()
 	return w
 }
 
