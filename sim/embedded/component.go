@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -158,6 +160,8 @@ func (c *Cluster) ended(m *component, err error) (again bool) {
 	if c.life.Err() != nil {
 		return false
 	}
+	how, _, _ := strings.Cut(err.Error(), "\n") // the last lines are in the component's log
+	slog.Warn("a component ended and is started again", "node", m.node, "component", m.name, "error", how)
 	c.restarts = append(c.restarts, Restart{Time: time.Now(), Node: m.node, Component: m.name, Err: err})
 	return true
 }

@@ -130,33 +130,30 @@ func (c *Cluster) connect(shared *pki) error {
 	return nil
 }
 
-// startControlPlane starts the components of a node: the API server when etcd answers, and those that need an API when their
-// own node's is ready.
+// startControlPlane starts the components of a node: etcd and the API server at once, as a kubelet does (the API server waits 20
+// seconds for its etcd, and has a second or more of its own to do before), and those that end without an API when their own node's
+// is ready.
 func (c *Cluster) startControlPlane(ctx context.Context, p *controlPlane, api chan<- struct{}) error {
-	if err := p.components[etcd].start(ctx); err != nil {
+	for _, name := range []string{etcd, apiServer} {
+		if err := p.components[name].start(ctx); err != nil {
+			return err
+		}
+	}
+	if err := p.waitEtcd(ctx); err != nil {
 		return err
 	}
-	if err := p.components[apiServer].start(ctx); err != nil {
-		return err
-	}
-	select {
-	case <-p.etcdReady:
-		c.say("etcd %s answers", p.node)
-	case <-ctx.Done():
-		return fmt.Errorf("wait until etcd %s answers: %w; last seen: a running process", p.node, context.Cause(ctx))
-	}
-	if err := p.components[apiServer].start(ctx); err != nil {
-		return err
-	}
+	c.say("etcd %s answers", p.node)
 	if err := p.waitReadyz(ctx); err != nil {
 		return err
 	}
 	c.serve(p, api)
 	c.say("kube-apiserver %s is ready", p.node)
-	if err := p.components[controllerManager].start(ctx); err != nil {
-		return err
+	for _, name := range []string{controllerManager, scheduler} {
+		if err := p.components[name].start(ctx); err != nil {
+			return err
+		}
 	}
-	return p.components[scheduler].start(ctx)
+	return nil
 }
 
 // serve puts an API server behind the balancer. In the end all are there, and the balancer passes over one that does not

@@ -49,6 +49,16 @@ func lookOnce(ctx context.Context, look func(context.Context) error) error {
 	return look(ctx)
 }
 
+// waitEtcd waits until the node's etcd member answers, which for one of several means that they have a leader.
+func (p *controlPlane) waitEtcd(ctx context.Context) error {
+	select {
+	case <-p.etcdReady:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("wait until etcd %s answers: %w; last seen: a process that has not said so", p.node, context.Cause(ctx))
+	}
+}
+
 // waitReadyz waits until the node's API server says that it is ready.
 func (p *controlPlane) waitReadyz(ctx context.Context) error {
 	return poll(ctx, "kube-apiserver "+p.node+" is ready", func(ctx context.Context) error {

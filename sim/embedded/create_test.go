@@ -1,0 +1,61 @@
+package embedded
+
+import (
+	"net"
+	"testing"
+
+	. "github.com/onsi/gomega"
+	"golang.org/x/sys/unix"
+	appsv1 "k8s.io/api/apps/v1"
+)
+
+func TestAddonsAreOfTheClustersVersion(t *testing.T) {
+	g := NewWithT(t)
+	images := func(kubernetes string) map[string]string {
+		objects, err := addonObjects(kubernetes)
+		g.Expect(err).NotTo(HaveOccurred())
+		found := map[string]string{}
+		for _, object := range objects {
+			switch o := object.(type) {
+			case *appsv1.DaemonSet:
+				found[o.Name] = o.Spec.Template.Spec.Containers[0].Image
+			case *appsv1.Deployment:
+				found[o.Name] = o.Spec.Template.Spec.Containers[0].Image
+			}
+		}
+		return found
+	}
+	g.Expect(images("v1.33.6")).To(Equal(map[string]string{
+		"kube-proxy": "registry.k8s.io/kube-proxy:v1.33.6", "coredns": "registry.k8s.io/coredns/coredns:v1.12.0",
+	}))
+	g.Expect(images("v1.99.0")).To(HaveKeyWithValue("coredns", "registry.k8s.io/coredns/coredns:"+newestCoreDNS))
+}
+
+func TestUnreadyChecks(t *testing.T) {
+	g := NewWithT(t)
+	g.Expect(unreadyChecks("[+]ping ok\n[-]etcd failed: reason withheld\n[+]log ok\n[-]poststarthook/rbac/bootstrap-roles failed\nreadyz check failed\n")).
+		To(Equal("[-]etcd failed: reason withheld; [-]poststarthook/rbac/bootstrap-roles failed"))
+	g.Expect(unreadyChecks("denied\n")).To(Equal("denied"))
+}
+
+func TestReservedPortsAreOurs(t *testing.T) {
+	g := NewWithT(t)
+	p, err := reservePorts()
+	g.Expect(err).NotTo(HaveOccurred())
+	defer p.close()
+
+	_, err = net.Listen("tcp", address(p.apiServer))
+	g.Expect(err).To(MatchError(unix.EADDRINUSE), "a port that anybody can take is not reserved")
+	_, err = net.Dial("tcp", address(p.apiServer))
+	g.Expect(err).To(MatchError(unix.ECONNREFUSED), "a port that nobody listens on must not swallow connections")
+
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	g.Expect(err).NotTo(HaveOccurred())
+	defer unix.Close(fd)
+	g.Expect(unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)).To(Succeed())
+	g.Expect(unix.Bind(fd, &unix.SockaddrInet4{Port: p.apiServer, Addr: [4]byte{127, 0, 0, 1}})).To(Succeed())
+	g.Expect(unix.Listen(fd, 1)).To(Succeed())
+	conn, err := net.Dial("tcp", address(p.apiServer))
+	g.Expect(err).NotTo(HaveOccurred(), "the component that shares the port is reached")
+	conn.Close()
+}

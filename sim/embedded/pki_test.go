@@ -1,0 +1,83 @@
+package embedded
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+// readCert reads a certificate of a pki folder together with its key, which must fit.
+func readCert(g Gomega, dir, name string) *x509.Certificate {
+	pair, err := tls.LoadX509KeyPair(filepath.Join(dir, name+".crt"), filepath.Join(dir, name+".key"))
+	g.Expect(err).NotTo(HaveOccurred(), name)
+	return pair.Leaf
+}
+
+func TestPKIHasKubeadmsLayout(t *testing.T) {
+	g := NewWithT(t)
+	shared, err := newPKI(time.Now())
+	g.Expect(err).NotTo(HaveOccurred())
+	dir := t.TempDir()
+	g.Expect(shared.write(dir, "cp-1", net.IPv4(172, 16, 0, 1))).To(Succeed())
+
+	for _, leaf := range []struct {
+		name, ca, commonName, organization, host string
+		usage                                    x509.ExtKeyUsage
+	}{
+		{"apiserver", "ca", "kube-apiserver", "", "kubernetes.default.svc", x509.ExtKeyUsageServerAuth},
+		{"apiserver", "ca", "kube-apiserver", "", "127.0.0.1", x509.ExtKeyUsageServerAuth},
+		{"apiserver", "ca", "kube-apiserver", "", "10.96.0.1", x509.ExtKeyUsageServerAuth},
+		{"apiserver-kubelet-client", "ca", "kube-apiserver-kubelet-client", adminsGroup, "", x509.ExtKeyUsageClientAuth},
+		{"front-proxy-client", "front-proxy-ca", "front-proxy-client", "", "", x509.ExtKeyUsageClientAuth},
+		{"apiserver-etcd-client", "etcd/ca", "kube-apiserver-etcd-client", "", "", x509.ExtKeyUsageClientAuth},
+		{"etcd/server", "etcd/ca", "cp-1", "", "127.0.0.1", x509.ExtKeyUsageServerAuth},
+		{"etcd/peer", "etcd/ca", "cp-1", "", "172.16.0.1", x509.ExtKeyUsageClientAuth},
+		{"etcd/healthcheck-client", "etcd/ca", "kube-etcd-healthcheck-client", "", "", x509.ExtKeyUsageClientAuth},
+	} {
+		roots := x509.NewCertPool()
+		roots.AddCert(readCert(g, dir, leaf.ca))
+		cert := readCert(g, dir, leaf.name)
+		_, err := cert.Verify(x509.VerifyOptions{Roots: roots, DNSName: leaf.host, KeyUsages: []x509.ExtKeyUsage{leaf.usage}})
+		g.Expect(err).NotTo(HaveOccurred(), leaf.name)
+		g.Expect(cert.Subject.CommonName).To(Equal(leaf.commonName))
+		g.Expect(strings.Join(cert.Subject.Organization, ",")).To(Equal(leaf.organization))
+	}
+	for _, key := range []string{"ca.key", "sa.key", "etcd/ca.key"} {
+		info, err := os.Stat(filepath.Join(dir, key))
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(info.Mode().Perm()).To(Equal(os.FileMode(0o600)), key)
+	}
+	g.Expect(filepath.Join(dir, "sa.pub")).To(BeARegularFile())
+}
+
+func TestKubeconfigs(t *testing.T) {
+	g := NewWithT(t)
+	shared, err := newPKI(time.Now())
+	g.Expect(err).NotTo(HaveOccurred())
+	dir := t.TempDir()
+	g.Expect(shared.writeKubeconfigs(dir, "127.0.0.1:1", "127.0.0.1:2")).To(Succeed())
+	for file, want := range map[string]struct{ server, subject string }{
+		"admin.conf":              {"https://127.0.0.1:1", "CN=kubernetes-admin,O=kubeadm:cluster-admins"},
+		"super-admin.conf":        {"https://127.0.0.1:1", "CN=kubernetes-super-admin,O=system:masters"},
+		"controller-manager.conf": {"https://127.0.0.1:2", "CN=system:kube-controller-manager"},
+		"scheduler.conf":          {"https://127.0.0.1:2", "CN=system:kube-scheduler"},
+	} {
+		config, err := clientcmd.BuildConfigFromFlags("", filepath.Join(dir, file))
+		g.Expect(err).NotTo(HaveOccurred(), file)
+		g.Expect(config.Host).To(Equal(want.server), file)
+		pair, err := tls.X509KeyPair(config.CertData, config.KeyData)
+		g.Expect(err).NotTo(HaveOccurred(), file)
+		g.Expect(pair.Leaf.Subject.String()).To(Equal(want.subject), file)
+		info, err := os.Stat(filepath.Join(dir, file))
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(info.Mode().Perm()).To(Equal(os.FileMode(0o600)), file)
+	}
+}
