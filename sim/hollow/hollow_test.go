@@ -32,6 +32,8 @@ type sea struct {
 	client *fake.Clientset
 	clock  *clocktesting.FakeClock
 	k      *Kubelets
+
+	conflicts atomic.Int64 // how many updates of pods will meet one
 }
 
 var nodes = []Node{
@@ -53,6 +55,12 @@ func sail(t *testing.T, nodes []Node, objects ...runtime.Object) *sea {
 			o.SetUID(types.UID(fmt.Sprintf("made-%d", uids.Add(1))))
 		}
 		return false, nil, err
+	})
+	s.client.PrependReactor("update", "pods", func(clienttesting.Action) (bool, runtime.Object, error) {
+		if s.conflicts.Add(-1) < 0 {
+			return false, nil, nil
+		}
+		return true, nil, apierrors.NewConflict(corev1.Resource("pods"), "any", errors.New("changed"))
 	})
 	s.client.PrependWatchReactor("*", func(a clienttesting.Action) (bool, watch.Interface, error) {
 		w, err := s.client.Tracker().Watch(a.GetResource(), a.GetNamespace())
@@ -215,7 +223,7 @@ func TestInvalidOptions(t *testing.T) {
 func TestAdoption(t *testing.T) {
 	old := &corev1.Node{
 		ObjectMeta: metav1.ObjectMeta{Name: "worker-1", UID: "old", Labels: map[string]string{"team": "x"}},
-		Spec:       corev1.NodeSpec{Unschedulable: true},
+		Spec:       corev1.NodeSpec{Unschedulable: true, PodCIDR: "10.200.7.0/24"},
 		Status: corev1.NodeStatus{Conditions: []corev1.NodeCondition{
 			{Type: corev1.NodeReady, Status: corev1.ConditionUnknown, LastTransitionTime: metav1.NewTime(at(-60))},
 		}},
@@ -232,6 +240,11 @@ func TestAdoption(t *testing.T) {
 	s.Expect(n.Labels).To(And(HaveKeyWithValue("team", "x"), HaveKeyWithValue("zone", "a")))
 	s.Expect(healthy(n)).To(BeTrue())
 	s.Expect(s.renewed("worker-1")()).To(BeTemporally("==", birth))
+	s.create(pod())
+	s.Eventually(s.shown("production", "web-1")).Should(Equal("Running up ready"))
+	p, err := s.client.CoreV1().Pods("production").Get(t.Context(), "web-1", metav1.GetOptions{})
+	s.must(err)
+	s.Expect(p.Status.PodIP).To(Equal("10.200.7.1"))
 }
 
 func TestHeartbeats(t *testing.T) {
@@ -288,15 +301,10 @@ func TestPodsLiveAndDie(t *testing.T) {
 
 func TestConflictIsDecidedAnew(t *testing.T) {
 	s := sail(t, nodes)
-	var once atomic.Bool
-	s.client.PrependReactor("update", "pods", func(a clienttesting.Action) (bool, runtime.Object, error) {
-		if a.GetSubresource() != "status" || once.Swap(true) {
-			return false, nil, nil
-		}
-		return true, nil, apierrors.NewConflict(corev1.Resource("pods"), "web-1", errors.New("changed"))
-	})
+	s.conflicts.Store(2) // the next two status updates find a pod that was changed
 	s.create(pod())
 	s.Eventually(s.shown("production", "web-1")).Should(Equal("Running up ready"))
+	s.Expect(s.conflicts.Load()).To(BeNumerically("<", 0), "all conflicts were met")
 }
 
 func TestMirrorPods(t *testing.T) {

@@ -73,6 +73,13 @@ func newMachine(i int, n Node) *machine {
 	return m
 }
 
+// useNetwork gives pods their addresses from another network from now on.
+func (m *machine) useNetwork(cidr netip.Prefix) {
+	if cidr != m.cidr {
+		m.cidr, m.lastAddress = cidr, cidr.Addr()
+	}
+}
+
 // maxNodes is how many pod networks of /24 there are in 10.128.0.0/9.
 const maxNodes = 1 << 15
 

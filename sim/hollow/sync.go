@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"net/netip"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -330,12 +331,18 @@ func (k *Kubelets) register(ctx context.Context, m *machine) error {
 	return nil
 }
 
-// adoptNode makes a Node that is there already ours: labels and status are renewed, taints and pod network stay as they are.
+// adoptNode makes a Node that is there already ours: labels and status are renewed, taints and pod network stay as they are, and the pods to come
+// get their addresses from that network.
 func (k *Kubelets) adoptNode(ctx context.Context, m *machine, want *corev1.Node) (*corev1.Node, error) {
 	api := k.client.CoreV1().Nodes()
 	node, err := api.Get(ctx, m.Name, metav1.GetOptions{})
 	if err != nil {
 		return nil, err
+	}
+	if cidr, err := netip.ParsePrefix(node.Spec.PodCIDR); err == nil {
+		k.mu.Lock()
+		m.useNetwork(cidr)
+		k.mu.Unlock()
 	}
 	labels := maps.Clone(node.Labels)
 	if labels == nil {
