@@ -318,7 +318,7 @@ func (ld *loader) regoErrors(file string, err error) {
 			ld.problems.add(file, 0, 0, "%s", e.Message)
 			continue
 		}
-		ld.problems.add(cmp.Or(e.Location.File, file), e.Location.Row, e.Location.Col, "%s", e.Message)
+		ld.problems.add(cmp.Or(e.Location.File, file), e.Location.Row, max(1, e.Location.Col), "%s", e.Message) // OPA has no column for the end of a file
 	}
 }
 

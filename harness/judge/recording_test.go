@@ -25,6 +25,8 @@ type recording struct {
 	w   *trace.Writer
 	op  string
 	seq int64
+	// scratch gives the Deployments an emptyDir.
+	scratch bool
 }
 
 func newRecording(t testing.TB) *recording {
@@ -76,6 +78,9 @@ func (r *recording) deployment(change, name string, replicas int32) {
 	labels := map[string]string{"app": name}
 	d := appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: "production", Name: name}}
 	d.Spec.Replicas, d.Spec.Template.Labels = &replicas, labels
+	if r.scratch {
+		d.Spec.Template.Spec.Volumes = []corev1.Volume{{Name: "scratch", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}}
+	}
 	r.event(trace.KindObject, "deployment/production/"+name, change, d)
 	rs := appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{Namespace: "production", Name: name + "-1", OwnerReferences: controlledBy("Deployment", name)}}
 	rs.Spec.Replicas, rs.Spec.Template.Labels = &replicas, labels
@@ -99,13 +104,17 @@ const (
 	leaving
 )
 
-// pod records a pod of a Deployment, or a bare one when app is "".
+// pod records a pod of a Deployment, one of a DaemonSet when app is "log", or a bare one when app is "".
 func (r *recording) pod(change, name, app, node string, s state) {
 	p := corev1.Pod{ObjectMeta: metav1.ObjectMeta{
 		Namespace: "production", Name: name, UID: types.UID("1d0b8c1e-7c7e-4f0e-8d0e-" + name), ResourceVersion: "123456",
 		CreationTimestamp: metav1.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Labels: map[string]string{"app": app, "pod-template-hash": "5d9c7b8f6d"},
 	}}
-	if app != "" {
+	switch app {
+	case "":
+	case "log":
+		p.OwnerReferences = controlledBy("DaemonSet", app)
+	default:
 		p.OwnerReferences = controlledBy("ReplicaSet", app+"-1")
 	}
 	if s == leaving {

@@ -56,7 +56,11 @@ func (d *document) Truncate(context.Context, storage.Transaction, storage.Transa
 // Read returns the document at path as an [ast.Value].
 func (d *document) Read(_ context.Context, _ storage.Transaction, path storage.Path) (any, error) {
 	if len(path) > 0 && path[0] == "params" {
-		return d.params.Find(refOf(path[1:]))
+		value, err := d.params.Find(refOf(path[1:]))
+		if err != nil {
+			return nil, &storage.Error{Code: storage.NotFoundErr, Message: path.String()}
+		}
+		return value, nil
 	}
 	v := reflect.ValueOf(d)
 	for i, name := range path {
@@ -90,7 +94,10 @@ func step(v reflect.Value, name string) reflect.Value {
 	case reflect.Struct:
 		for _, f := range fieldsOf(v.Type()) {
 			if string(f.name.Value.(ast.String)) == name {
-				return v.Field(f.index)
+				if v = v.Field(f.index); f.omitEmpty && v.IsZero() {
+					return reflect.Value{}
+				}
+				return v
 			}
 		}
 	case reflect.Slice:

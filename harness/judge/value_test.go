@@ -1,0 +1,70 @@
+package judge
+
+import (
+	"reflect"
+	"testing"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/storage"
+
+	"github.com/seatrial/seatrial/harness/world"
+)
+
+func fullWorld() *world.World {
+	w := world.New()
+	w.Nodes["a"] = &world.Node{Name: "a", Powered: true}
+	w.Pods["p/a"] = &world.Pod{Name: "a", Labels: map[string]string{"app": "web"}, Restarts: 3, Budgets: []string{"p/b"}, Taken: &world.Taken{How: world.TakenEvicted, HealthyAfter: 1}}
+	w.Pods["p/none"] = &world.Pod{}
+	w.Workloads["deployment/p/web"] = &world.Workload{Replicas: 3, Nodes: map[string]int{"a": 1}}
+	w.Budgets["p/b"] = &world.Budget{Taken: []world.Taken{{Pod: "pod/p/a"}}}
+	w.Probes["api/balancer"] = &world.Probe{IntervalSeconds: 0.2}
+	return w
+}
+
+// TestValueIsWhatJSONGives keeps the conversion in step with the world's fields.
+func TestValueIsWhatJSONGives(t *testing.T) {
+	w := fullWorld()
+	got, err := toValue(reflect.ValueOf(w))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := jsonValue(w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Compare(want) != 0 {
+		t.Errorf("got  %v\nwant %v", got, want)
+	}
+}
+
+func TestDocumentReadsAnyPath(t *testing.T) {
+	d := &document{World: fullWorld(), params: ast.NewObject(ast.Item(ast.StringTerm("a/b"), ast.StringTerm("x")))}
+	for path, want := range map[string]string{
+		"/world/pods/p%2Fa/taken/how":          `"evicted"`,
+		"/world/pods/p%2Fa/restarts":           `3`,
+		"/world/pods/p%2Fa/labels/app":         `"web"`,
+		"/world/budgets/p%2Fb/taken/0/pod":     `"pod/p/a"`,
+		"/world/probes/api%2Fbalancer/error":   "", // left out, as in JSON
+		"/params/no":                           "",
+		"/params/a%2Fb":                        `"x"`,
+		"/world/pods/p%2Fgone":                 "",
+		"/world/pods/p%2Fnone/taken":           "",
+		"/world/pods/p%2Fa/nothing":            "",
+		"/world/budgets/p%2Fb/taken/1":         "",
+		"/world/budgets/p%2Fb/taken/first":     "",
+		"/world/pods/p%2Fa/restarts/and/below": "",
+		"/first":                               "",
+	} {
+		parsed, ok := storage.ParsePathEscaped(path)
+		if !ok {
+			t.Fatalf("path %s", path)
+		}
+		got, err := d.Read(t.Context(), nil, parsed)
+		switch {
+		case want == "" && !storage.IsNotFound(err):
+			t.Errorf("%s: got %v, %v; want not found", path, got, err)
+		case want != "" && (err != nil || got.(ast.Value).String() != want):
+			t.Errorf("%s: got %v, %v; want %s", path, got, err, want)
+		}
+	}
+}
