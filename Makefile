@@ -32,7 +32,8 @@ lint:
 
 # Prints each ratio of the speed and memory table and exits 1 when one is over. The peer is built on first use.
 bench: build
-	$(GO) test -count=1 -timeout 60m -v -run TestBench ./test/bench -bench-peer
+	$(GO) build -trimpath -o bin/bench ./test/bench
+	bin/bench -seatrial $(SEATRIAL)
 
 clean:
 	rm -rf bin

@@ -1,0 +1,196 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// The peer. Its etcd is of the version that is linked into ours.
+const (
+	kwokVersion = "v0.8.0"
+	etcdVersion = "v3.6.16"
+)
+
+const (
+	buildTimeout   = 30 * time.Minute
+	commandTimeout = 3 * time.Minute
+	// peerCluster is the name of the peer's cluster.
+	peerCluster = "bench"
+)
+
+// scratch is a module that exists to build executables of other modules.
+type scratch struct {
+	name     string            // of its folder
+	require  []string          // arguments of go get
+	packages map[string]string // executable: package
+}
+
+var (
+	kwok = scratch{
+		name:     "kwok-" + kwokVersion,
+		require:  []string{"sigs.k8s.io/kwok/cmd/kwokctl@" + kwokVersion, "sigs.k8s.io/kwok/cmd/kwok@" + kwokVersion},
+		packages: map[string]string{"kwokctl": "sigs.k8s.io/kwok/cmd/kwokctl", "kwok": "sigs.k8s.io/kwok/cmd/kwok"},
+	}
+	etcd = scratch{
+		name:     "etcd-" + etcdVersion,
+		require:  []string{"go.etcd.io/etcd/server/v3@" + etcdVersion},
+		packages: map[string]string{"etcd": "go.etcd.io/etcd/server/v3"},
+	}
+)
+
+// peer is where the peer's executables are.
+type peer struct{ kwok, etcd, kubernetes string }
+
+// kwokctl is the peer, built on first use.
+func (b *bench) kwokctl(ctx context.Context) (maker, error) {
+	if b.versus == nil {
+		var p peer
+		var err error
+		if p.kwok, err = b.build(ctx, kwok); err != nil {
+			return maker{}, err
+		}
+		if p.etcd, err = b.build(ctx, etcd); err != nil {
+			return maker{}, err
+		}
+		// kwokctl finds out with kubectl whether its API server answers, and would download one.
+		kubernetes, err := b.release(ctx, "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
+		if err != nil {
+			return maker{}, err
+		}
+		p.kubernetes = kubernetes.Dir
+		b.versus = &p
+	}
+	return maker{"kwokctl", b.startPeer}, nil
+}
+
+// build builds a scratch module's executables and returns their folder. It is in the user's cache folder; a folder that is there is complete.
+func (b *bench) build(ctx context.Context, s scratch) (_ string, err error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("build %s: %w", s.name, err)
+	}
+	parent := filepath.Join(cache, "seatrial", "bench")
+	bin := filepath.Join(parent, s.name, "bin")
+	if _, err := os.Stat(bin); err == nil {
+		return bin, nil
+	}
+	b.say("build %s, which takes minutes the first time", s.name)
+	if err := os.MkdirAll(parent, 0o755); err != nil {
+		return "", fmt.Errorf("build %s: %w", s.name, err)
+	}
+	work, err := b.supervisor.TempDir(parent, "work-*")
+	if err != nil {
+		return "", fmt.Errorf("build %s: %w", s.name, err)
+	}
+	defer func() { err = errors.Join(err, b.supervisor.RemoveDir(work)) }()
+	ctx, cancel := context.WithTimeout(ctx, buildTimeout)
+	defer cancel()
+	if err := s.build(ctx, filepath.Join(work, "module")); err != nil {
+		return "", fmt.Errorf("build %s: %w", s.name, err)
+	}
+	return bin, os.Rename(filepath.Join(work, "module"), filepath.Join(parent, s.name))
+}
+
+// build builds the executables in a folder, into bin.
+func (s scratch) build(ctx context.Context, dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	commands := [][]string{{"mod", "init", "scratch"}, append([]string{"get"}, s.require...)}
+	for executable, path := range s.packages {
+		commands = append(commands, []string{"build", "-mod=mod", "-trimpath", "-o", filepath.Join("bin", executable), path})
+	}
+	environment := append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
+	for _, args := range commands {
+		if err := command(ctx, dir, environment, "go", args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// command runs a command to its end. The error has what it wrote last.
+func command(ctx context.Context, dir string, environment []string, path string, args ...string) error {
+	c := exec.CommandContext(ctx, path, args...)
+	c.Dir, c.Env = dir, environment
+	c.WaitDelay = time.Second
+	out, err := c.CombinedOutput()
+	if err == nil {
+		return nil
+	}
+	if cause := context.Cause(ctx); cause != nil {
+		err = cause
+	}
+	const most = 2000
+	if len(out) > most {
+		out = out[len(out)-most:]
+	}
+	return fmt.Errorf("%s %s: %w; last output: %s", filepath.Base(path), strings.Join(args, " "), err, strings.TrimSpace(string(out)))
+}
+
+// run runs kwokctl for the cluster in a berth.
+func (p *peer) run(ctx context.Context, t berth, args ...string) error {
+	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
+	defer cancel()
+	environment := t.environment("KWOK_WORKDIR="+p.workdir(t), "KWOK_KUBE_VERSION="+kubernetesVersion)
+	environment = append(environment, "PATH="+p.kubernetes+":"+os.Getenv("PATH"))
+	return command(ctx, string(t), environment, filepath.Join(p.kwok, "kwokctl"), append(args, "--name", peerCluster)...)
+}
+
+func (p *peer) workdir(t berth) string { return filepath.Join(string(t), "kwok") }
+
+func (b *bench) startPeer(ctx context.Context, s shape) (_ *running, err error) {
+	t, err := b.newBerth()
+	if err != nil {
+		return nil, err
+	}
+	p := b.versus
+	r := &running{berth: t, stop: func(ctx context.Context) error {
+		return errors.Join(p.run(ctx, t, "delete", "cluster"), b.leave(ctx, t))
+	}}
+	r.addNodes = func(ctx context.Context) (time.Time, error) {
+		since := time.Now()
+		return since, p.run(ctx, t, "scale", "node", "--replicas", strconv.Itoa(s.nodes))
+	}
+	if err := r.awaitPeer(ctx, p); err != nil {
+		return nil, errors.Join(err, r.close(ctx))
+	}
+	return r, nil
+}
+
+// awaitPeer creates the peer's cluster and waits until it is what we call ready: kwokctl itself is content with an API that answers.
+func (r *running) awaitPeer(ctx context.Context, p *peer) error {
+	began := time.Now()
+	kubernetes := func(name string) string { return filepath.Join(p.kubernetes, name) }
+	err := p.run(ctx, r.berth, "create", "cluster",
+		"--runtime", "binary", "--disable-qps-limits",
+		"--kubeconfig", filepath.Join(string(r.berth), "kubeconfig"), // and not the user's
+		"--kube-apiserver-binary", kubernetes("kube-apiserver"),
+		"--kube-controller-manager-binary", kubernetes("kube-controller-manager"),
+		"--kube-scheduler-binary", kubernetes("kube-scheduler"),
+		"--etcd-binary", filepath.Join(p.etcd, "etcd"),
+		"--kwok-controller-binary", filepath.Join(p.kwok, "kwok"))
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, createTimeout)
+	defer cancel()
+	if r.client, err = connect(ctx, filepath.Join(p.workdir(r.berth), "clusters", peerCluster, "kubeconfig.yaml")); err != nil {
+		return err
+	}
+	if err := awaitAPI(ctx, r.client); err != nil {
+		return err
+	}
+	if err := awaitControllers(ctx, r.client); err != nil {
+		return err
+	}
+	r.ready = time.Since(began)
+	return nil
+}
