@@ -105,6 +105,7 @@ func (j *judgement) awake(scope Scope) []*tally {
 
 // judgeOnce evaluates the policies of scope plan or run, each over the whole.
 func (j *judgement) judgeOnce(ctx context.Context, scope Scope, input ast.Value, whole span, opAt func(int64) string) error {
+	j.doc.moment()
 	for _, t := range j.awake(scope) {
 		answers, err := j.evaluate(ctx, []*Policy{t.policy}, input)
 		if err != nil {
@@ -117,7 +118,7 @@ func (j *judgement) judgeOnce(ctx context.Context, scope Scope, input ast.Value,
 
 // judgePlan evaluates the policies of scope plan over the world that the document holds.
 func (j *judgement) judgePlan(ctx context.Context) error {
-	return j.judgeOnce(ctx, ScopePlan, object("plan", j.plan, "params", ast.NewObject()), span{}, nil)
+	return j.judgeOnce(ctx, ScopePlan, object("plan", ast.NewTerm(j.plan), "params", noParams).Value, span{}, nil)
 }
 
 // Plan judges a plan by the policies of scope plan, over the world that it was made from. A finding of severity error that no exception accepts makes

@@ -186,7 +186,8 @@ func (r *runJudgement) wake(ctx context.Context, e trace.Event, change world.Cha
 	if len(awake) == 0 {
 		return nil
 	}
-	input, err := momentInput(e, change, touched)
+	r.doc.moment()
+	input, err := r.momentInput(e, change, touched)
 	if err != nil {
 		return err
 	}
@@ -222,12 +223,12 @@ func (r *runJudgement) woken(collections []string) []*tally {
 	return woken
 }
 
-func momentInput(e trace.Event, change world.Change, touched map[string][]*ast.Term) (ast.Value, error) {
-	was, err := toValue(reflect.ValueOf(change.Before))
+func (r *runJudgement) momentInput(e trace.Event, change world.Change, touched map[string][]*ast.Term) (ast.Value, error) {
+	was, err := r.doc.term(reflect.ValueOf(change.Before))
 	if err != nil {
 		return nil, err
 	}
-	is, err := toValue(reflect.ValueOf(change.After))
+	is, err := r.doc.term(reflect.ValueOf(change.After))
 	if err != nil {
 		return nil, err
 	}
@@ -235,12 +236,16 @@ func momentInput(e trace.Event, change world.Change, touched map[string][]*ast.T
 	for _, collection := range sortedKeys(touched) {
 		keys.Insert(ast.InternedTerm(collection), ast.ArrayTerm(touched[collection]...))
 	}
+	op := ast.StringTerm(e.Op)
 	event := object(
-		"seq", ast.Number(fmt.Sprint(e.Seq)), "kind", ast.String(e.Kind), "subject", ast.String(e.Subject),
-		"change", ast.String(e.Change), "op", ast.String(e.Op), "before", was, "after", is,
+		"seq", ast.IntNumberTerm(int(e.Seq)), "kind", ast.InternedTerm(string(e.Kind)), "subject", ast.StringTerm(e.Subject),
+		"change", ast.InternedTerm(e.Change), "op", op, "before", was, "after", is,
 	)
-	return object("event", event, "touched", keys, "op", ast.String(e.Op), "params", ast.NewObject()), nil
+	return object("event", event, "touched", ast.NewTerm(keys), "op", op, "params", noParams).Value, nil
 }
+
+// noParams is input.params of policies without parameters; the query replaces it for the others.
+var noParams = ast.ObjectTerm()
 
 // conclude judges what can only be judged at the end.
 func (r *runJudgement) conclude(ctx context.Context) error {

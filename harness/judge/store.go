@@ -30,6 +30,29 @@ type document struct {
 	params ast.Value
 
 	transactions uint64
+	// converted are the entities that this moment converted already, by their pointers.
+	converted map[any]*ast.Term
+}
+
+// moment forgets what was converted: the worlds have changed.
+func (d *document) moment() {
+	if d.converted == nil {
+		d.converted = map[any]*ast.Term{}
+	}
+	clear(d.converted)
+}
+
+// term converts a value. An entity is converted once in a moment, although the input shows it and policies read it.
+func (d *document) term(v reflect.Value) (*ast.Term, error) {
+	if v.Kind() != reflect.Pointer || d.converted == nil {
+		return toTerm(v)
+	}
+	if known, ok := d.converted[v.Interface()]; ok {
+		return known, nil
+	}
+	t, err := toTerm(v)
+	d.converted[v.Interface()] = t
+	return t, err
 }
 
 type transaction uint64
@@ -68,11 +91,11 @@ func (d *document) Read(_ context.Context, _ storage.Transaction, path storage.P
 			return nil, &storage.Error{Code: storage.NotFoundErr, Message: path[:i+1].String()}
 		}
 	}
-	value, err := toValue(v)
+	term, err := d.term(v)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", path, err)
 	}
-	return value, nil
+	return term.Value, nil
 }
 
 func refOf(path storage.Path) ast.Ref {

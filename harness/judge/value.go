@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
-	"slices"
 	"strings"
 	"sync"
 
@@ -12,32 +11,32 @@ import (
 	"github.com/open-policy-agent/opa/v1/util"
 )
 
-// toValue converts an entity of a world to what Rego computes with. It gives what a round trip through JSON would, at a
+// toTerm converts an entity of a world to what Rego computes with. It gives what a round trip through JSON would, at a
 // tenth of the cost; it knows the kinds of field that package world has and no others.
-func toValue(v reflect.Value) (ast.Value, error) {
+func toTerm(v reflect.Value) (*ast.Term, error) {
 	switch v.Kind() {
 	case reflect.Invalid:
-		return ast.NullValue, nil
+		return ast.InternedNullTerm, nil
 	case reflect.Pointer, reflect.Interface:
 		if v.IsNil() {
-			return ast.NullValue, nil
+			return ast.InternedNullTerm, nil
 		}
-		return toValue(v.Elem())
+		return toTerm(v.Elem())
 	case reflect.Struct:
-		return structValue(v)
+		return structTerm(v)
 	case reflect.Map:
-		return mapValue(v)
+		return mapTerm(v)
 	case reflect.Slice:
-		return sliceValue(v)
+		return sliceTerm(v)
 	case reflect.String:
-		return ast.InternedTerm(v.String()).Value, nil
+		return ast.InternedTerm(v.String()), nil
 	case reflect.Bool:
-		return ast.InternedTerm(v.Bool()).Value, nil
+		return ast.InternedTerm(v.Bool()), nil
 	case reflect.Int, reflect.Int32, reflect.Int64:
-		return ast.InternedTerm(int(v.Int())).Value, nil
+		return ast.InternedTerm(int(v.Int())), nil
 	case reflect.Float64:
 		raw, err := json.Marshal(v.Float())
-		return ast.Number(raw), err
+		return ast.NumberTerm(json.Number(raw)), err
 	}
 	return nil, fmt.Errorf("convert %s: unknown kind", v.Type())
 }
@@ -67,7 +66,7 @@ func fieldsOf(t reflect.Type) []structField {
 	return fields
 }
 
-func structValue(v reflect.Value) (ast.Value, error) {
+func structTerm(v reflect.Value) (*ast.Term, error) {
 	fields := fieldsOf(v.Type())
 	items := make([][2]*ast.Term, 0, len(fields))
 	for _, f := range fields {
@@ -75,43 +74,43 @@ func structValue(v reflect.Value) (ast.Value, error) {
 		if f.omitEmpty && fv.IsZero() {
 			continue
 		}
-		value, err := toValue(fv)
+		value, err := toTerm(fv)
 		if err != nil {
 			return nil, err
 		}
-		items = append(items, ast.Item(f.name, ast.NewTerm(value)))
+		items = append(items, ast.Item(f.name, value))
 	}
-	return ast.NewObject(items...), nil
+	return ast.ObjectTerm(items...), nil
 }
 
-func mapValue(v reflect.Value) (ast.Value, error) {
+func mapTerm(v reflect.Value) (*ast.Term, error) {
 	if v.IsNil() {
-		return ast.NullValue, nil
+		return ast.InternedNullTerm, nil
 	}
 	items := make([][2]*ast.Term, 0, v.Len())
 	for iter := v.MapRange(); iter.Next(); {
-		value, err := toValue(iter.Value())
+		value, err := toTerm(iter.Value())
 		if err != nil {
 			return nil, err
 		}
-		items = append(items, ast.Item(ast.InternedTerm(iter.Key().String()), ast.NewTerm(value)))
+		items = append(items, ast.Item(ast.InternedTerm(iter.Key().String()), value))
 	}
-	return ast.NewObject(items...), nil
+	return ast.ObjectTerm(items...), nil
 }
 
-func sliceValue(v reflect.Value) (ast.Value, error) {
+func sliceTerm(v reflect.Value) (*ast.Term, error) {
 	if v.IsNil() {
-		return ast.NullValue, nil
+		return ast.InternedNullTerm, nil
 	}
 	terms := make([]*ast.Term, v.Len())
 	for i := range terms {
-		value, err := toValue(v.Index(i))
+		value, err := toTerm(v.Index(i))
 		if err != nil {
 			return nil, err
 		}
-		terms[i] = ast.NewTerm(value)
+		terms[i] = value
 	}
-	return ast.NewArray(terms...), nil
+	return ast.ArrayTerm(terms...), nil
 }
 
 // jsonValue converts anything by way of JSON: for what is converted once in a run.
@@ -122,11 +121,11 @@ func jsonValue(v any) (ast.Value, error) {
 	return ast.InterfaceToValue(v)
 }
 
-// object makes an object of an even number of keys and values.
-func object(pairs ...any) ast.Value {
+// object makes an object of an even number of keys and terms.
+func object(pairs ...any) *ast.Term {
 	items := make([][2]*ast.Term, 0, len(pairs)/2)
-	for pair := range slices.Chunk(pairs, 2) {
-		items = append(items, ast.Item(ast.InternedTerm(pair[0].(string)), ast.NewTerm(pair[1].(ast.Value))))
+	for i := 0; i < len(pairs); i += 2 {
+		items = append(items, ast.Item(ast.InternedTerm(pairs[i].(string)), pairs[i+1].(*ast.Term)))
 	}
-	return ast.NewObject(items...)
+	return ast.ObjectTerm(items...)
 }

@@ -24,7 +24,7 @@ func fullWorld() *world.World {
 // TestValueIsWhatJSONGives keeps the conversion in step with the world's fields.
 func TestValueIsWhatJSONGives(t *testing.T) {
 	w := fullWorld()
-	got, err := toValue(reflect.ValueOf(w))
+	term, err := toTerm(reflect.ValueOf(w))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,7 +32,7 @@ func TestValueIsWhatJSONGives(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.Compare(want) != 0 {
+	if got := term.Value; got.Compare(want) != 0 {
 		t.Errorf("got  %v\nwant %v", got, want)
 	}
 }

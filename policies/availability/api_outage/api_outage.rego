@@ -2,8 +2,8 @@
 # title: The API keeps answering
 # description: >-
 #   The API server, asked through its balancer as clients do, is never silent for longer than max.
-#   Single API servers behind the balancer may come and go. The default of one second is what client-go
-#   retries without a word.
+#   Single API servers behind the balancer may come and go. The default of one second leaves room for
+#   one server to take over from another.
 # related_resources:
 # - ref: https://kubernetes.io/docs/reference/using-api/health-checks/
 # custom:
