@@ -43,8 +43,6 @@ type Options struct {
 	Progress io.Writer
 	// Now is the clock of the trace and the journal.
 	Now func() time.Time
-	// Keep, if set, is called with the kubeconfig's path when the steps are over and before the cluster is removed.
-	Keep func(ctx context.Context, verdict scenario.Verdict, kubeconfig string)
 }
 
 // CloseTimeout is how long removing a cluster may take.

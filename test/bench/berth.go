@@ -24,9 +24,9 @@ func (b *bench) newBerth() (berth, error) {
 	return berth(dir), err
 }
 
-// environment is that of the cluster's processes. more comes on top.
-func (t berth) environment(more ...string) []string {
-	return append([]string{"TMPDIR=" + string(t), "HOME=" + string(t), "PATH=" + os.Getenv("PATH")}, more...)
+// environment is that of the cluster's processes with a search path for programs, and what comes on top.
+func (t berth) environment(path string, more ...string) []string {
+	return append([]string{"TMPDIR=" + string(t), "HOME=" + string(t), "PATH=" + path}, more...)
 }
 
 // processes lists the cluster's live processes.

@@ -60,7 +60,7 @@ func (b *bench) startOurs(ctx context.Context, s shape) (_ *running, err error) 
 	ready := make(chan struct{}, 1)
 	began := time.Now()
 	process, err := b.supervisor.Start(ctx, proc.Command{
-		Name: "our cluster", Env: t.environment(),
+		Name: "our cluster", Env: t.environment(os.Getenv("PATH")),
 		Args: []string{
 			clusterEntry, "-dir", string(t), "-release", binaries.Dir,
 			"-control-planes", strconv.Itoa(s.controlPlanes), "-workers", strconv.Itoa(s.nodes),

@@ -139,8 +139,8 @@ func command(ctx context.Context, dir string, environment []string, path string,
 func (p *peer) run(ctx context.Context, t berth, args ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
 	defer cancel()
-	environment := t.environment("KWOK_WORKDIR="+p.workdir(t), "KWOK_KUBE_VERSION="+kubernetesVersion)
-	environment = append(environment, "PATH="+p.kubernetes+":"+os.Getenv("PATH"))
+	path := p.kubernetes + string(filepath.ListSeparator) + os.Getenv("PATH")
+	environment := t.environment(path, "KWOK_WORKDIR="+p.workdir(t), "KWOK_KUBE_VERSION="+kubernetesVersion)
 	return command(ctx, string(t), environment, filepath.Join(p.kwok, "kwokctl"), append(args, "--name", peerCluster)...)
 }
 
