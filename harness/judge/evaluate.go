@@ -270,7 +270,7 @@ func (t *tally) end(e trace.Event) {
 
 // result says what became of the policy. Its findings are accepted or not by now.
 func (t *tally) result() PolicyResult {
-	r := PolicyResult{ID: t.policy.ID, Title: t.policy.Title, Severity: t.policy.Severity, Scope: t.policy.Scope, Subjects: len(t.subjects)}
+	r := PolicyResult{ID: t.policy.ID, Title: t.policy.Title, Severity: t.policy.Severity, Scope: t.policy.Scope, Remedy: t.policy.Remedy, Subjects: len(t.subjects)}
 	broken := slices.ContainsFunc(t.findings, func(f *Finding) bool { return f.Accepted == "" })
 	switch {
 	case t.notApplied != "":

@@ -54,8 +54,8 @@ func passed() Report {
 				{ID: "node/uncordoned_at_end", Title: "Nodes are schedulable again at the end", Severity: judge.Warning, Scope: judge.ScopeRun, Outcome: judge.Broken, Subjects: 2},
 			},
 			Findings: []judge.Finding{
-				{Policy: "drain/workload_has_budget", Severity: judge.Error, Scope: judge.ScopePlan, Subject: "deployment/production/batch", Message: "deployment/production/batch has 2 replicas and no budget", Accepted: "stateless batch"},
-				{Policy: "node/uncordoned_at_end", Severity: judge.Warning, Scope: judge.ScopeRun, Subject: "node/worker-2", Message: "node worker-2 was cordoned before the run and still is", From: after(11 * time.Second), FromSeq: 212, Open: true},
+				{Policy: "drain/workload_has_budget", Severity: judge.Error, Scope: judge.ScopePlan, Subject: "deployment/production/batch", Message: "has 2 replicas and no budget", Accepted: "stateless batch"},
+				{Policy: "node/uncordoned_at_end", Severity: judge.Warning, Scope: judge.ScopeRun, Subject: "node/worker-2", Message: "was cordoned before the run and still is", From: after(11 * time.Second), FromSeq: 212, Open: true},
 			},
 		},
 	}
@@ -81,7 +81,7 @@ func failedDrain() Report {
 	r.Result.Policies[4].Severity = judge.Error
 	r.Result.Policies[4].Remedy = "Uncordon the node when its drain fails, as well as when it succeeds."
 	r.Result.Findings = []judge.Finding{
-		{Policy: "node/uncordoned_at_end", Severity: judge.Error, Scope: judge.ScopeRun, Subject: "node/worker-1", Message: "node worker-1 is still cordoned at the end", From: after(11034 * time.Millisecond), To: after(71100 * time.Millisecond), FromSeq: 214, ToSeq: 391, Open: true},
+		{Policy: "node/uncordoned_at_end", Severity: judge.Error, Scope: judge.ScopeRun, Subject: "node/worker-1", Message: "is still cordoned at the end", From: after(11034 * time.Millisecond), To: after(71100 * time.Millisecond), FromSeq: 214, ToSeq: 391, Open: true},
 	}
 	return r
 }
@@ -95,7 +95,7 @@ func failedPolicy() Report {
 	r.Result.Policies[0].Remedy = "Give the workload a PodDisruptionBudget with minAvailable 1 or more, and spread its replicas over nodes."
 	outage := judge.Finding{
 		Policy: "availability/service_outage", Severity: judge.Error, Scope: judge.ScopeRun, Subject: "service/production/web",
-		Message: "service production/web did not answer for 12.4s; at most 2s are allowed", Op: "drain/worker-1/drain",
+		Message: "did not answer for 12.4s; at most 2s are allowed", Op: "drain/worker-1/drain",
 		From: after(14200 * time.Millisecond), To: after(26600 * time.Millisecond), FromSeq: 301, ToSeq: 377, Moments: 2,
 	}
 	r.Result.Findings = append(r.Result.Findings, outage)
@@ -142,7 +142,7 @@ func refused() Report {
 	for _, name := range []string{"batch", "web"} {
 		r.Result.Findings = append(r.Result.Findings, judge.Finding{
 			Policy: "drain/workload_has_budget", Severity: judge.Error, Scope: judge.ScopePlan, Subject: "deployment/production/" + name,
-			Message: "deployment/production/" + name + " has 2 replicas on worker-1 and no budget",
+			Message: "has 2 replicas on worker-1 and no budget",
 		})
 	}
 	return r
@@ -194,7 +194,7 @@ func many() Report {
 		r.Result.Policies = append(r.Result.Policies, judge.PolicyResult{ID: id, Title: "A rule of a team", Severity: judge.Error, Scope: judge.ScopeMoment, Outcome: judge.Broken, Subjects: 30, Remedy: "Do as the rule says."})
 		for s := range 30 {
 			r.Result.Findings = append(r.Result.Findings, judge.Finding{
-				Policy: id, Severity: judge.Error, Scope: judge.ScopeMoment, Subject: fmt.Sprintf("pod/production/web-%02d", s), Message: fmt.Sprintf("pod production/web-%02d breaks rule %d", s, p),
+				Policy: id, Severity: judge.Error, Scope: judge.ScopeMoment, Subject: fmt.Sprintf("pod/production/web-%02d", s), Message: fmt.Sprintf("breaks rule %d", p),
 				From: after(12 * time.Second), To: after(12 * time.Second), FromSeq: int64(100 + s), ToSeq: int64(100 + s), Moments: 1,
 			})
 		}

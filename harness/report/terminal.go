@@ -163,13 +163,17 @@ type field struct {
 // what could not be told.
 func (r Report) troubles() []trouble {
 	var list []trouble
+	shown := map[string]bool{} // what procedure/completed says of an op is in the op's own trouble
 	for _, op := range r.telling() {
 		if op.broke() {
 			list = append(list, r.opTrouble(op))
+			shown["op/"+op.ID] = true
 		}
 	}
 	for _, b := range r.breaches() {
-		list = append(list, r.breachTrouble(b))
+		if !shown[b.findings[0].Subject] {
+			list = append(list, r.breachTrouble(b))
+		}
 	}
 	for _, p := range r.outcomes(judge.Unknown) {
 		headline := "policy " + p.ID + " could not tell whether it holds"
@@ -221,7 +225,8 @@ func (r Report) breachTrouble(b breach) trouble {
 	if b.policy.Title != "" {
 		name += ": " + b.policy.Title
 	}
-	t := trouble{mark: "✗", headline: first.Message, brief: b.policy.ID + ": " + first.Message}
+	sentence := first.Subject + " " + first.Message // a message is what is said of its subject
+	t := trouble{mark: "✗", headline: sentence, brief: b.policy.ID + ": " + sentence}
 	t = t.with("policy", name, 1).with("since", r.since(first), 2)
 	t.fields = append(t.fields, field{label: "objects", items: subjects(b.findings)})
 	t = t.with("change", b.policy.Remedy, 2)

@@ -266,6 +266,7 @@ func (f *Fold) node(e trace.Event, key string, gone bool) error {
 	} else {
 		f.World.Nodes[key] = n
 	}
+	f.intervals.set(NodeCordoned, n.Subject(), !gone && n.Cordoned, e, "spec.unschedulable")
 	f.intervals.set(NodeNotReady, n.Subject(), !gone && n.Ready != string(corev1.ConditionTrue), e, reason)
 	f.touch("nodes", key)
 	return nil

@@ -203,6 +203,7 @@ type Probe struct {
 const (
 	ServiceOutage = "serviceOutage" // a probed Service does not answer; the subject is the probe's: service/production/web:80
 	APIOutage     = "apiOutage"     // the API does not answer; api/balancer, or api/cp-1 for one server
+	NodeCordoned  = "nodeCordoned"  // a node is unschedulable
 	NodeNotReady  = "nodeNotReady"  // a node's condition Ready is not True
 	BudgetBelow   = "budgetBelow"   // a budget has fewer healthy pods than it desires
 )

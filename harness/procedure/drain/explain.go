@@ -31,7 +31,9 @@ func explain(ctx context.Context, kube kubernetes.Interface, left []corev1.Pod) 
 		}
 		blockers = append(blockers, why(&pod, budgets[pod.Namespace]))
 	}
-	slices.SortFunc(blockers, func(a, b trace.Blocker) int { return cmp.Compare(a.Subject, b.Subject) })
+	slices.SortFunc(blockers, func(a, b trace.Blocker) int { // what a budget holds first: it will not go by itself
+		return cmp.Or(-cmp.Compare(a.Budget, b.Budget), cmp.Compare(a.Subject, b.Subject))
+	})
 	return blockers, nil
 }
 

@@ -28,7 +28,7 @@ deny contains {"subject": subject(key), "msg": msg} if {
 	pods := size(budget)
 	pods > 0
 	budget.desired >= pods
-	msg := sprintf("%s lets none of its %d pods be evicted, so the drain never ends; %s", [setting(budget), pods, advice(budget, pods)])
+	msg := sprintf("with %s lets none of its %d pods be evicted, so the drain never ends; %s", [setting(budget), pods, advice(budget, pods)])
 }
 
 deny contains {"subject": key, "msg": msg} if {

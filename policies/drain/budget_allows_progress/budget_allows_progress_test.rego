@@ -30,7 +30,7 @@ test_room if {
 }
 
 test_maximum_zero if message(world(budget("0", "", 3, 3))) == concat("", [
-	"maxUnavailable 0 lets none of its 3 pods be evicted, so the drain never ends; ",
+	"with maxUnavailable 0 lets none of its 3 pods be evicted, so the drain never ends; ",
 	"set maxUnavailable to 1 or more",
 ])
 

@@ -31,7 +31,7 @@ deny contains {"subject": subject(budget), "msg": msg} if {
 	budget.healthy < budget.desired
 	breaches := [how | some taken in budget.taken; taken.healthyAfter < budget.desired; how := breach(taken)]
 	count(breaches) > 0
-	msg := sprintf("%d healthy pods, the budget desires %d: %s", [budget.healthy, budget.desired, concat(", ", breaches)])
+	msg := sprintf("has %d healthy pods and desires %d: %s", [budget.healthy, budget.desired, concat(", ", breaches)])
 }
 
 breach(taken) := sprintf("%s was %s%s and left %d", [taken.pod, taken.how, by(taken), taken.healthyAfter])

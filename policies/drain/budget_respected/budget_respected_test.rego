@@ -16,7 +16,7 @@ test_enough if {
 test_taken_below if {
 	some finding in budget_respected.deny with input as moment with data.world as budget(1, [deleted("evict/worker-1/drain", 1)])
 	finding.subject == "poddisruptionbudget/p/web"
-	finding.msg == "1 healthy pods, the budget desires 2: pod/p/a was deleted by evict/worker-1/drain and left 1"
+	finding.msg == "has 1 healthy pods and desires 2: pod/p/a was deleted by evict/worker-1/drain and left 1"
 }
 
 test_taken_by_somebody_else if {

@@ -23,5 +23,5 @@ subjects contains pods.name(pod) if some pod in pods.taken
 deny contains {"subject": pods.name(pod), "msg": msg} if {
 	some pod in pods.taken
 	not pod.taken.nodeCordoned
-	msg := sprintf("%s from node %s, which was not cordoned: its replacement may land on the same node; cordon first", [pod.taken.how, pod.taken.node])
+	msg := sprintf("was %s from node %s, which was not cordoned: its replacement may land on the same node; cordon first", [pod.taken.how, pod.taken.node])
 }

@@ -23,5 +23,5 @@ deny contains {"subject": pods.name(pod), "msg": msg} if {
 	some pod in pods.taken
 	pod.deleting
 	startswith(pod.controller, "daemonset/")
-	msg := sprintf("%s from node %s, but %s puts it right back; drain with ignoreDaemonSets", [pod.taken.how, pod.taken.node, pod.controller])
+	msg := sprintf("was %s from node %s, but %s puts it right back; drain with ignoreDaemonSets", [pod.taken.how, pod.taken.node, pod.controller])
 }

@@ -25,5 +25,5 @@ deny contains {"subject": pods.name(pod), "msg": msg} if {
 	some pod in pods.taken
 	pod.deleting
 	pod.controller == ""
-	msg := sprintf("%s from node %s, and no controller brings it back; put it under one, or drain without force", [pod.taken.how, pod.taken.node])
+	msg := sprintf("was %s from node %s, and no controller brings it back; put it under one, or drain without force", [pod.taken.how, pod.taken.node])
 }

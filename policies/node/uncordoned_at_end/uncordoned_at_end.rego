@@ -14,10 +14,19 @@ package seatrial.node.uncordoned_at_end
 
 subjects contains sprintf("node/%s", [name]) if some name, _ in schedulable
 
-deny contains {"subject": sprintf("node/%s", [name]), "msg": "took pods when the steps began and is cordoned at their end; uncordon it"} if {
+deny contains object.union(finding, since(subject)) if {
 	some name, _ in schedulable
 	data.world.nodes[name].cordoned
+	subject := sprintf("node/%s", [name])
+	finding := {"subject": subject, "msg": "was schedulable when the steps began and is cordoned at their end; uncordon it"}
 }
+
+since(subject) := {"interval": cordoned} if {
+	some cordoned in input.intervals
+	cordoned.condition == "nodeCordoned"
+	cordoned.subject == subject
+	cordoned.open
+} else := {}
 
 # Only what was schedulable can be left cordoned: a node that was cordoned before is somebody else's.
 schedulable[name] := node if {

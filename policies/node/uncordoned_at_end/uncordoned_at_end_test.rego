@@ -10,6 +10,17 @@ test_uncordoned if {
 }
 
 test_left_cordoned if {
-	some finding in uncordoned_at_end.deny with data.first as first with data.world as {"nodes": {"worker-1": {"cordoned": true}}}
+	since := {"condition": "nodeCordoned", "subject": "node/worker-1", "open": true}
+	some finding in uncordoned_at_end.deny with data.first as first
+		with data.world as {"nodes": {"worker-1": {"cordoned": true}}}
+		with input as {"intervals": [since]}
 	finding.subject == "node/worker-1"
+	finding.interval == since
+}
+
+test_left_cordoned_since_unknown if {
+	some finding in uncordoned_at_end.deny with data.first as first
+		with data.world as {"nodes": {"worker-1": {"cordoned": true}}}
+		with input as {"intervals": []}
+	not finding.interval
 }

@@ -5,6 +5,7 @@
 # custom:
 #   severity: error
 #   scope: moment
+#   remedy: None.
 #   on: [nodes]
 #   mayBeEmpty: true
 package seatrial.house.no_cordon
