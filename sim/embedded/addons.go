@@ -10,9 +10,9 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/scheme"
 )
 
@@ -31,15 +31,19 @@ var coreDNS = map[string]string{
 // newestCoreDNS is for versions of Kubernetes that coreDNS doesn't name.
 const newestCoreDNS = "v1.13.1"
 
-// install creates what kubeadm installs in a new cluster.
+// install creates what kubeadm installs in a new cluster. Like kubeadm it tries again what is refused: an API server that is ready
+// can still refuse a Service its address, or not know kube-system yet, when others start beside it.
 func (c *Cluster) install(ctx context.Context) error {
 	objects, err := addonObjects(c.Version())
 	if err != nil {
 		return err
 	}
 	for _, object := range objects {
-		if err := c.createObject(ctx, object); err != nil {
-			return fmt.Errorf("install kubeadm's addons: %w", err)
+		err := poll(ctx, fmt.Sprintf("addon %T %q is created", object, object.GetName()), func(ctx context.Context) error {
+			return c.createObject(ctx, object)
+		})
+		if err != nil {
+			return err
 		}
 	}
 	c.say("kube-proxy and CoreDNS are installed")
@@ -47,19 +51,19 @@ func (c *Cluster) install(ctx context.Context) error {
 }
 
 // addonObjects are the addons of a version of Kubernetes.
-func addonObjects(kubernetes string) ([]runtime.Object, error) {
+func addonObjects(kubernetes string) ([]metav1.Object, error) {
 	dns, ok := coreDNS[minor(kubernetes)]
 	if !ok {
 		dns = newestCoreDNS
 	}
 	text := strings.NewReplacer("KUBE_VERSION", kubernetes, "COREDNS_VERSION", dns, "DNS_IP", dnsServiceIP).Replace(addons)
-	var objects []runtime.Object
+	var objects []metav1.Object
 	for document := range strings.SplitSeq(text, "\n---\n") {
 		object, _, err := scheme.Codecs.UniversalDeserializer().Decode([]byte(document), nil, nil)
 		if err != nil {
 			return nil, fmt.Errorf("read addons.yaml: %w", err)
 		}
-		objects = append(objects, object)
+		objects = append(objects, object.(metav1.Object)) // as all of them are
 	}
 	return objects, nil
 }
@@ -70,7 +74,8 @@ func minor(version string) string {
 	return strings.Join(parts[:min(2, len(parts))], ".")
 }
 
-func (c *Cluster) createObject(ctx context.Context, object runtime.Object) error {
+// createObject creates an object. One that is there was created by a call whose answer got lost.
+func (c *Cluster) createObject(ctx context.Context, object metav1.Object) error {
 	var err error
 	switch o := object.(type) {
 	case *corev1.ServiceAccount:
@@ -87,6 +92,9 @@ func (c *Cluster) createObject(ctx context.Context, object runtime.Object) error
 		_, err = c.client.RbacV1().ClusterRoleBindings().Create(ctx, o, metav1.CreateOptions{})
 	default:
 		err = fmt.Errorf("create a %T: no client for it", object)
+	}
+	if apierrors.IsAlreadyExists(err) {
+		return nil
 	}
 	return err
 }
