@@ -18,7 +18,7 @@ type Expander interface {
 	Plan(step scenario.Step) *Op
 }
 
-// Use of "probe" in Plan.Uses says that a service is probed.
+// UsesProbe in Plan.Uses says that a service is probed.
 const UsesProbe = "probe"
 
 // ObjectsTimeout is how long the workloads of one file may take to become ready before the first step.

@@ -245,10 +245,10 @@ func broken(result judge.Result) string {
 	for _, p := range result.Policies {
 		outcomes[p.Outcome] = append(outcomes[p.Outcome], p.ID)
 	}
-	switch {
-	case result.Verdict == scenario.Failed:
+	switch result.Verdict {
+	case scenario.Failed:
 		return "broken: " + strings.Join(outcomes[judge.Broken], ", ")
-	case result.Verdict == scenario.Errored:
+	case scenario.Errored:
 		return "could not tell: " + strings.Join(outcomes[judge.Unknown], ", ")
 	}
 	return ""

@@ -1,6 +1,7 @@
 package balancer_test
 
 import (
+	"errors"
 	"context"
 	"io"
 	"net"
@@ -125,7 +126,8 @@ func TestCloseClosesConnections(t *testing.T) {
 			end(b, cancel)
 			rest, err := io.ReadAll(conn)
 			g.Expect(rest).To(BeEmpty())
-			if netErr, ok := err.(net.Error); ok {
+			var netErr net.Error
+			if errors.As(err, &netErr) {
 				g.Expect(netErr.Timeout()).To(BeFalse(), "the connection is open")
 			}
 			g.Expect(b.Close()).To(Succeed(), "closing again")

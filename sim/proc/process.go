@@ -40,7 +40,7 @@ type Command struct {
 func (c Command) command(output *os.File) *exec.Cmd {
 	cmd := selfCommand(c.Args)
 	if c.Path != "" {
-		cmd = exec.Command(c.Path, c.Args...)
+		cmd = exec.Command(c.Path, c.Args...) //nolint:noctx // it ends by Stop or with us, not with a context
 	}
 	cmd.Env = c.Env
 	if c.Env == nil {

@@ -89,7 +89,7 @@ func (s *Supervisor) startReaper() error {
 
 // selfCommand runs this binary, also when the file has been replaced since it was started.
 func selfCommand(args []string) *exec.Cmd {
-	cmd := exec.Command("/proc/self/exe", args...)
+	cmd := exec.Command("/proc/self/exe", args...) //nolint:noctx // it ends by Stop or with us, not with a context
 	cmd.Args[0] = os.Args[0]
 	return cmd
 }

@@ -22,6 +22,7 @@ import (
 const (
 	drainedNode  = "worker-1"
 	otherNode    = "worker-2"
+	drainedApp   = "web"
 	drainedPods  = 100
 	drainTimeout = time.Minute
 )
@@ -85,7 +86,7 @@ func (b *bench) drain(ctx context.Context) (elapsed time.Duration, err error) {
 	if err := cordon.Set(ctx, env, otherNode, true); err != nil {
 		return 0, err
 	}
-	if err := createDeployment(ctx, r.client, "web", drainedPods); err != nil {
+	if err := createDeployment(ctx, r.client, drainedApp, drainedPods); err != nil {
 		return 0, err
 	}
 	if err := awaitPods(ctx, r.client, drainedPods); err != nil {
@@ -95,7 +96,8 @@ func (b *bench) drain(ctx context.Context) (elapsed time.Duration, err error) {
 		return 0, err
 	}
 	step := scenario.Step{ID: "drain", Drain: &scenario.Drain{
-		Node: drainedNode, IgnoreDaemonSets: true, Timeout: scenario.Duration{Duration: drainTimeout},
+		Node: drainedNode, Timeout: scenario.Duration{Duration: drainTimeout},
+		PodSelector: "app=" + drainedApp, // CoreDNS may be there, whose lame duck takes longer than our pods
 	}}
 	procedure := drain.Drain{Cordon: cordon.Set}
 	ctx, cancel := context.WithTimeout(ctx, 2*drainTimeout)
