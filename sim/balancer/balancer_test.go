@@ -1,8 +1,8 @@
 package balancer_test
 
 import (
-	"errors"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"testing"
