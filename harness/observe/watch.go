@@ -162,6 +162,11 @@ func strip(object any) (any, error) {
 				stripContainer(&containers[i])
 			}
 		}
+		for i := range spec.EphemeralContainers {
+			c := corev1.Container(spec.EphemeralContainers[i].EphemeralContainerCommon)
+			stripContainer(&c)
+			spec.EphemeralContainers[i].EphemeralContainerCommon = corev1.EphemeralContainerCommon(c)
+		}
 	}
 	if r, ok := object.(runtime.Object); ok {
 		r.GetObjectKind().SetGroupVersionKind(schema.GroupVersionKind{})

@@ -1,0 +1,144 @@
+package observe
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes/fake"
+
+	"github.com/seatrial/seatrial/harness/trace"
+)
+
+// tape keeps what is recorded.
+type tape struct {
+	mu     sync.Mutex
+	events []trace.Event
+	data   []any
+	fail   error
+}
+
+func (r *tape) record(e trace.Event, data any) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.events = append(r.events, e)
+	r.data = append(r.data, data)
+	return r.fail
+}
+
+func (r *tape) changes(subject string) []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var all []string
+	for _, e := range r.events {
+		if e.Subject == subject {
+			all = append(all, e.Change)
+		}
+	}
+	return all
+}
+
+// TestWatches records what was there as existing, and every change after it.
+func TestWatches(t *testing.T) {
+	g := NewWithT(t)
+	ctx := t.Context()
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "p", Name: "web", ResourceVersion: "1"}}
+	kube := fake.NewClientset(pod)
+	r := &tape{}
+	w, err := StartWatches(ctx, kube, r.record)
+	g.Expect(err).NotTo(HaveOccurred())
+	defer w.Stop()
+	g.Expect(r.changes("pod/p/web")).To(Equal([]string{trace.Existing}))
+	pod.ResourceVersion, pod.Status.Phase = "2", corev1.PodRunning
+	_, err = kube.CoreV1().Pods("p").UpdateStatus(ctx, pod, metav1.UpdateOptions{})
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(kube.CoreV1().Pods("p").Delete(ctx, "web", metav1.DeleteOptions{})).To(Succeed())
+	g.Eventually(func() []string { return r.changes("pod/p/web") }).Should(Equal([]string{trace.Existing, trace.Modified, trace.Deleted}))
+	g.Expect(w.Err()).NotTo(HaveOccurred())
+}
+
+// TestAHoleInTheTraceIsReported: a record that fails is never silent.
+func TestAHoleInTheTraceIsReported(t *testing.T) {
+	g := NewWithT(t)
+	r := &tape{fail: errors.New("no space left")}
+	w, err := StartWatches(t.Context(), fake.NewClientset(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n"}}), r.record)
+	g.Expect(err).To(MatchError("no space left"))
+	w.Stop()
+}
+
+// TestNothingSecretIsRecorded follows a password through every place where a manifest may have it.
+func TestNothingSecretIsRecorded(t *testing.T) {
+	const secret = "hunter2"
+	spec := corev1.PodSpec{
+		InitContainers: []corev1.Container{{Name: "i", Env: []corev1.EnvVar{{Name: "A", Value: secret}}}},
+		Containers: []corev1.Container{{
+			Name: "c", Env: []corev1.EnvVar{{Name: "B", Value: secret}},
+			Args: []string{"--port=80", "--db-password=" + secret, "--token", secret}, Command: []string{"run", "--apiKey=" + secret},
+		}},
+		EphemeralContainers: []corev1.EphemeralContainer{{EphemeralContainerCommon: corev1.EphemeralContainerCommon{Name: "e", Env: []corev1.EnvVar{{Name: "C", Value: secret}}}}},
+	}
+	meta := metav1.ObjectMeta{
+		Name: "x", Annotations: map[string]string{corev1.LastAppliedConfigAnnotation: secret, "kept": "yes"},
+		ManagedFields: []metav1.ManagedFieldsEntry{{Manager: secret}},
+	}
+	template := corev1.PodTemplateSpec{Spec: spec}
+	for _, object := range []any{
+		&corev1.Pod{ObjectMeta: meta, Spec: spec},
+		&appsv1.Deployment{ObjectMeta: meta, Spec: appsv1.DeploymentSpec{Template: template}},
+		&appsv1.StatefulSet{ObjectMeta: meta, Spec: appsv1.StatefulSetSpec{Template: template}},
+		&appsv1.DaemonSet{ObjectMeta: meta, Spec: appsv1.DaemonSetSpec{Template: template}},
+		&appsv1.ReplicaSet{ObjectMeta: meta, Spec: appsv1.ReplicaSetSpec{Template: template}},
+	} {
+		g := NewWithT(t)
+		meta.Annotations[corev1.LastAppliedConfigAnnotation] = secret
+		stripped, err := strip(object)
+		g.Expect(err).NotTo(HaveOccurred())
+		raw, err := json.Marshal(stripped)
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(string(raw)).NotTo(ContainSubstring(secret), "%T", object)
+		g.Expect(string(raw)).To(And(ContainSubstring("--port=80"), ContainSubstring("kept")), "%T", object)
+	}
+}
+
+// TestProbeRecordsChanges: the first answer, every change, and the last word; not the rest.
+func TestProbeRecordsChanges(t *testing.T) {
+	g := NewWithT(t)
+	answers := []error{nil, nil, errors.New("refused"), errors.New("refused again"), nil}
+	ctx, cancel := context.WithCancel(t.Context())
+	asked := 0
+	probe := Probe{Subject: "service/p/web:80", Interval: time.Millisecond, Ask: func(context.Context) error {
+		if asked == len(answers) {
+			cancel()
+			return nil
+		}
+		asked++
+		return answers[asked-1]
+	}}
+	r := &tape{}
+	g.Expect(probe.run(ctx, r.record, func() {})).To(Succeed())
+	g.Expect(r.changes(probe.Subject)).To(Equal([]string{trace.ProbeOK, trace.ProbeFail, trace.ProbeOK, trace.ProbeOK}))
+	g.Expect(r.data[1].(trace.ProbeData).Error).To(Equal("refused"))
+	g.Expect(r.data[1].(trace.ProbeData).Count).To(Equal(1), "one more ok before it failed")
+}
+
+// TestProbesAnswerBeforeTheStepsBegin: StartProbes returns when each has had an answer, also when the answer is no.
+func TestProbesAnswerBeforeTheStepsBegin(t *testing.T) {
+	g := NewWithT(t)
+	r := &tape{}
+	probes := StartProbes(t.Context(), []Probe{
+		{Subject: "api/a", Interval: time.Hour, Ask: func(context.Context) error { return nil }},
+		{Subject: "api/b", Interval: time.Hour, Ask: func(context.Context) error { return errors.New("down") }},
+	}, r.record)
+	g.Expect(r.changes("api/a")).To(Equal([]string{trace.ProbeOK}))
+	g.Expect(r.changes("api/b")).To(Equal([]string{trace.ProbeFail}))
+	g.Expect(probes.Stop()).To(Succeed())
+	g.Expect(probes.Stop()).To(Succeed())
+	g.Expect(r.changes("api/a")).To(HaveLen(2), "the last word")
+}
