@@ -106,6 +106,23 @@ type ServicePort struct {
 	Port            int32
 }
 
+// Restarter is a cluster that brings control plane components back when they end unasked, as a kubelet does with static
+// pods, and remembers it.
+type Restarter interface {
+	// Restarts lists what ended since the cluster was ready, oldest first.
+	Restarts() []Restart
+}
+
+// Restart is one unasked end of a component.
+type Restart struct {
+	// Time is when it was seen.
+	Time time.Time
+	// Node and Component say who: "cp-2", "kube-scheduler".
+	Node, Component string
+	// Err says how it ended, with its last lines.
+	Err error
+}
+
 // Provider makes clusters.
 type Provider interface {
 	// Name is what --provider takes: "embedded" or "kind".

@@ -125,7 +125,23 @@ func (r *rehearsal) perform(ctx context.Context) (err error) {
 	if err := r.steps(ctx); err != nil {
 		return err
 	}
-	return errors.Join(r.stage.probes.Stop(), r.stage.watches.Err(), r.mark(trace.StepsEnded))
+	return errors.Join(r.stage.probes.Stop(), r.stage.watches.Err(), r.recordRestarts(), r.mark(trace.StepsEnded))
+}
+
+// recordRestarts puts the components that ended unasked into the recording, and says so.
+func (r *rehearsal) recordRestarts() error {
+	restarter, ok := r.stage.cluster.(cluster.Restarter)
+	if !ok {
+		return nil
+	}
+	for _, restart := range restarter.Restarts() {
+		subject := "component/" + restart.Node + "/" + restart.Component
+		fmt.Fprintf(r.Progress, "note: %s ended unasked at %s and was started again: %v\n", subject, restart.Time.UTC().Format(time.TimeOnly), restart.Err)
+		if err := r.record(trace.Event{Kind: trace.KindFact, Subject: subject, Change: trace.Restarted}, trace.RestartData{Time: restart.Time.UTC(), Error: restart.Err.Error()}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (r *rehearsal) steps(ctx context.Context) error {

@@ -60,6 +60,9 @@ const (
 	Evicting = "evicting"
 	Deleting = "deleting"
 
+	// KindFact about a component: it ended unasked and was started again. Data is RestartData.
+	Restarted = "restarted"
+
 	// KindFault. Data is FaultData.
 	FaultBegan = "began"
 	FaultEnded = "ended"
@@ -131,6 +134,12 @@ type TakingData struct {
 	Node string `json:"node"`
 	// Force says that the drain was told to take pods that no controller brings back.
 	Force bool `json:"force"`
+}
+
+// RestartData is the data of the fact Restarted.
+type RestartData struct {
+	Time  time.Time `json:"time"`
+	Error string    `json:"error"`
 }
 
 // FaultData is the data of a fault event.

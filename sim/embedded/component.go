@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/seatrial/seatrial/harness/cluster"
 	"github.com/seatrial/seatrial/sim/proc"
 )
 
@@ -20,16 +21,6 @@ const (
 	backoffMost   = 5 * time.Minute
 	backoffForget = 10 * time.Minute
 )
-
-// Restart is one unasked end of a component in a cluster that was ready.
-type Restart struct {
-	// Time is when it was seen.
-	Time time.Time
-	// Node and Component say who: "cp-2", "kube-scheduler".
-	Node, Component string
-	// Err says how it ended, with its last lines.
-	Err error
-}
 
 // component is a process of a control plane node that is kept running, as the kubelet keeps a static pod's.
 type component struct {
@@ -162,6 +153,6 @@ func (c *Cluster) ended(m *component, err error) (again bool) {
 	}
 	how, _, _ := strings.Cut(err.Error(), "\n") // the last lines are in the component's log
 	slog.Warn("a component ended and is started again", "node", m.node, "component", m.name, "error", how)
-	c.restarts = append(c.restarts, Restart{Time: time.Now(), Node: m.node, Component: m.name, Err: err})
+	c.restarts = append(c.restarts, cluster.Restart{Time: time.Now(), Node: m.node, Component: m.name, Err: err})
 	return true
 }

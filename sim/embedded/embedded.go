@@ -144,7 +144,7 @@ type Cluster struct {
 
 	mu       sync.Mutex
 	failing  context.CancelCauseFunc // while it is created: ends the creation
-	restarts []Restart
+	restarts []cluster.Restart
 	progress io.Writer
 	serving  []string // addresses of API servers that have been ready
 
@@ -197,7 +197,7 @@ func (c *Cluster) Version() string { return c.release.Version }
 
 // Restarts lists the components that ended unasked since the cluster was ready, oldest first. Each was started again
 // as a kubelet does it.
-func (c *Cluster) Restarts() []Restart {
+func (c *Cluster) Restarts() []cluster.Restart {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Clone(c.restarts)
