@@ -12,7 +12,9 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/fake"
+	metadatafake "k8s.io/client-go/metadata/fake"
 
 	"github.com/seatrial/seatrial/harness/trace"
 )
@@ -45,6 +47,39 @@ func (r *tape) changes(subject string) []string {
 	return all
 }
 
+// meta is the cluster as CatchUp lists it.
+func meta(pods ...*corev1.Pod) *metadatafake.FakeMetadataClient {
+	scheme := metadatafake.NewTestScheme()
+	_ = metav1.AddMetaToScheme(scheme)
+	var objects []runtime.Object
+	for _, p := range pods {
+		objects = append(objects, &metav1.PartialObjectMetadata{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"}, ObjectMeta: p.ObjectMeta})
+	}
+	return metadatafake.NewSimpleMetadataClient(scheme, objects...)
+}
+
+// TestCatchUp does not return before the recording has what the cluster has.
+func TestCatchUp(t *testing.T) {
+	g := NewWithT(t)
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "p", Name: "web", ResourceVersion: "7"}}
+	kube := fake.NewClientset()
+	w, err := StartWatches(t.Context(), kube, meta(pod), (&tape{}).record)
+	g.Expect(err).NotTo(HaveOccurred())
+	defer w.Stop()
+
+	short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	g.Expect(w.CatchUp(short)).To(MatchError(ContainSubstring("pod/p/web in version 7, recorded is version 0")))
+
+	_, err = kube.CoreV1().Pods("p").Create(t.Context(), pod, metav1.CreateOptions{})
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(w.CatchUp(t.Context())).To(Succeed())
+	g.Expect(w.Recorded(t.Context(), "pod/p/web", "7")).To(Succeed())
+
+	// The pod is gone from the cluster, and its deletion is not recorded yet.
+	g.Expect(w.missing("pod", map[string]uint64{}, 9)).To(Equal("the deletion of pod/p/web, recorded is version 7"))
+}
+
 // TestWatches records what was there as existing, and every change after it.
 func TestWatches(t *testing.T) {
 	g := NewWithT(t)
@@ -52,7 +87,7 @@ func TestWatches(t *testing.T) {
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "p", Name: "web", ResourceVersion: "1"}}
 	kube := fake.NewClientset(pod)
 	r := &tape{}
-	w, err := StartWatches(ctx, kube, r.record)
+	w, err := StartWatches(ctx, kube, meta(pod), r.record)
 	g.Expect(err).NotTo(HaveOccurred())
 	defer w.Stop()
 	g.Expect(r.changes("pod/p/web")).To(Equal([]string{trace.Existing}))
@@ -68,7 +103,7 @@ func TestWatches(t *testing.T) {
 func TestAHoleInTheTraceIsReported(t *testing.T) {
 	g := NewWithT(t)
 	r := &tape{fail: errors.New("no space left")}
-	w, err := StartWatches(t.Context(), fake.NewClientset(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n"}}), r.record)
+	w, err := StartWatches(t.Context(), fake.NewClientset(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n"}}), meta(), r.record)
 	g.Expect(err).To(MatchError("no space left"))
 	w.Stop()
 }

@@ -20,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/seatrial/seatrial/harness/trace"
@@ -49,17 +50,23 @@ type Recorder func(e trace.Event, data any) error
 
 // Watches is a set of running watches.
 type Watches struct {
-	factory informers.SharedInformerFactory
-	cancel  context.CancelFunc
+	factory  informers.SharedInformerFactory
+	metadata metadata.Interface
+	cancel   context.CancelFunc
 
-	mu  sync.Mutex
-	err error
+	mu   sync.Mutex
+	err  error
+	seen map[string]sight
+	news chan struct{} // closed, and replaced, whenever something was recorded
 }
 
 // StartWatches begins to record the objects of a cluster, and returns when all that was there is recorded.
-func StartWatches(ctx context.Context, kube kubernetes.Interface, record Recorder) (*Watches, error) {
+func StartWatches(ctx context.Context, kube kubernetes.Interface, meta metadata.Interface, record Recorder) (*Watches, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	w := &Watches{factory: informers.NewSharedInformerFactoryWithOptions(kube, 0, informers.WithTransform(strip)), cancel: cancel}
+	w := &Watches{
+		factory:  informers.NewSharedInformerFactoryWithOptions(kube, 0, informers.WithTransform(strip)),
+		metadata: meta, cancel: cancel, seen: map[string]sight{}, news: make(chan struct{}),
+	}
 	var synced []cache.InformerSynced
 	for _, kind := range kinds {
 		informer, err := w.factory.ForResource(kind.resource)
@@ -113,6 +120,7 @@ func (w *Watches) handler(kind string, record Recorder) cache.ResourceEventHandl
 			}
 			w.mu.Unlock()
 		}
+		w.saw(subject(kind, o), o, change == trace.Deleted)
 	}
 	return cache.ResourceEventHandlerDetailedFuncs{
 		AddFunc: func(o any, initial bool) {

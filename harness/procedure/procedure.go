@@ -42,6 +42,8 @@ type Env struct {
 	Manifests func(file string) []*unstructured.Unstructured
 	// Record writes an event about a subject into the trace, under the op.
 	Record func(kind trace.Kind, subject, change string, data any) error
+	// Recorded waits until the trace shows an object in a resource version or a later one, so that what an op does next comes after it there too.
+	Recorded func(ctx context.Context, subject, resourceVersion string) error
 	// Log is the op's log: what the equivalent command would print.
 	Log io.Writer
 }

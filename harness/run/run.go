@@ -140,6 +140,9 @@ func (r *rehearsal) rehearse(ctx context.Context) (err error) {
 	if r.ops.failed() {
 		return nil
 	}
+	if err := r.stage.watches.CatchUp(ctx); err != nil {
+		return err
+	}
 	found, err := r.found()
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 
 	"github.com/seatrial/seatrial/harness/cluster"
@@ -88,7 +89,14 @@ func (r *rehearsal) connect(ctx context.Context) error {
 		return err
 	}
 	r.stage.env = procedure.Env{Cluster: r.stage.cluster, Kube: kube, Objects: client, Manifests: r.File.Manifests}
-	r.stage.watches, err = observe.StartWatches(context.WithoutCancel(ctx), kube, r.record)
+	meta, err := metadata.NewForConfig(config)
+	if err != nil {
+		return fmt.Errorf("make metadata client: %w", err)
+	}
+	r.stage.watches, err = observe.StartWatches(context.WithoutCancel(ctx), kube, meta, r.record)
+	if err == nil {
+		r.stage.env.Recorded = r.stage.watches.Recorded
+	}
 	return err
 }
 
@@ -125,7 +133,11 @@ func (r *rehearsal) perform(ctx context.Context) (err error) {
 	if err := r.steps(ctx); err != nil {
 		return err
 	}
-	return errors.Join(r.stage.probes.Stop(), r.stage.watches.Err(), r.recordRestarts(), r.mark(trace.StepsEnded))
+	// What the last step did must be in the recording before it says that the steps have ended.
+	if err := errors.Join(r.stage.watches.CatchUp(ctx), r.stage.probes.Stop(), r.stage.watches.Err(), r.recordRestarts()); err != nil {
+		return err
+	}
+	return r.mark(trace.StepsEnded)
 }
 
 // recordRestarts puts the components that ended unasked into the recording, and says so.

@@ -76,6 +76,9 @@ func Set(ctx context.Context, env *procedure.Env, node string, unschedulable boo
 	if n.Spec.Unschedulable != unschedulable {
 		return procedure.Failf("node %q: expected spec.unschedulable %t, found %t after setting it", node, unschedulable, n.Spec.Unschedulable)
 	}
+	if err := env.Recorded(ctx, "node/"+node, n.ResourceVersion); err != nil {
+		return err
+	}
 	fmt.Fprintf(env.Log, "node/%s unschedulable=%t\n", node, unschedulable)
 	return nil
 }
