@@ -81,7 +81,7 @@ func (b *berth) run(args ...string) (string, int) {
 	return out.String(), c.ProcessState.ExitCode()
 }
 
-// processes lists the command lines of this berth's live processes.
+// processes lists what this berth's live processes are: the program's name and its first argument.
 func (b *berth) processes() []string {
 	var found []string
 	environs, _ := filepath.Glob("/proc/[0-9]*/environ")
@@ -92,7 +92,8 @@ func (b *berth) processes() []string {
 		}
 		cmdline, err := os.ReadFile(filepath.Join(filepath.Dir(path), "cmdline"))
 		if err == nil && len(cmdline) > 0 { // a zombie has none
-			found = append(found, strings.ReplaceAll(string(cmdline), "\x00", " "))
+			argv := strings.SplitN(string(cmdline), "\x00", 3)
+			found = append(found, filepath.Base(argv[0])+" "+argv[1])
 		}
 	}
 	return found
@@ -141,7 +142,7 @@ func TestRecordingIsEvidence(t *testing.T) {
 	content, err := os.ReadFile(trace)
 	b.Expect(err).NotTo(HaveOccurred())
 	b.Expect(string(content)).NotTo(ContainSubstring("PRIVATE KEY"))
-	b.Expect(os.WriteFile(trace, bytes.Replace(content, []byte(`"cordon"`), []byte(`"nothing"`), 1), 0o644)).To(Succeed())
+	b.Expect(os.WriteFile(trace, bytes.Replace(content, []byte(`"existing"`), []byte(`"modified"`), 1), 0o644)).To(Succeed())
 	out, status := b.run("judge", folder)
 	b.Expect(status).To(Equal(4))
 	b.Expect(out).To(ContainSubstring("trace.jsonl"))
@@ -177,7 +178,7 @@ func (b *berth) reached(moment string) bool {
 		return false
 	}
 	for _, p := range b.processes() {
-		if strings.Contains(p, moment) {
+		if name, first, _ := strings.Cut(p, " "); name == moment || first == moment {
 			return true
 		}
 	}
