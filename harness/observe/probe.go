@@ -66,23 +66,24 @@ func (p Probe) run(ctx context.Context, record Recorder, answered func()) error 
 	defer ticker.Stop()
 	var last error
 	count := -1 // answers equal to the recorded one; -1 before the first
-	put := func(err error, count int) error {
-		change, data := trace.ProbeOK, trace.ProbeData{Count: max(count, 0), IntervalSeconds: p.Interval.Seconds()}
+	put := func(err error, took time.Duration, count int) error {
+		change, data := trace.ProbeOK, trace.ProbeData{Count: max(count, 0), TookSeconds: took.Seconds(), IntervalSeconds: p.Interval.Seconds()}
 		if err != nil {
 			change, data.Error = trace.ProbeFail, err.Error()
 		}
 		return record(trace.Event{Kind: trace.KindProbe, Subject: p.Subject, Change: change}, data)
 	}
 	for {
+		began := time.Now()
 		err := p.ask(ctx)
 		if ctx.Err() != nil {
 			if count < 0 {
 				return nil
 			}
-			return put(last, count)
+			return put(last, 0, count)
 		}
 		if count < 0 || (err == nil) != (last == nil) {
-			if e := put(err, count); e != nil {
+			if e := put(err, time.Since(began), count); e != nil {
 				return e
 			}
 			last, count = err, 0

@@ -125,6 +125,8 @@ type ProbeData struct {
 	Error string `json:"error,omitempty"`
 	// Count is the number of equal answers in a row that ended with this event's predecessor.
 	Count int `json:"count,omitempty"`
+	// TookSeconds is how long the request took: an outage begins with the request that found it, not with its answer.
+	TookSeconds float64 `json:"tookSeconds,omitempty"`
 	// IntervalSeconds is the time between two requests: no outage shorter than this can be seen.
 	IntervalSeconds float64 `json:"intervalSeconds"`
 }

@@ -185,6 +185,9 @@ func (f *Fold) probe(e trace.Event) (Change, error) {
 	if target == "service" {
 		condition = ServiceOutage
 	}
+	if !p.OK {
+		e.Time = e.Time.Add(-time.Duration(d.TookSeconds * float64(time.Second)))
+	}
 	f.intervals.set(condition, e.Subject, !p.OK, e, d.Error)
 	f.touch("probes", e.Subject)
 	return Change{Before: &before, After: p}, nil

@@ -250,9 +250,9 @@ func TestServiceOutageInterval(t *testing.T) {
 	probe(trace.ProbeFail, "no endpoints")
 	v.event(trace.KindNote, "run/x", "", nil)
 	probe(trace.ProbeOK, "")
-	probe(trace.ProbeFail, "again")
+	v.event(trace.KindProbe, "service/p/web:80", trace.ProbeFail, trace.ProbeData{Error: "again", TookSeconds: 1})
 	got := v.fold.Intervals(time.Date(2026, 1, 1, 0, 0, 9, 0, time.UTC), 9)
 	v.Expect(got).To(HaveLen(2))
 	v.Expect(got[0]).To(And(HaveField("Seconds", 2.0), HaveField("Open", false), HaveField("Reason", "no endpoints"), HaveField("FromSeq", int64(2)), HaveField("ToSeq", int64(4))))
-	v.Expect(got[1]).To(And(HaveField("Seconds", 4.0), HaveField("Open", true)))
+	v.Expect(got[1]).To(And(HaveField("Seconds", 5.0), HaveField("Open", true)))
 }
