@@ -15,9 +15,11 @@ rehearse: build
 
 test: unit policies e2e
 
-# The race detector needs cgo.
-unit:
-	CGO_ENABLED=1 $(GO) test -race -timeout 15m ./cmd/... ./harness/... ./policies/... ./sim/...
+# With the race detector, which needs cgo, and with the store's release for the tests that start a control plane.
+unit: build
+	release=$$($(SEATRIAL) release get v1.34) && \
+	CGO_ENABLED=1 SEATRIAL_TEST_RELEASE_DIR=$$release \
+	$(GO) test -race -timeout 20m ./cmd/... ./harness/... ./sim/... ./test/bench
 
 policies: build
 	$(SEATRIAL) policy test
