@@ -5,7 +5,7 @@ import "maps"
 // Clone returns a copy that later events do not change.
 func (w *World) Clone() *World {
 	c := &World{
-		Promised: w.Promised, Nodes: cloneAll(w.Nodes), Pods: cloneAll(w.Pods), Workloads: cloneAll(w.Workloads),
+		Promised: w.Promised, Nodes: cloneAll(w.Nodes), Pods: cloneAll(w.Pods), Takings: cloneAll(w.Takings), Workloads: cloneAll(w.Workloads),
 		Budgets: cloneAll(w.Budgets), Services: cloneAll(w.Services), Probes: cloneAll(w.Probes),
 	}
 	// The spread is counted in place; every other map and list of an entity is replaced when it changes.

@@ -80,6 +80,8 @@ func (w *World) Entity(r Ref) any {
 		return lookup(w.Nodes, r.Key)
 	case "pods":
 		return lookup(w.Pods, r.Key)
+	case "takings":
+		return lookup(w.Takings, r.Key)
 	case "workloads":
 		return lookup(w.Workloads, r.Key)
 	case "budgets":

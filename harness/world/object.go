@@ -129,6 +129,7 @@ func (f *Fold) pod(e trace.Event, key string, gone bool) error {
 		f.World.Pods[key] = pod
 	}
 	f.touch("pods", key)
+	f.note(key, pod.Taken, gone)
 	f.podInBudgets(old, pod, gone, e)
 	f.podInWorkloads(old, pod, gone)
 	return nil
@@ -168,6 +169,19 @@ func (w *World) topOwner(key string) string {
 		return c.Owner
 	}
 	return key
+}
+
+// note keeps the list of pods that are being taken.
+func (f *Fold) note(key string, taken *Taken, gone bool) {
+	if taken == nil && f.World.Takings[key] == nil {
+		return
+	}
+	if gone || taken == nil {
+		delete(f.World.Takings, key)
+	} else {
+		f.World.Takings[key] = taken
+	}
+	f.touch("takings", key)
 }
 
 // taken says how a pod is taken at the moment when its deletion begins. What a drain of ours announced holds, unless
@@ -222,6 +236,7 @@ func (f *Fold) taking(e trace.Event, key string, _ bool) error {
 		NodeCordoned: node != nil && node.Cordoned, WasHealthy: pod.Healthy(),
 	}
 	f.pods[key].taken = taken
+	f.note(key, taken, false)
 	updated := *pod
 	updated.Taken = taken
 	f.World.Pods[key] = &updated

@@ -19,6 +19,8 @@ type World struct {
 	Promised  bool                 `json:"promised"`
 	Nodes     map[string]*Node     `json:"nodes"`
 	Pods      map[string]*Pod      `json:"pods"`
+	// Takings are the pods that somebody takes away, by the pod's key; few, however many pods there are.
+	Takings   map[string]*Taken    `json:"takings"`
 	Workloads map[string]*Workload `json:"workloads"`
 	Budgets   map[string]*Budget   `json:"budgets"`
 	Services  map[string]*Service  `json:"services"`
@@ -28,7 +30,7 @@ type World struct {
 // New returns an empty world.
 func New() *World {
 	return &World{
-		Nodes: map[string]*Node{}, Pods: map[string]*Pod{}, Workloads: map[string]*Workload{},
+		Nodes: map[string]*Node{}, Pods: map[string]*Pod{}, Takings: map[string]*Taken{}, Workloads: map[string]*Workload{},
 		Budgets: map[string]*Budget{}, Services: map[string]*Service{}, Probes: map[string]*Probe{},
 	}
 }

@@ -8,7 +8,7 @@
 # custom:
 #   severity: error
 #   scope: moment
-#   on: [pods]
+#   on: [takings]
 #   needs: [drain]
 #   mayBeEmpty: true
 #   remedy: >-
