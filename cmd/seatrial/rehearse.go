@@ -41,13 +41,7 @@ func (f *rehearsalFlags) registerRuns(c *cobra.Command) {
 	c.Flags().StringVar(&f.runs, "runs", "runs", "folder that the runs' folders are in")
 }
 
-func (f *rehearsalFlags) library() (*judge.Library, error) {
-	sources := []judge.Source{judge.Embedded()}
-	for _, dir := range f.policies {
-		sources = append(sources, judge.Dir(dir))
-	}
-	return judge.Load(sources...)
-}
+func (f *rehearsalFlags) library() (*judge.Library, error) { return loadPolicies(f.policies) }
 
 // newProvider makes the provider that --provider names. It starts nothing yet.
 func (a *app) newProvider(ctx context.Context, name string, progress io.Writer) (cluster.Provider, error) {

@@ -84,6 +84,34 @@ func proportionalSetSize(pid int) (int64, error) {
 	return 0, fmt.Errorf("measure process %d: smaps_rollup has no Pss", pid)
 }
 
+// ticksPerSecond is the kernel's USER_HZ, in which /proc counts.
+const ticksPerSecond = 100
+
+// work is the processor time that the cluster's live processes have used: a number that says something on a busy machine too.
+func (t berth) work() (time.Duration, error) {
+	pids, err := t.processes()
+	if err != nil {
+		return 0, err
+	}
+	var ticks int64
+	for _, pid := range pids {
+		raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if err != nil {
+			continue // it has ended
+		}
+		// The name, in parentheses, can have spaces in it. utime and stime are fields 14 and 15, and the first one after the name is 3.
+		fields := strings.Fields(string(raw[bytes.LastIndexByte(raw, ')')+1:]))
+		for _, field := range fields[11:13] {
+			n, err := strconv.ParseInt(field, 10, 64)
+			if err != nil {
+				return 0, fmt.Errorf("read the processor time of process %d: %w", pid, err)
+			}
+			ticks += n
+		}
+	}
+	return time.Duration(ticks) * time.Second / ticksPerSecond, nil
+}
+
 // leaveTimeout is how long processes may take to end that were told to.
 const leaveTimeout = 15 * time.Second
 

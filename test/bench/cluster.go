@@ -115,6 +115,24 @@ func awaitNodes(ctx context.Context, client kubernetes.Interface, want int) erro
 	})
 }
 
+// awaitDaemons waits until every DaemonSet runs on so many nodes, if there is one: those pods are not what is measured.
+func awaitDaemons(ctx context.Context, client kubernetes.Interface, nodes int) error {
+	ctx, cancel := context.WithTimeout(ctx, podsTimeout)
+	defer cancel()
+	return poll(ctx, "the DaemonSets run on all nodes", func(ctx context.Context) error {
+		sets, err := client.AppsV1().DaemonSets(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return err
+		}
+		for _, s := range sets.Items {
+			if int(s.Status.NumberReady) < nodes {
+				return fmt.Errorf("daemonset %q is ready on %d of %d nodes", s.Name, s.Status.NumberReady, nodes)
+			}
+		}
+		return nil
+	})
+}
+
 // awaitPods waits until so many pods of the default namespace are Running. The API server sends only those.
 func awaitPods(ctx context.Context, client kubernetes.Interface, want int) error {
 	ctx, cancel := context.WithTimeout(ctx, podsTimeout)

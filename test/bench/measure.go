@@ -113,6 +113,9 @@ func (b *bench) fill(ctx context.Context, m maker, f *filled) (err error) {
 		return err
 	}
 	nodes := time.Since(since)
+	if err := awaitDaemons(ctx, r.client, manyNodes); err != nil {
+		return err
+	}
 	since = time.Now()
 	for i := range deployments {
 		if err := createDeployment(ctx, r.client, fmt.Sprintf("many-%d", i), replicas); err != nil {
@@ -127,7 +130,12 @@ func (b *bench) fill(ctx context.Context, m maker, f *filled) (err error) {
 	if err != nil {
 		return err
 	}
-	b.say("%s: %d nodes Ready after %.1f s, %d pods Running after %.1f s, memory %s", m.name, manyNodes, nodes.Seconds(), manyPods, pods.Seconds(), uses(memory))
+	work, err := r.berth.work()
+	if err != nil {
+		return err
+	}
+	b.say("%s: %d nodes Ready after %.1f s, %d pods Running after %.1f s, memory %s, processors busy for %.0f s",
+		m.name, manyNodes, nodes.Seconds(), manyPods, pods.Seconds(), uses(memory), work.Seconds())
 	f.nodes, f.pods, f.memory = append(f.nodes, nodes), append(f.pods, pods), append(f.memory, memory)
 	return nil
 }

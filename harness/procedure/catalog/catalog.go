@@ -15,9 +15,9 @@ import (
 var Procedures = []procedure.Procedure{
 	apply.Apply{},
 	wait.Wait{},
-	cordon.Cordon{},
+	cordon.Mark{Unschedulable: true},
 	drain.Drain{Cordon: cordon.Set},
-	cordon.Uncordon{},
+	cordon.Mark{},
 	scale.Scale{},
 	power.Off{},
 	power.On{},

@@ -15,48 +15,37 @@ import (
 	"github.com/seatrial/seatrial/harness/scenario"
 )
 
-// Cordon marks a node unschedulable.
-type Cordon struct{}
+// Mark marks a node.
+type Mark struct {
+	// Unschedulable makes it the step cordon; otherwise it is the step uncordon.
+	Unschedulable bool
+}
 
 // Kind implements procedure.Procedure.
-func (Cordon) Kind() string { return "cordon" }
+func (m Mark) Kind() string {
+	if m.Unschedulable {
+		return "cordon"
+	}
+	return "uncordon"
+}
 
 // Needs implements procedure.Procedure.
-func (Cordon) Needs() []cluster.Capability { return nil }
+func (Mark) Needs() []cluster.Capability { return nil }
 
 // Plan implements procedure.Procedure.
-func (Cordon) Plan(step scenario.Step) *plan.Op {
-	return &plan.Op{
-		ID: step.ID, Title: "mark " + step.Cordon.Node + " unschedulable", Procedure: "cordon", Action: "cordon",
-		Node: step.Cordon.Node, Options: step.Cordon, Timeout: procedure.Quick,
+func (m Mark) Plan(step scenario.Step) *plan.Op {
+	op := &plan.Op{ID: step.ID, Procedure: m.Kind(), Action: m.Kind(), Timeout: procedure.Quick}
+	if m.Unschedulable {
+		op.Node, op.Options, op.Title = step.Cordon.Node, step.Cordon, "mark "+step.Cordon.Node+" unschedulable"
+	} else {
+		op.Node, op.Options, op.Title = step.Uncordon.Node, step.Uncordon, "mark "+step.Uncordon.Node+" schedulable"
 	}
+	return op
 }
 
 // Do implements procedure.Procedure.
-func (Cordon) Do(ctx context.Context, env *procedure.Env, _ scenario.Step, op *plan.Op) error {
-	return Set(ctx, env, op.Node, true)
-}
-
-// Uncordon marks a node schedulable.
-type Uncordon struct{}
-
-// Kind implements procedure.Procedure.
-func (Uncordon) Kind() string { return "uncordon" }
-
-// Needs implements procedure.Procedure.
-func (Uncordon) Needs() []cluster.Capability { return nil }
-
-// Plan implements procedure.Procedure.
-func (Uncordon) Plan(step scenario.Step) *plan.Op {
-	return &plan.Op{
-		ID: step.ID, Title: "mark " + step.Uncordon.Node + " schedulable", Procedure: "uncordon", Action: "uncordon",
-		Node: step.Uncordon.Node, Options: step.Uncordon, Timeout: procedure.Quick,
-	}
-}
-
-// Do implements procedure.Procedure.
-func (Uncordon) Do(ctx context.Context, env *procedure.Env, _ scenario.Step, op *plan.Op) error {
-	return Set(ctx, env, op.Node, false)
+func (m Mark) Do(ctx context.Context, env *procedure.Env, _ scenario.Step, op *plan.Op) error {
+	return Set(ctx, env, op.Node, m.Unschedulable)
 }
 
 // Set makes a node unschedulable, or schedulable again, and looks whether it is.
