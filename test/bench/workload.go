@@ -81,7 +81,8 @@ func (b *bench) drain(ctx context.Context) (elapsed time.Duration, err error) {
 	}()
 	env := &procedure.Env{
 		Kube: r.client, Log: io.Discard,
-		Record: func(trace.Kind, string, string, any) error { return nil },
+		Record:   func(trace.Kind, string, string, any) error { return nil },
+		Recorded: func(context.Context, string, string) error { return nil },
 	}
 	if err := cordon.Set(ctx, env, otherNode, true); err != nil {
 		return 0, err
