@@ -76,6 +76,7 @@ var kinds = map[string]schema.GroupVersionKind{
 	"daemonset":   {Group: "apps", Version: "v1", Kind: "DaemonSet"},
 	"pod":         {Version: "v1", Kind: "Pod"},
 	"node":        {Version: "v1", Kind: "Node"},
+	"lease":       {Group: "coordination.k8s.io", Version: "v1", Kind: "Lease"},
 }
 
 // ErrRejected is wrapped by errors that say that the cluster refused an object: the manifest is at fault, not we.
@@ -98,7 +99,7 @@ func (c *Client) apply(ctx context.Context, o *unstructured.Unstructured) error 
 	}
 	applied, err := resource.Apply(ctx, o.GetName(), o, metav1.ApplyOptions{FieldManager: FieldManager, Force: true})
 	if err != nil {
-		if refused(err) {
+		if Refused(err) {
 			return errors.Join(ErrRejected, err)
 		}
 		return err
@@ -109,8 +110,8 @@ func (c *Client) apply(ctx context.Context, o *unstructured.Unstructured) error 
 	return nil
 }
 
-// refused tells whether the API server itself said no.
-func refused(err error) bool {
+// Refused tells whether the API server itself said no: what was asked for is at fault, not the way there.
+func Refused(err error) bool {
 	var status interface{ Status() metav1.Status }
 	return errors.As(err, &status) && status.Status().Code >= 400 && status.Status().Code < 500
 }
@@ -139,7 +140,7 @@ func Workloads(manifests []*unstructured.Unstructured) []Ref {
 	var refs []Ref
 	for _, o := range manifests {
 		kind := strings.ToLower(o.GetKind())
-		if gvk, ok := kinds[kind]; !ok || gvk.Group != o.GroupVersionKind().Group || kind == "node" {
+		if gvk, ok := kinds[kind]; !ok || gvk.Group != o.GroupVersionKind().Group || kind == "node" || kind == "lease" {
 			continue
 		}
 		namespace := o.GetNamespace()
@@ -205,6 +206,23 @@ func (c *Client) AwaitCondition(ctx context.Context, ref Ref, name, status strin
 			}
 		}
 		return false, "no condition " + name, nil
+	})
+}
+
+// AwaitRenewed waits until the kubelet of a node has renewed its lease after a moment: the one sign of life that is never stale.
+// https://kubernetes.io/docs/concepts/architecture/leases/#node-heart-beats
+func (c *Client) AwaitRenewed(ctx context.Context, node string, after time.Time) error {
+	ref := Ref{Kind: "lease", Namespace: "kube-node-lease", Name: node}
+	return c.await(ctx, ref, "it is renewed after "+after.UTC().Format(time.RFC3339Nano), func(o *unstructured.Unstructured) (bool, string, error) {
+		if o == nil {
+			return false, "it does not exist", nil
+		}
+		text, _, err := unstructured.NestedString(o.Object, "spec", "renewTime")
+		if err != nil {
+			return false, "", err
+		}
+		renewed, err := time.Parse(time.RFC3339Nano, text)
+		return err == nil && renewed.After(after), "renewed at " + text, err
 	})
 }
 

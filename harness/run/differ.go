@@ -48,7 +48,7 @@ func differences(promised, found *world.World) []string {
 		switch {
 		case have == nil:
 			note("%s was promised and is not there", want.Subject())
-		case have.Desired != want.Desired && want.Pods > 0:
+		case have.Desired != want.Desired && (len(want.Workloads) > 0 || want.Pods > 0):
 			note("%s desires %d healthy pods, %d were promised", have.Subject(), have.Desired, want.Desired)
 		}
 	}

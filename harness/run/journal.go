@@ -21,9 +21,7 @@ type entry struct {
 // undo names something outside the run's folder that the run makes.
 type undo struct {
 	// StateDir is the cluster's folder of keys and data.
-	StateDir string `json:"stateDir,omitempty"`
-	// PID is the process that owns it all.
-	PID int `json:"pid,omitempty"`
+	StateDir string `json:"stateDir"`
 }
 
 // journal is what a run has begun and ended. Every entry is on disk before the run goes on.

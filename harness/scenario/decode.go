@@ -17,8 +17,12 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// MaxSize is the largest scenario or manifest file that is read, in bytes.
-const MaxSize = 1 << 20
+// Bounds of a file: a scenario or a manifest is read up to MaxSize bytes, MaxDepth levels of nesting and MaxNodes values.
+const (
+	MaxSize  = 1 << 20
+	MaxDepth = 50
+	MaxNodes = 50_000
+)
 
 // Error is one thing that is wrong with a file, and where.
 type Error struct {
@@ -104,7 +108,34 @@ func (d *decoder) document(source []byte) *yaml.Node {
 		d.syntaxError(err)
 		return nil
 	}
+	if !d.bounded(doc.Content[0]) {
+		return nil
+	}
 	return doc.Content[0]
+}
+
+// bounded refuses what is small as a file and large in memory: aliases, deep nesting, very many values.
+func (d *decoder) bounded(root *yaml.Node) bool {
+	nodes, before := 0, len(d.errs)
+	var visit func(n *yaml.Node, depth int)
+	visit = func(n *yaml.Node, depth int) {
+		nodes++
+		switch {
+		case len(d.errs) > before:
+		case n.Kind == yaml.AliasNode:
+			d.errorf(nodePosition(n), "aliases are not allowed")
+		case depth > MaxDepth:
+			d.errorf(nodePosition(n), "nested deeper than %d levels", MaxDepth)
+		case nodes > MaxNodes:
+			d.errorf(nodePosition(n), "more than %d values", MaxNodes)
+		default:
+			for _, child := range n.Content {
+				visit(child, depth+1)
+			}
+		}
+	}
+	visit(root, 0)
+	return len(d.errs) == before
 }
 
 // lineInError finds the line in an error of the YAML parser, which has it in the text only.
@@ -124,11 +155,7 @@ func nodePosition(n *yaml.Node) position { return position{n.Line, n.Column} }
 // decode puts the node into v. path is the field's path for messages and for positions: "spec.steps[2].drain".
 func (d *decoder) decode(n *yaml.Node, v reflect.Value, path string) {
 	d.positions[path] = nodePosition(n)
-	switch {
-	case n.Kind == yaml.AliasNode:
-		d.errorf(nodePosition(n), "%s: aliases are not allowed in a scenario", path)
-		return
-	case n.Tag == "!!null":
+	if n.Tag == "!!null" {
 		d.errorf(nodePosition(n), "%s is empty: give it a value or leave it out", path)
 		return
 	}

@@ -11,8 +11,11 @@ import (
 	"path/filepath"
 	"reflect"
 
+	yamlv3 "go.yaml.in/yaml/v3"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/serializer/json"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
+	"k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/yaml"
 
 	"github.com/seatrial/seatrial/harness/cluster"
@@ -159,6 +162,9 @@ func (d *decoder) manifest(file string, source []byte) []*unstructured.Unstructu
 		if len(bytes.TrimSpace(doc)) == 0 {
 			continue
 		}
+		if !d.boundedDocument(file, doc, first) {
+			continue
+		}
 		var content map[string]any
 		if err := yaml.UnmarshalStrict(doc, &content); err != nil {
 			fail(first, "%v", err)
@@ -179,6 +185,36 @@ func (d *decoder) manifest(file string, source []byte) []*unstructured.Unstructu
 	}
 	return objects
 }
+
+// boundedDocument refuses a document of a manifest that is small as a file and large in memory. first is its first line.
+func (d *decoder) boundedDocument(file string, doc []byte, first int) bool {
+	var node yamlv3.Node
+	if err := yamlv3.Unmarshal(doc, &node); err != nil || len(node.Content) == 0 {
+		return true // the strict decoder says what is wrong
+	}
+	check := &decoder{file: file}
+	check.bounded(node.Content[0])
+	for _, e := range check.errs {
+		e.Line += first - 1
+		d.errs = append(d.errs, e)
+	}
+	return len(check.errs) == 0
+}
+
+// typed decodes an object of a kind that Kubernetes itself has, strictly: what the API server would refuse is said with its place.
+func typed(o *unstructured.Unstructured) error {
+	if !scheme.Scheme.Recognizes(o.GroupVersionKind()) {
+		return nil
+	}
+	raw, err := o.MarshalJSON()
+	if err != nil {
+		return err
+	}
+	_, _, err = strict.Decode(raw, nil, nil)
+	return err
+}
+
+var strict = json.NewSerializerWithOptions(json.DefaultMetaFactory, scheme.Scheme, scheme.Scheme, json.SerializerOptions{Strict: true})
 
 // objectsOf checks a document, and takes a List apart.
 func objectsOf(content map[string]any) ([]*unstructured.Unstructured, error) {
@@ -205,6 +241,9 @@ func objectsOf(content map[string]any) ([]*unstructured.Unstructured, error) {
 		return nil, errors.New("object has no kind")
 	case o.GetName() == "":
 		return nil, fmt.Errorf("%s has no metadata.name", o.GetKind())
+	}
+	if err := typed(o); err != nil {
+		return nil, fmt.Errorf("%s %q: %w", o.GetKind(), o.GetName(), err)
 	}
 	return []*unstructured.Unstructured{o}, nil
 }

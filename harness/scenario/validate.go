@@ -16,6 +16,8 @@ const (
 	MaxControlPlanes = 7
 	MaxWorkers       = 5000
 	MaxSteps         = 1000
+	MaxProbes        = 100
+	MinInterval      = 10 * time.Millisecond // between two requests of a probe
 )
 
 // The defaults that the struct tags document.
@@ -156,6 +158,9 @@ func (c *checker) cluster(spec Cluster) {
 }
 
 func (c *checker) probes(probes []Probe) {
+	if len(probes) > MaxProbes {
+		c.report("spec.probes", "%d probes; there may be %d", len(probes), MaxProbes)
+	}
 	names := map[string]bool{}
 	for i, p := range probes {
 		path := fmt.Sprintf("spec.probes[%d]", i)
@@ -164,6 +169,9 @@ func (c *checker) probes(probes []Probe) {
 			c.report(path+".name", "%q is used twice", p.Name)
 		}
 		names[p.Name] = true
+		if p.Interval.Duration < MinInterval {
+			c.report(path+".interval", "%s is less than %s", p.Interval, MinInterval)
+		}
 		if p.Service.Port < 1 || p.Service.Port > 65535 {
 			c.report(path+".service.port", "%d is not a port", p.Service.Port)
 		}

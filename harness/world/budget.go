@@ -269,7 +269,13 @@ func reckon(b *Budget, s *budgetState, w *World) {
 		}
 		b.Desired = scaled(minimum, b.Expected)
 	}
-	b.Allowed = max(0, b.Healthy-b.Desired)
+	if maximum, minimum := s.spec.MaxUnavailable, s.spec.MinAvailable; maximum == nil && minimum == nil {
+		b.Expected = 0
+	}
+	b.Allowed = 0
+	if b.Expected > 0 { // https://github.com/kubernetes/kubernetes: the disruption controller allows nothing where it expects nothing
+		b.Allowed = max(0, b.Healthy-b.Desired)
+	}
 }
 
 // scale is the number of pods that the controllers of the selected pods want; in a promised world, where there are no pods, what the selected workloads want.

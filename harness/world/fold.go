@@ -122,7 +122,7 @@ func (f *Fold) object(e trace.Event) (Change, error) {
 		return fold(f, e, key, gone, f.World.Pods, f.pod)
 	case "node":
 		return fold(f, e, key, gone, f.World.Nodes, f.node)
-	case "deployment", "statefulset", "daemonset", "replicaset":
+	case "deployment", "statefulset", "daemonset", "replicaset", "replicationcontroller", "job":
 		return fold(f, e, e.Subject, gone, f.World.Workloads, f.workload)
 	case "poddisruptionbudget":
 		return fold(f, e, key, gone, f.World.Budgets, f.budget)

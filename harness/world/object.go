@@ -51,10 +51,8 @@ func (m *metadata) controller() string {
 type podObject struct {
 	Metadata metadata `json:"metadata"`
 	Spec     struct {
-		NodeName string `json:"nodeName"`
-		Volumes  []struct {
-			EmptyDir *struct{} `json:"emptyDir"`
-		} `json:"volumes"`
+		NodeName string   `json:"nodeName"`
+		Volumes  []volume `json:"volumes"`
 	} `json:"spec"`
 	Status struct {
 		Phase             string      `json:"phase"`
@@ -79,21 +77,30 @@ type condition struct {
 type workloadObject struct {
 	Metadata metadata `json:"metadata"`
 	Spec     struct {
-		Replicas *int `json:"replicas"`
-		Template struct {
+		Replicas    *int `json:"replicas"`
+		Parallelism *int `json:"parallelism"` // of a Job
+		Template    struct {
 			Metadata struct {
 				Labels map[string]string `json:"labels"`
 			} `json:"metadata"`
 			Spec struct {
-				Volumes []struct {
-					EmptyDir *struct{} `json:"emptyDir"`
-				} `json:"volumes"`
+				Volumes []volume `json:"volumes"`
 			} `json:"spec"`
 		} `json:"template"`
 	} `json:"spec"`
 	Status struct {
 		DesiredNumberScheduled int `json:"desiredNumberScheduled"`
 	} `json:"status"`
+}
+
+// volume is a volume by the name of its source.
+type volume map[string]json.RawMessage
+
+// emptyDir tells whether the volume is one. The API server makes it the source of a volume that has none.
+// https://kubernetes.io/docs/reference/kubernetes-api/config-and-storage-resources/volume/
+func (v volume) emptyDir() bool {
+	_, named := v["emptyDir"]
+	return named || len(v) == 1
 }
 
 // podState is what the fold remembers of a pod beside the entity.
@@ -144,7 +151,7 @@ func readPod(o *podObject, w *World) *Pod {
 		Budgets:  []string{},
 	}
 	for _, v := range o.Spec.Volumes {
-		pod.EmptyDir = pod.EmptyDir || v.EmptyDir != nil
+		pod.EmptyDir = pod.EmptyDir || v.emptyDir()
 	}
 	for _, c := range o.Status.Conditions {
 		if c.Type == string(corev1.PodReady) {
@@ -184,11 +191,11 @@ func (f *Fold) note(key string, taken *Taken, gone bool) {
 	f.touch("takings", key)
 }
 
-// taken says how a pod is taken at the moment when its deletion begins. What a drain of ours announced holds, unless
-// the node was lost before the drain got its way.
+// taken says how a pod is taken at the moment when its deletion begins. A plain delete of ours always gets its way; an
+// eviction that we announced may be refused for so long that the node is lost first.
 func (f *Fold) taken(o *podObject, pod *Pod, announced *Taken, op string) *Taken {
 	how := f.howTaken(o, pod)
-	if announced != nil && how != TakenLost {
+	if announced != nil && (announced.How == TakenDeleted || how != TakenLost) {
 		copied := *announced
 		return &copied
 	}
@@ -349,13 +356,15 @@ func readWorkload(o *workloadObject, key string) *Workload {
 	switch {
 	case kind == "daemonset":
 		w.Replicas = o.Status.DesiredNumberScheduled
+	case kind == "job" && o.Spec.Parallelism != nil:
+		w.Replicas = *o.Spec.Parallelism
 	case o.Spec.Replicas != nil:
 		w.Replicas = *o.Spec.Replicas
 	default:
-		w.Replicas = 1 // the API's default for Deployments, StatefulSets and ReplicaSets
+		w.Replicas = 1 // the API's default for all of them
 	}
 	for _, v := range o.Spec.Template.Spec.Volumes {
-		w.EmptyDir = w.EmptyDir || v.EmptyDir != nil
+		w.EmptyDir = w.EmptyDir || v.emptyDir()
 	}
 	w.Owner = o.Metadata.controller()
 	return w

@@ -37,7 +37,8 @@ func Promise(nodes []cluster.Node, objects []*unstructured.Unstructured) (*World
 
 // held are the kinds with namespaces that a world holds.
 var held = map[string]bool{
-	"pod": true, "deployment": true, "statefulset": true, "daemonset": true, "replicaset": true, "poddisruptionbudget": true,
+	"pod": true, "deployment": true, "statefulset": true, "daemonset": true, "replicaset": true,
+	"replicationcontroller": true, "job": true, "poddisruptionbudget": true,
 }
 
 func promisedNode(n cluster.Node) (object any, subject string) {

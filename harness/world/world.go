@@ -16,9 +16,9 @@ import (
 // "name" for what has no namespace; workloads carry their kind too: "deployment/production/web".
 type World struct {
 	// Promised says that this is not the state of a cluster but what manifests promise: no pod has a node yet.
-	Promised  bool                 `json:"promised"`
-	Nodes     map[string]*Node     `json:"nodes"`
-	Pods      map[string]*Pod      `json:"pods"`
+	Promised bool             `json:"promised"`
+	Nodes    map[string]*Node `json:"nodes"`
+	Pods     map[string]*Pod  `json:"pods"`
 	// Takings are the pods that somebody takes away, by the pod's key; few, however many pods there are.
 	Takings   map[string]*Taken    `json:"takings"`
 	Workloads map[string]*Workload `json:"workloads"`
@@ -117,9 +117,9 @@ type Taken struct {
 // Voluntary tells whether the pod was taken by an act that a disruption budget is meant to limit.
 func (t *Taken) Voluntary() bool { return t != nil && (t.How == TakenEvicted || t.How == TakenDeleted) }
 
-// Workload is a Deployment, StatefulSet, DaemonSet or ReplicaSet.
+// Workload is a Deployment, StatefulSet, DaemonSet, ReplicaSet, ReplicationController or Job.
 type Workload struct {
-	// Kind is "deployment", "statefulset", "daemonset" or "replicaset".
+	// Kind is "deployment", "statefulset", "daemonset", "replicaset", "replicationcontroller" or "job".
 	Kind      string `json:"kind"`
 	Namespace string `json:"namespace"`
 	Name      string `json:"name"`

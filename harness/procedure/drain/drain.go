@@ -95,6 +95,9 @@ func (r *round) drain(ctx context.Context) error {
 			Blockers: []trace.Blocker{{Subject: "node/" + r.spec.Node, Reason: utilerrors.NewAggregate(errs).Error()}},
 		}
 	}
+	if len(list.Pods()) == 0 && r.spec.PodSelector != "" {
+		return procedure.Failf("drain node %q: the pod selector %q matches no pod on it, so nothing was rehearsed", r.spec.Node, r.spec.PodSelector)
+	}
 	if warnings := list.Warnings(); warnings != "" {
 		fmt.Fprintf(r.env.Log, "WARNING: %s\n", warnings)
 	}

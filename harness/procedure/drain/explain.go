@@ -76,7 +76,7 @@ func grace(pod *corev1.Pod) string {
 // allows says why a budget allows no disruption now.
 func allows(b *policyv1.PodDisruptionBudget) string {
 	s := b.Status
-	rule := ""
+	rule := "neither minAvailable nor maxUnavailable is set"
 	switch {
 	case b.Spec.MaxUnavailable != nil:
 		rule = "maxUnavailable " + b.Spec.MaxUnavailable.String()

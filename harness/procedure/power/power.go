@@ -4,7 +4,12 @@ package power
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/kubernetes"
 
 	"github.com/seatrial/seatrial/harness/cluster"
 	"github.com/seatrial/seatrial/harness/objects"
@@ -70,6 +75,7 @@ func (On) Do(ctx context.Context, env *procedure.Env, _ scenario.Step, op *plan.
 	if err != nil {
 		return err
 	}
+	began := time.Now()
 	if err := switcher.PowerOn(ctx, op.Node); err != nil {
 		return fmt.Errorf("power on node %q: %w", op.Node, err)
 	}
@@ -77,7 +83,41 @@ func (On) Do(ctx context.Context, env *procedure.Env, _ scenario.Step, op *plan.
 		return err
 	}
 	fmt.Fprintf(env.Log, "node/%s boots\n", op.Node)
-	return procedure.FromWait(env.Objects.AwaitCondition(ctx, objects.Ref{Kind: "node", Name: op.Node}, "Ready", "True"))
+	return awaitBoot(ctx, env, op.Node, began)
+}
+
+// awaitBoot waits until a node that was booted is back: its lease renewed since, its API server answering where it has one, and the node
+// Ready. Ready alone proves nothing: it is True until the node controller has noticed the power cut.
+func awaitBoot(ctx context.Context, env *procedure.Env, node string, began time.Time) error {
+	for _, server := range env.Cluster.APIServers() {
+		if server.Node != node {
+			continue
+		}
+		if err := awaitReadyz(ctx, server); err != nil {
+			return err
+		}
+	}
+	if err := env.Objects.AwaitRenewed(ctx, node, began); err != nil {
+		return procedure.FromWait(err)
+	}
+	return procedure.FromWait(env.Objects.AwaitCondition(ctx, objects.Ref{Kind: "node", Name: node}, "Ready", "True"))
+}
+
+// awaitReadyz asks an API server every 200 ms until it is ready: there is no event to wait for from a server that is down.
+func awaitReadyz(ctx context.Context, server cluster.APIServer) error {
+	client, err := kubernetes.NewForConfig(server.Config)
+	if err != nil {
+		return fmt.Errorf("make client for api/%s: %w", server.Node, err)
+	}
+	last := errors.New("not asked")
+	err = wait.PollUntilContextCancel(ctx, 200*time.Millisecond, true, func(ctx context.Context) (bool, error) {
+		_, last = client.Discovery().RESTClient().Get().AbsPath("/readyz").DoRaw(ctx)
+		return last == nil, nil
+	})
+	if err != nil {
+		return procedure.Failf("wait for api/%s after the boot: expected /readyz to answer ok, last seen: %v", server.Node, last)
+	}
+	return nil
 }
 
 func powerOf(env *procedure.Env) (cluster.Power, error) {

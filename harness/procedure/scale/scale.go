@@ -48,6 +48,9 @@ func (Scale) Do(ctx context.Context, env *procedure.Env, step scenario.Step, _ *
 	} else {
 		_, err = apps.Deployments(ref.Namespace).UpdateScale(ctx, ref.Name, want, metav1.UpdateOptions{})
 	}
+	if objects.Refused(err) {
+		return procedure.Failf("scale %s to %d: %v", ref, want.Spec.Replicas, err)
+	}
 	if err != nil {
 		return fmt.Errorf("scale %s to %d: %w", ref, want.Spec.Replicas, err)
 	}
