@@ -43,8 +43,8 @@ func exitStatus(ctx context.Context, err error, stderr io.Writer) int {
 	}
 	var verdict verdictError
 	reported := errors.As(err, &verdict)
-	if !reported {
-		fmt.Fprintf(stderr, "seatrial: %v\n", err)
+	if rest := beside(err); rest != nil {
+		fmt.Fprintf(stderr, "seatrial: %v\n", rest)
 	}
 	var interrupted signalError
 	if errors.As(context.Cause(ctx), &interrupted) {
@@ -63,6 +63,23 @@ func exitStatus(ctx context.Context, err error, stderr io.Writer) int {
 		return exitErrored
 	}
 	return exitErrored
+}
+
+// beside is what there is to say of an error beside the verdict, which has been reported already.
+func beside(err error) error {
+	var verdict verdictError
+	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // only the outermost joins are taken apart
+	switch {
+	case ok:
+		var rest []error
+		for _, e := range joined.Unwrap() {
+			rest = append(rest, beside(e))
+		}
+		return errors.Join(rest...)
+	case errors.As(err, &verdict):
+		return nil
+	}
+	return err
 }
 
 func isUsage(err error) bool {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -43,6 +44,21 @@ func (f *rehearsalFlags) registerRuns(c *cobra.Command) {
 
 func (f *rehearsalFlags) library() (*judge.Library, error) { return loadPolicies(f.policies) }
 
+// checkPolicies finds what a scenario says about policies that there are not, and says where the scenario says it.
+func checkPolicies(library *judge.Library, file *scenario.File) error {
+	err := library.Check(file.Spec.Policies)
+	var unknown *judge.PolicyError
+	if errors.As(err, &unknown) {
+		for i, p := range unknown.Problems {
+			if p.File == "" {
+				unknown.Problems[i].File = file.Path
+				unknown.Problems[i].Row, unknown.Problems[i].Col = file.Place("spec.policies")
+			}
+		}
+	}
+	return err
+}
+
 // newProvider makes the provider that --provider names. It starts nothing yet.
 func (a *app) newProvider(ctx context.Context, name string, progress io.Writer) (cluster.Provider, error) {
 	if name != "embedded" {
@@ -75,7 +91,7 @@ func (a *app) rehearse(ctx context.Context, path string, f rehearsalFlags, progr
 	if err != nil {
 		return nil, judge.Result{}, err
 	}
-	if err := library.Check(file.Spec.Policies); err != nil {
+	if err := checkPolicies(library, file); err != nil {
 		return nil, judge.Result{}, err
 	}
 	provider, err := a.newProvider(ctx, f.provider, progress)
@@ -94,10 +110,7 @@ func (a *app) rehearse(ctx context.Context, path string, f rehearsalFlags, progr
 		ID: id, File: file, Provider: provider, Library: library, Folder: filepath.Join(f.runs, id), StateDir: state,
 		Command: f.command(path), Progress: progress, Now: time.Now,
 	})
-	if removeErr := a.supervisor.RemoveDir(state); removeErr != nil && err == nil {
-		err = removeErr
-	}
-	return rec, result, err
+	return rec, result, errors.Join(err, a.supervisor.RemoveDir(state))
 }
 
 // command is the command line that does the same again, quoted for a shell.

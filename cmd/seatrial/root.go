@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/go-logr/logr"
@@ -23,8 +24,14 @@ type app struct {
 	supervisor     *proc.Supervisor
 }
 
-// execute runs one command line and returns its exit status.
-func execute(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+// execute runs one command line and returns its exit status. A panic of ours is a defect and no verdict; the reaper cleans up after it.
+func execute(args []string, stdin io.Reader, stdout, stderr io.Writer) (status int) {
+	defer func() {
+		if defect := recover(); defect != nil {
+			fmt.Fprintf(stderr, "seatrial: defect: %v\n%s", defect, debug.Stack())
+			status = exitDefect
+		}
+	}()
 	klog.SetLogger(logr.Discard()) // client-go reports every lost connection of a power cut; the trace does that better
 	ctx, stop := interruptible(context.Background())
 	defer stop()

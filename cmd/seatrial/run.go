@@ -73,7 +73,7 @@ func newPlanCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := library.Check(file.Spec.Policies); err != nil {
+			if err := checkPolicies(library, file); err != nil {
 				return err
 			}
 			provider, err := a.newProvider(c.Context(), f.provider, a.stderr)

@@ -72,15 +72,19 @@ func findScenarios(dirs []string) ([]string, error) {
 
 // test runs the scenarios one after the other and prints a line for each. Nothing is started before all of them are valid.
 func (a *app) test(ctx context.Context, paths []string, f rehearsalFlags, count int) error {
-	var invalid error
+	library, invalid := f.library()
 	for _, path := range paths {
-		if !recorded(path) {
-			_, err := scenario.Load(path)
-			invalid = errors.Join(invalid, err)
+		if recorded(path) {
+			continue
 		}
+		file, err := scenario.Load(path)
+		if err == nil && library != nil {
+			err = checkPolicies(library, file)
+		}
+		invalid = errors.Join(invalid, err)
 	}
 	if invalid != nil {
-		return usageError{invalid}
+		return invalid
 	}
 	passed, failed := 0, 0
 	for _, path := range paths {
@@ -133,11 +137,11 @@ func (a *app) testOne(ctx context.Context, path string, f rehearsalFlags) ([]str
 		return nil, err
 	}
 	problems := rec.Unexpected(result)
+	if err != nil && rec.Scenario.Spec.Expect.Verdict != scenario.Errored {
+		problems = append(problems, err.Error())
+	}
 	if len(problems) > 0 {
 		problems = append(problems, "evidence: "+rec.Folder.Path)
-		if err != nil {
-			problems = append(problems, err.Error())
-		}
 	}
 	return problems, nil
 }

@@ -283,6 +283,9 @@ func (t *tally) result() PolicyResult {
 		r.Outcome, r.Reason = Unknown, "looked at nothing"
 	default:
 		r.Outcome = Held
+		if len(t.subjects) == 0 {
+			r.Reason = "there was nothing to look at"
+		}
 	}
 	return r
 }

@@ -28,6 +28,7 @@ import (
 	"k8s.io/client-go/restmapper"
 	"k8s.io/client-go/tools/cache"
 	watchtools "k8s.io/client-go/tools/watch"
+	"k8s.io/client-go/util/jsonpath"
 	"k8s.io/kubectl/pkg/polymorphichelpers"
 )
 
@@ -206,6 +207,25 @@ func (c *Client) AwaitCondition(ctx context.Context, ref Ref, name, status strin
 			}
 		}
 		return false, "no condition " + name, nil
+	})
+}
+
+// AwaitJSONPath waits until a JSONPath of the object, as {.status.phase}, has that value.
+// https://kubernetes.io/docs/reference/kubectl/jsonpath/
+func (c *Client) AwaitJSONPath(ctx context.Context, ref Ref, path, value string) error {
+	parsed := jsonpath.New("wait").AllowMissingKeys(true)
+	if err := parsed.Parse(path); err != nil {
+		return fmt.Errorf("wait for %s: %w", ref, err)
+	}
+	return c.await(ctx, ref, fmt.Sprintf("%s=%s", path, value), func(o *unstructured.Unstructured) (bool, string, error) {
+		if o == nil {
+			return false, "it does not exist", nil
+		}
+		var seen strings.Builder
+		if err := parsed.Execute(&seen, o.Object); err != nil {
+			return false, "", err
+		}
+		return seen.String() == value, fmt.Sprintf("%s=%s", path, seen.String()), nil
 	})
 }
 

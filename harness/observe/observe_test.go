@@ -10,6 +10,7 @@ import (
 
 	. "github.com/onsi/gomega"
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -115,30 +116,37 @@ func TestNothingSecretIsRecorded(t *testing.T) {
 		InitContainers: []corev1.Container{{Name: "i", Env: []corev1.EnvVar{{Name: "A", Value: secret}}}},
 		Containers: []corev1.Container{{
 			Name: "c", Env: []corev1.EnvVar{{Name: "B", Value: secret}},
-			Args: []string{"--port=80", "--db-password=" + secret, "--token", secret}, Command: []string{"run", "--apiKey=" + secret},
+			Args: []string{"--db=postgres://u:" + secret + "@db"}, Command: []string{"run", secret},
+			ReadinessProbe: &corev1.Probe{ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{HTTPHeaders: []corev1.HTTPHeader{{Name: "Authorization", Value: secret}}}}},
+			Lifecycle:      &corev1.Lifecycle{PostStart: &corev1.LifecycleHandler{Exec: &corev1.ExecAction{Command: []string{secret}}}},
 		}},
 		EphemeralContainers: []corev1.EphemeralContainer{{EphemeralContainerCommon: corev1.EphemeralContainerCommon{Name: "e", Env: []corev1.EnvVar{{Name: "C", Value: secret}}}}},
 	}
 	meta := metav1.ObjectMeta{
-		Name: "x", Annotations: map[string]string{corev1.LastAppliedConfigAnnotation: secret, "kept": "yes"},
+		Name: "x", Annotations: map[string]string{},
 		ManagedFields: []metav1.ManagedFieldsEntry{{Manager: secret}},
 	}
-	template := corev1.PodTemplateSpec{Spec: spec}
+	template := corev1.PodTemplateSpec{ObjectMeta: *meta.DeepCopy(), Spec: spec}
 	for _, object := range []any{
 		&corev1.Pod{ObjectMeta: meta, Spec: spec},
 		&appsv1.Deployment{ObjectMeta: meta, Spec: appsv1.DeploymentSpec{Template: template}},
 		&appsv1.StatefulSet{ObjectMeta: meta, Spec: appsv1.StatefulSetSpec{Template: template}},
 		&appsv1.DaemonSet{ObjectMeta: meta, Spec: appsv1.DaemonSetSpec{Template: template}},
 		&appsv1.ReplicaSet{ObjectMeta: meta, Spec: appsv1.ReplicaSetSpec{Template: template}},
+		&batchv1.Job{ObjectMeta: meta, Spec: batchv1.JobSpec{Template: template}},
+		&corev1.ReplicationController{ObjectMeta: meta, Spec: corev1.ReplicationControllerSpec{Template: &template}},
 	} {
 		g := NewWithT(t)
-		meta.Annotations[corev1.LastAppliedConfigAnnotation] = secret
+		for _, key := range []string{corev1.LastAppliedConfigAnnotation, "vault.example.com/token"} {
+			meta.Annotations[key], template.Annotations[key] = secret, secret
+		}
+		meta.Annotations["sim.seatrial.dev/startup"] = "1s"
 		stripped, err := strip(object)
 		g.Expect(err).NotTo(HaveOccurred())
 		raw, err := json.Marshal(stripped)
 		g.Expect(err).NotTo(HaveOccurred())
 		g.Expect(string(raw)).NotTo(ContainSubstring(secret), "%T", object)
-		g.Expect(string(raw)).To(And(ContainSubstring("--port=80"), ContainSubstring("kept")), "%T", object)
+		g.Expect(string(raw)).To(And(ContainSubstring("sim.seatrial.dev/startup"), ContainSubstring(`"name":"c"`)), "%T", object)
 	}
 }
 

@@ -9,6 +9,7 @@ package observe
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -155,28 +156,26 @@ func subject(kind string, o metav1.Object) string {
 	return kind + "/" + o.GetNamespace() + "/" + o.GetName()
 }
 
-// strip takes out what no policy reads and what may be secret: managed fields, the copy of the manifest that kubectl
-// leaves in an annotation, and the values of environment variables.
+// strip takes out what no policy reads and what may be secret: managed fields, all annotations but those that say how a pod lives,
+// and of containers what they run, with what environment, and what their probes and hooks send.
 func strip(object any) (any, error) {
 	o, ok := object.(metav1.Object)
 	if !ok {
 		return object, nil
 	}
-	o.SetManagedFields(nil)
-	if annotations := o.GetAnnotations(); annotations[corev1.LastAppliedConfigAnnotation] != "" {
-		delete(annotations, corev1.LastAppliedConfigAnnotation)
-	}
+	stripMeta(o)
 	for _, spec := range podSpecs(object) {
 		for _, containers := range [][]corev1.Container{spec.InitContainers, spec.Containers} {
 			for i := range containers {
-				stripContainer(&containers[i])
+				containers[i] = stripped(containers[i])
 			}
 		}
-		for i := range spec.EphemeralContainers {
-			c := corev1.Container(spec.EphemeralContainers[i].EphemeralContainerCommon)
-			stripContainer(&c)
-			spec.EphemeralContainers[i].EphemeralContainerCommon = corev1.EphemeralContainerCommon(c)
+		for i, e := range spec.EphemeralContainers {
+			spec.EphemeralContainers[i].EphemeralContainerCommon = corev1.EphemeralContainerCommon(stripped(corev1.Container(e.EphemeralContainerCommon)))
 		}
+	}
+	for _, template := range templates(object) {
+		stripMeta(&template.ObjectMeta)
 	}
 	if r, ok := object.(runtime.Object); ok {
 		r.GetObjectKind().SetGroupVersionKind(schema.GroupVersionKind{})
@@ -184,36 +183,18 @@ func strip(object any) (any, error) {
 	return object, nil
 }
 
-// stripContainer empties what may hold a password: environment values, and arguments that look like one.
-func stripContainer(c *corev1.Container) {
-	for i := range c.Env {
-		if c.Env[i].Value != "" {
-			c.Env[i].Value = Redacted
-		}
-	}
-	c.Args, c.Command = redactArgs(c.Args), redactArgs(c.Command)
+func stripMeta(o metav1.Object) {
+	o.SetManagedFields(nil)
+	annotations := o.GetAnnotations()
+	maps.DeleteFunc(annotations, func(key, _ string) bool {
+		return !slices.ContainsFunc(keptAnnotations, func(prefix string) bool { return strings.HasPrefix(key, prefix) })
+	})
 }
 
-// Redacted stands where a value was that may be secret.
-const Redacted = "[redacted]"
+// keptAnnotations are the prefixes of the annotations that are recorded.
+var keptAnnotations = []string{"sim.seatrial.dev/", "kubernetes.io/config.", "deployment.kubernetes.io/revision"}
 
-// secretWords mark an argument as one that holds a secret.
-var secretWords = []string{"password", "passwd", "secret", "token", "credential", "apikey", "api-key"}
-
-func redactArgs(args []string) []string {
-	redacted := slices.Clone(args)
-	for i, arg := range args {
-		lower := strings.ToLower(arg)
-		for _, word := range secretWords {
-			if !strings.Contains(lower, word) {
-				continue
-			}
-			if name, _, ok := strings.Cut(arg, "="); ok {
-				redacted[i] = name + "=" + Redacted
-			} else if i+1 < len(args) {
-				redacted[i+1] = Redacted
-			}
-		}
-	}
-	return redacted
+// stripped keeps of a container what says how it is scheduled and served, and nothing that may hold a password.
+func stripped(c corev1.Container) corev1.Container {
+	return corev1.Container{Name: c.Name, Image: c.Image, Ports: c.Ports, Resources: c.Resources, RestartPolicy: c.RestartPolicy, VolumeMounts: c.VolumeMounts}
 }

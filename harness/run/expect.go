@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"strings"
 
 	"github.com/seatrial/seatrial/harness/judge"
 	"github.com/seatrial/seatrial/harness/scenario"
@@ -47,5 +48,5 @@ func undecided(result judge.Result) []string {
 
 func matches(e scenario.ExpectedFinding, f judge.Finding) bool {
 	ok, err := path.Match(e.Subject, f.Subject)
-	return err == nil && ok && e.Policy == f.Policy
+	return err == nil && ok && e.Policy == f.Policy && strings.Contains(f.Message, e.Message)
 }

@@ -211,7 +211,15 @@ func (r *Recording) Trace() (io.ReadCloser, error) {
 // Findings reads what the policies said when the run was judged.
 func (r *Recording) Findings() (judge.Result, error) {
 	var result judge.Result
-	return result, r.Folder.readJSON(findingsFile, &result)
+	sum, err := digest(r.Folder.file(findingsFile))
+	if err != nil {
+		return result, fmt.Errorf("read run %q: %w", r.Folder.Path, err)
+	}
+	if sum != r.Summary.SHA256[findingsFile] {
+		return result, fmt.Errorf("read run %q: %s changed since the verdict was given: %w", r.Folder.Path, findingsFile, ErrEvidence)
+	}
+	err = r.Folder.readJSON(findingsFile, &result)
+	return r.Conclude(result), err
 }
 
 // List returns the summaries of the runs below a folder, oldest first. A run without a verdict, because it is under way or was

@@ -224,8 +224,11 @@ func (rec *Recording) Conclude(result judge.Result) judge.Result {
 
 // write puts the judgement and every report into the run's folder.
 func (rec *Recording) write(result judge.Result) error {
-	err := errors.Join(rec.Folder.writeJSON(findingsFile, result), rec.Folder.writeJSON(verdictFile, rec.Summary))
-	return errors.Join(err, rec.WriteReports(result))
+	err := rec.Folder.writeJSON(findingsFile, result)
+	if err == nil {
+		rec.Summary.SHA256[findingsFile], err = digest(rec.Folder.file(findingsFile))
+	}
+	return errors.Join(err, rec.Folder.writeJSON(verdictFile, rec.Summary), rec.WriteReports(result))
 }
 
 // Report is what the reports show of a recording.

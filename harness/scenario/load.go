@@ -30,6 +30,13 @@ type File struct {
 	Source []byte
 
 	manifests map[string][]*unstructured.Unstructured
+	place     func(path string) position
+}
+
+// Place says where the field with that path stands in the file, or its nearest parent: line and column, from 1.
+func (f *File) Place(path string) (line, column int) {
+	at := f.place(path)
+	return at.line, at.column
 }
 
 // Load reads a scenario: a file, or a folder with a scenario.yaml. What is wrong with its content comes back as [Errors], all of it at once.
@@ -56,6 +63,7 @@ func ParseRecorded(path string, source []byte) (*File, error) { return parse(pat
 func parse(path string, source []byte, root *os.Root) (*File, error) {
 	f := &File{Path: path, Source: source, manifests: map[string][]*unstructured.Unstructured{}}
 	d := &decoder{file: path, positions: map[string]position{}}
+	f.place = d.at
 	if doc := d.document(source); doc != nil {
 		d.decode(doc, reflect.ValueOf(&f.Scenario).Elem(), "")
 	}

@@ -106,7 +106,7 @@ type Apply struct {
 type Wait struct {
 	Object    string   `json:"object,omitempty" doc:"Object to wait for, as kind/name: deployment/web, pod/web-0, node/worker-1."`
 	Namespace string   `json:"namespace,omitempty" jsonschema:"default=default" doc:"Namespace of the object; ignored for nodes."`
-	For       string   `json:"for,omitempty" doc:"rollout, delete, or condition=NAME[=VALUE] (VALUE is True when left out)."`
+	For       string   `json:"for,omitempty" doc:"rollout, delete, condition=NAME[=VALUE] (VALUE is True when left out), or jsonpath={PATH}=VALUE, as kubectl wait takes them."`
 	Timeout   Duration `json:"timeout,omitempty" jsonschema:"default=2m" doc:"How long to wait for the object."`
 	Duration  Duration `json:"duration,omitempty" doc:"Let this much time pass instead of waiting for an object."`
 }
@@ -188,6 +188,7 @@ type Expectation struct {
 type ExpectedFinding struct {
 	Policy  string `json:"policy" jsonschema:"required" doc:"Policy id."`
 	Subject string `json:"subject" jsonschema:"required" doc:"Subject; * matches any run of characters but /."`
+	Message string `json:"message,omitempty" doc:"Text that the finding's message must have in it."`
 }
 
 // Duration is a time as Go writes it: 200ms, 30s, 5m. It is never negative; in a file it is never zero either.

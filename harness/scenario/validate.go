@@ -9,6 +9,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/client-go/util/jsonpath"
 )
 
 // Bounds that keep a scenario from asking for more than a machine can be.
@@ -259,19 +260,31 @@ func (c *checker) wait(path string, w *Wait) {
 	}
 	c.object(path, w.Object, WaitKinds...)
 	kind, name, _ := strings.Cut(w.Object, "/")
+	jsonPath, _, isPath := CutJSONPath(w.For)
 	switch what, _, _ := strings.Cut(w.For, "="); {
+	case isPath:
+		if err := jsonpath.New(path).Parse(jsonPath); err != nil {
+			c.report(path+".for", "%v", err)
+		}
 	case kind == "node" && what != "condition":
-		c.report(path+".for", "%q: nodes can be waited for by condition=NAME[=VALUE]", w.For)
+		c.report(path+".for", "%q: nodes can be waited for by condition=NAME[=VALUE] or jsonpath={PATH}=VALUE", w.For)
 	case what == "rollout" && kind == "pod":
 		c.report(path+".for", "pods have no rollout; wait for condition=Ready")
 	case what == "condition" && strings.TrimPrefix(w.For, "condition=") != w.For && w.For != "condition=":
 	case w.For == "rollout", w.For == "delete":
 	default:
-		c.report(path+".for", "%q is not rollout, delete or condition=NAME[=VALUE]", w.For)
+		c.report(path+".for", "%q is not rollout, delete, condition=NAME[=VALUE] or jsonpath={PATH}=VALUE", w.For)
 	}
 	if kind == "node" {
 		c.node(path+".object", name)
 	}
+}
+
+// CutJSONPath takes jsonpath={PATH}=VALUE apart.
+func CutJSONPath(what string) (path, value string, ok bool) {
+	rest, found := strings.CutPrefix(what, "jsonpath={")
+	path, value, closed := strings.Cut(rest, "}=")
+	return "{" + path + "}", value, found && closed
 }
 
 // object checks a reference of the form kind/name.

@@ -25,13 +25,15 @@ type World struct {
 	Budgets   map[string]*Budget   `json:"budgets"`
 	Services  map[string]*Service  `json:"services"`
 	Probes    map[string]*Probe    `json:"probes"`
+	// Components are the control plane components that ended unasked, by their subject: component/cp-1/kube-scheduler.
+	Components map[string]*Component `json:"components"`
 }
 
 // New returns an empty world.
 func New() *World {
 	return &World{
 		Nodes: map[string]*Node{}, Pods: map[string]*Pod{}, Takings: map[string]*Taken{}, Workloads: map[string]*Workload{},
-		Budgets: map[string]*Budget{}, Services: map[string]*Service{}, Probes: map[string]*Probe{},
+		Budgets: map[string]*Budget{}, Services: map[string]*Service{}, Probes: map[string]*Probe{}, Components: map[string]*Component{},
 	}
 }
 
@@ -199,6 +201,13 @@ type Probe struct {
 	IntervalSeconds float64 `json:"intervalSeconds"`
 	// Answers is how many requests are known to have been answered or refused so far.
 	Answers int `json:"answers"`
+}
+
+// Component is a control plane component that ended unasked and was started again.
+type Component struct {
+	Restarts int `json:"restarts"`
+	// Error says how it ended last.
+	Error string `json:"error"`
 }
 
 // The conditions whose intervals are kept.

@@ -66,6 +66,9 @@ func await(ctx context.Context, client *objects.Client, ref objects.Ref, what st
 	case "delete":
 		return client.AwaitDeleted(ctx, ref)
 	}
+	if path, value, ok := scenario.CutJSONPath(what); ok {
+		return client.AwaitJSONPath(ctx, ref, path, value)
+	}
 	name, status, found := strings.Cut(strings.TrimPrefix(what, "condition="), "=")
 	if !found {
 		status = "True"

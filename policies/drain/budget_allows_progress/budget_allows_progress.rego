@@ -25,10 +25,19 @@ subjects contains subject(key) if some key in in_the_way
 deny contains {"subject": subject(key), "msg": msg} if {
 	some key in in_the_way
 	budget := data.world.budgets[key]
-	pods := size(budget)
+	some pods in sizes(budget)
 	pods > 0
-	budget.desired >= pods
+	desired(budget, pods) >= pods
 	msg := sprintf("with %s lets none of its %d pods be evicted, so the drain never ends; %s", [setting(budget), pods, advice(budget, pods)])
+}
+
+# The disruption controller expects no pods where neither is set, and allows nothing where it expects nothing.
+deny contains {"subject": subject(key), "msg": msg} if {
+	some key in in_the_way
+	budget := data.world.budgets[key]
+	budget.minAvailable == ""
+	budget.maxUnavailable == ""
+	msg := "sets neither minAvailable nor maxUnavailable, and so lets no pod be evicted; set maxUnavailable to 1 or more"
 }
 
 deny contains {"subject": key, "msg": msg} if {
@@ -55,12 +64,35 @@ in_the_way contains key if {
 	some key in budgets
 }
 
-# In a promised world there are no pods to count yet.
-size(budget) := budget.expected if not data.world.promised
+# How many pods the budget may have to reckon with: those that it has, or that its manifests promise, and as many as steps scale its workloads to.
+sizes(budget) := {current(budget)} | {n | some key in budget.workloads; some n in plan.scaled(key)}
 
-size(budget) := total if {
-	data.world.promised
-	total := sum([data.world.workloads[key].replicas | some key in budget.workloads])
+current(budget) := max({budget.expected, budget.pods}) if not data.world.promised
+
+# There budget.pods are bare pods: no workload has made its pods yet.
+current(budget) := budget.pods + sum([data.world.workloads[key].replicas | some key in budget.workloads]) if data.world.promised
+
+# The number that the budget wants healthy is fixed for a number, and follows the size for all else.
+desired(budget, pods) := budget.desired if pods == current(budget)
+
+desired(budget, pods) := to_number(budget.minAvailable) if {
+	pods != current(budget)
+	regex.match(`^[0-9]+$`, budget.minAvailable)
+}
+
+desired(budget, pods) := pods - to_number(budget.maxUnavailable) if {
+	pods != current(budget)
+	regex.match(`^[0-9]+$`, budget.maxUnavailable)
+}
+
+desired(budget, pods) := ceil((pods * to_number(trim_suffix(budget.minAvailable, "%"))) / 100) if {
+	pods != current(budget)
+	endswith(budget.minAvailable, "%")
+}
+
+desired(budget, pods) := pods - ceil((pods * to_number(trim_suffix(budget.maxUnavailable, "%"))) / 100) if {
+	pods != current(budget)
+	endswith(budget.maxUnavailable, "%")
 }
 
 setting(budget) := sprintf("maxUnavailable %s", [budget.maxUnavailable]) if budget.maxUnavailable != ""

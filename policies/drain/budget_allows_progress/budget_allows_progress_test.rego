@@ -4,7 +4,7 @@ import data.seatrial.drain.budget_allows_progress
 
 given := {"plan": {"ops": [{"number": "1", "id": "d", "procedure": "drain", "action": "drain", "node": "worker-1", "options": {}}]}}
 
-workload(budgets) := {"kind": "deployment", "owner": "", "replicas": 3, "budgets": budgets, "nodes": {"worker-1": 1}}
+workload(budgets) := {"kind": "deployment", "namespace": "p", "name": "web", "owner": "", "replicas": 3, "budgets": budgets, "nodes": {"worker-1": 1}}
 
 world(budget) := {
 	"promised": false,
@@ -15,7 +15,7 @@ world(budget) := {
 
 budget(maximum, minimum, expected, desired) := {
 	"maxUnavailable": maximum, "minAvailable": minimum,
-	"expected": expected, "desired": desired, "workloads": ["deployment/p/web"],
+	"expected": expected, "desired": desired, "pods": expected, "workloads": ["deployment/p/web"],
 }
 
 message(of) := finding.msg if {
@@ -72,4 +72,19 @@ test_two_budgets_on_a_bare_pod if {
 test_a_drain_that_does_not_ask if {
 	bypass := {"plan": {"ops": [object.union(given.plan.ops[0], {"options": {"disableEviction": true}})]}}
 	budget_allows_progress.deny == set() with input as bypass with data.world as world(budget("0", "", 3, 3))
+}
+
+test_neither_is_set if contains(message(world(budget("", "", 0, 0))), "sets neither")
+
+# The budget has room for the three pods that there are, and none for what the step before the drain scales them to.
+scaled_to(n) := {"plan": {"ops": array.concat(
+	[{"number": "1", "id": "s", "procedure": "scale", "options": {"object": "deployment/web", "namespace": "p", "replicas": n}}],
+	given.plan.ops,
+)}}
+
+test_scaled_down if {
+	every of, n in {budget("", "2", 3, 2): 2, budget("2", "", 3, 1): 10, budget("", "50%", 3, 2): 1, budget("50%", "", 3, 1): 10} {
+		findings := budget_allows_progress.deny with input as scaled_to(n) with data.world as world(of)
+		count(findings) == count([1 | n < 10])
+	}
 }

@@ -27,13 +27,13 @@ subjects contains key if some key, _ in replicated
 deny contains {"subject": key, "msg": msg} if {
 	some key, workload in replicated
 	count(workload.budgets) == 0
-	msg := sprintf("has %d replicas and no PodDisruptionBudget: a drain may evict all of them at once; add one that selects its pods", [workload.replicas])
+	msg := sprintf("has %d replicas and no PodDisruptionBudget: a drain may evict all of them at once; add one that selects its pods", [max(plan.sizes(workload))])
 }
 
 replicated[key] := workload if {
 	some key, workload in plan.workloads
 	workload.kind in {"deployment", "statefulset"}
-	workload.replicas >= 2
+	max(plan.sizes(workload)) >= 2
 	not workload.namespace in input.params.ignoreNamespaces
 	some node in plan.drained_nodes
 	plan.may_be_on(workload, node)

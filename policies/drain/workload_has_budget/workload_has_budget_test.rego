@@ -32,3 +32,11 @@ test_without_budget if {
 	finding.subject == "deployment/p/web"
 	contains(finding.msg, "3 replicas")
 }
+
+test_scaled_up_before_the_drain if {
+	up := {"number": "1", "procedure": "scale", "options": {"object": "deployment/web", "namespace": "p", "replicas": 3}}
+	plan := {"plan": {"ops": array.concat([up], given.plan.ops)}, "params": given.params}
+	world := {"promised": false, "workloads": {"deployment/p/web": deployment("p", 1, [], {"worker-2": 1})}}
+	some finding in workload_has_budget.deny with input as plan with data.world as world
+	contains(finding.msg, "3 replicas")
+}

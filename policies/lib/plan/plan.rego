@@ -32,13 +32,27 @@ workloads[key] := workload if {
 	workload.owner == ""
 }
 
-# In a promised world no pod has a node yet, so every workload may be on every node.
-may_be_on(workload, _) if {
-	data.world.promised
-	workload.replicas > 0
+# How many replicas a workload may have while the plan is performed: those that it has, and those that a step scales it to.
+sizes(workload) := {workload.replicas} | scaled(key_of(workload))
+
+scaled(key) := {op.options.replicas |
+	some op in leaves
+	op.procedure == "scale"
+	[kind, name] := split(op.options.object, "/")
+	key == sprintf("%s/%s/%s", [kind, op.options.namespace, name])
 }
 
+# In a promised world no pod has a node yet, so every workload may be on every node; and what a step scales may come to any node too.
+may_be_on(workload, _) if {
+	data.world.promised
+	max(sizes(workload)) > 0
+}
+
+may_be_on(workload, _) if max(scaled(key_of(workload))) > 0
+
 may_be_on(workload, node) if workload.nodes[node] > 0
+
+key_of(workload) := sprintf("%s/%s/%s", [workload.kind, workload.namespace, workload.name])
 
 # Bare pods: those that no workload stands for. Nothing evicts the mirror pod of a static pod, and a finished pod is in nobody's way.
 bare_pods[subject] := pod if {

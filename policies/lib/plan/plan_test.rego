@@ -25,11 +25,19 @@ test_workloads_without_daemonsets_and_owned if {
 	object.keys(plan.workloads) == {"deployment/p/web"} with data.world as world
 }
 
+web(nodes, replicas) := {"kind": "deployment", "namespace": "p", "name": "web", "nodes": nodes, "replicas": replicas}
+
 test_may_be_on if {
-	plan.may_be_on({"nodes": {"a": 1}}, "a") with data.world as {"promised": false}
-	not plan.may_be_on({"nodes": {"a": 1}}, "b") with data.world as {"promised": false}
-	plan.may_be_on({"nodes": {}, "replicas": 2}, "b") with data.world as {"promised": true}
-	not plan.may_be_on({"nodes": {}, "replicas": 0}, "b") with data.world as {"promised": true}
+	plan.may_be_on(web({"a": 1}, 1), "a") with data.world as {"promised": false} with input as tree
+	not plan.may_be_on(web({"a": 1}, 1), "b") with data.world as {"promised": false} with input as tree
+	plan.may_be_on(web({}, 2), "b") with data.world as {"promised": true} with input as tree
+	not plan.may_be_on(web({}, 0), "b") with data.world as {"promised": true} with input as tree
+}
+
+test_scaled if {
+	up := {"plan": {"ops": [{"number": "1", "procedure": "scale", "options": {"object": "deployment/web", "namespace": "p", "replicas": 3}}]}}
+	plan.sizes(web({}, 1)) == {1, 3} with input as up
+	plan.may_be_on(web({"a": 1}, 1), "b") with data.world as {"promised": false} with input as up
 }
 
 test_bare_pods if {

@@ -2,7 +2,12 @@ package seatrial.workload.recovered_test
 
 import data.seatrial.workload.recovered
 
-world(kind, ready) := {"workloads": {"x/p/web": {"kind": kind, "owner": "", "replicas": 3, "ready": ready}}}
+world(kind, ready) := of(kind, ready, true)
+
+of(kind, ready, powered) := {
+	"nodes": {"n": {"powered": powered}},
+	"workloads": {"x/p/web": {"kind": kind, "owner": "", "replicas": 3, "ready": ready, "nodes": {"n": 1}}},
+}
 
 test_recovered if {
 	recovered.subjects == {"x/p/web"} with data.first as world("deployment", 3) with data.world as world("deployment", 3)
@@ -11,7 +16,19 @@ test_recovered if {
 
 test_not_recovered if {
 	some finding in recovered.deny with data.first as world("statefulset", 3) with data.world as world("statefulset", 2)
-	finding == {"subject": "x/p/web", "msg": "has 2 of 3 replicas healthy at the end, and had them all at the start"}
+	finding == {"subject": "x/p/web", "msg": "has 2 healthy pods at the end and had 3 when the steps began; it wants 3"}
+}
+
+test_worse_than_before if {
+	count(recovered.deny) == 1 with data.first as world("replicaset", 2) with data.world as world("replicaset", 0)
+}
+
+test_no_better_than_before if {
+	recovered.deny == set() with data.first as world("deployment", 2) with data.world as world("deployment", 2)
+}
+
+test_on_a_node_without_power if {
+	count(recovered.deny) == 1 with data.first as world("deployment", 3) with data.world as of("deployment", 3, false)
 }
 
 test_gone if {
@@ -19,6 +36,6 @@ test_gone if {
 	contains(finding.msg, "gone")
 }
 
-test_not_whole_before if {
-	recovered.subjects == set() with data.first as world("deployment", 2) with data.world as world("deployment", 0)
+test_a_job_is_meant_to_end if {
+	recovered.subjects == set() with data.first as world("job", 1) with data.world as world("job", 0)
 }
