@@ -3,6 +3,9 @@ GO ?= go
 LINTER = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 SEATRIAL = bin/seatrial
 export CGO_ENABLED ?= 0
+SHELL = /bin/bash -o pipefail
+# Shows what go test -v prints of failures, skips and packages, and leaves out what passed.
+BRIEF = grep --line-buffered -vE '^(=== (RUN|PAUSE|CONT|NAME)|[[:space:]]*--- PASS|PASS$$|[?] )'
 
 .PHONY: build rehearse test unit policies e2e lint bench clean
 
@@ -19,7 +22,7 @@ test: unit policies e2e
 unit: build
 	release=$$($(SEATRIAL) release get v1.34) && \
 	CGO_ENABLED=1 SEATRIAL_TEST_RELEASE_DIR=$$release \
-	$(GO) test -race -timeout 20m ./cmd/... ./harness/... ./sim/... ./test/bench
+	$(GO) test -race -timeout 20m -v ./cmd/... ./harness/... ./sim/... ./test/bench | $(BRIEF)
 
 policies: build
 	$(SEATRIAL) policy test
