@@ -10,7 +10,7 @@ BRIEF = grep --line-buffered -vE '^(=== (RUN|PAUSE|CONT|NAME)|[[:space:]]*--- PA
 .PHONY: build rehearse test unit policies e2e lint bench clean
 
 build:
-	$(GO) build -trimpath -o $(SEATRIAL) ./cmd/seatrial
+	$(GO) build -trimpath -ldflags="-s -w" -o $(SEATRIAL) ./cmd/seatrial
 
 # Rehearses draining a web service's node and prints the verdict; obtains Kubernetes when it is not in the store yet.
 rehearse: build
