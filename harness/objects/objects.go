@@ -285,7 +285,7 @@ func (c *Client) await(ctx context.Context, ref Ref, expected string, done func(
 		return ok, err
 	}
 	selector := fields.OneTermEqualSelector("metadata.name", ref.Name).String()
-	lw := &cache.ListWatch{
+	lw := cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			o.FieldSelector = selector
 			return resource.List(ctx, o)
@@ -294,7 +294,7 @@ func (c *Client) await(ctx context.Context, ref Ref, expected string, done func(
 			o.FieldSelector = selector
 			return resource.Watch(ctx, o)
 		},
-	}
+	}, c.dynamic)
 	missing := func(store cache.Store) (bool, error) {
 		if len(store.List()) > 0 {
 			return false, nil // its Added event follows
