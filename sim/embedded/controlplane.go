@@ -131,7 +131,7 @@ func flags(pairs ...string) []string {
 	return args
 }
 
-// apiServerArgs are kubeadm's flags (cmd/kubeadm/app/phases/controlplane of v1.31 to v1.36), and after them those that
+// apiServerArgs are kubeadm's flags (cmd/kubeadm/app/phases/controlplane of v1.34.4), and after them those that
 // only a control plane on loopback with hollow nodes needs.
 func (p *controlPlane) apiServerArgs() []string {
 	return flags(
