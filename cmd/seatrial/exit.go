@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"syscall"
 
 	"github.com/seatrial/seatrial/harness/judge"
 	"github.com/seatrial/seatrial/harness/plan"
@@ -59,8 +58,6 @@ func exitStatus(ctx context.Context, err error, stderr io.Writer) int {
 		return exitUsage
 	case errors.Is(err, run.ErrEvidence), errors.Is(err, trace.ErrDamaged):
 		return exitEvidence
-	case errors.Is(err, syscall.EPIPE):
-		return exitErrored
 	}
 	return exitErrored
 }

@@ -18,7 +18,8 @@ func newPolicyCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "policy",
 		Short: "Test, list and explain policies",
-		Args:  cobra.NoArgs,
+		Args:  subcommand,
+		RunE:  help,
 	}
 	c.AddCommand(newPolicyTestCommand(a), newPolicyListCommand(a), newPolicyExplainCommand(a))
 	return c
@@ -90,7 +91,7 @@ func newPolicyListCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "list",
 		Short: "List the policies with their severity and scope",
-		Args:  cobra.NoArgs,
+		Args:  exactArgs(),
 		RunE: func(*cobra.Command, []string) error {
 			if output != "text" && output != "json" {
 				return usageError{fmt.Errorf("unknown output %q; known are text, json", output)}

@@ -40,7 +40,8 @@ func newReleaseCommand(o releaseOptions) *cobra.Command {
 		Short: "Get and list Kubernetes releases",
 		Long: "The release store holds the Kubernetes binaries that embedded clusters run. What a run needs is had when it is\n" +
 			"needed; get does it beforehand.",
-		Args: cobra.NoArgs,
+		Args: subcommand,
+		RunE: help,
 	}
 	cmd.AddCommand(newReleaseGetCommand(o), newReleaseListCommand(o))
 	return cmd
@@ -55,7 +56,7 @@ func newReleaseGetCommand(o releaseOptions) *cobra.Command {
 			"VERSION is a release, as v1.34.4, or a minor, as v1.34: the newest patch in the cache, or else the newest there is.",
 		Example: "  seatrial release get v1.34\n" +
 			"  seatrial release get v1.34.4 --components kubelet,kubectl -o json",
-		Args: cobra.ExactArgs(1),
+		Args: exactArgs("VERSION"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.version = args[0]
 			return runReleaseGet(cmd.Context(), o)
@@ -71,7 +72,7 @@ func newReleaseListCommand(o releaseOptions) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List the releases in the store, newest first",
-		Args:  cobra.NoArgs,
+		Args:  exactArgs(),
 		RunE:  func(*cobra.Command, []string) error { return runReleaseList(o) },
 	}
 	addReleaseOutput(cmd, &o)

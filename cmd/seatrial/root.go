@@ -83,13 +83,8 @@ func newRoot(a *app) *cobra.Command {
 		Long:          "seatrial gives a Kubernetes operation its sea trial: it makes a cluster, performs the real procedure on it,\nrecords what happens, and judges the recording with Rego policies.",
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usageError{fmt.Errorf("unknown command %q; seatrial --help lists them", args[0])}
-			}
-			return nil
-		},
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+		Args:          subcommand,
+		RunE:          help,
 	}
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)
@@ -102,11 +97,22 @@ func newRoot(a *app) *cobra.Command {
 	return root
 }
 
+// subcommand is the Args of a command that does nothing but hold others: cobra itself would take a mistyped one for a call for help, and succeed.
+func subcommand(c *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usageError{fmt.Errorf("unknown command %q; %s --help lists them", args[0], c.CommandPath())}
+	}
+	return nil
+}
+
+// help is what such a command does.
+func help(c *cobra.Command, _ []string) error { return c.Help() }
+
 // exactArgs is cobra.ExactArgs with a usage error that names what is missing.
 func exactArgs(names ...string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
 		if len(args) != len(names) {
-			return usageError{fmt.Errorf("expected %v, got %d arguments", names, len(args))}
+			return usageError{fmt.Errorf("expected %d arguments %v, got %d", len(names), names, len(args))}
 		}
 		return nil
 	}
