@@ -67,7 +67,7 @@ in_the_way contains key if {
 # How many pods the budget may have to reckon with: those that it has, or that its manifests promise, and as many as steps scale its workloads to.
 sizes(budget) := {current(budget)} | {n | some key in budget.workloads; some n in plan.scaled(key)}
 
-current(budget) := max({budget.expected, budget.pods}) if not data.world.promised
+current(budget) := budget.expected if not data.world.promised
 
 # There budget.pods are bare pods: no workload has made its pods yet.
 current(budget) := budget.pods + sum([data.world.workloads[key].replicas | some key in budget.workloads]) if data.world.promised
