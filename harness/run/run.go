@@ -1,7 +1,7 @@
 // Package run performs a plan: it makes the cluster, does the steps, records what
 // happens, has the policies judge it, and leaves nothing but the run's folder.
 //
-//	summary, result, err := run.Do(ctx, run.Options{…})
+//	recording, result, err := run.Do(ctx, run.Options{…})
 //
 // It is the only package of the harness that acts.
 package run

@@ -105,17 +105,15 @@ func (r *rehearsal) applyObjects(ctx context.Context, op *plan.Op, log io.Writer
 	if !ok {
 		return fmt.Errorf("op %q has options of type %T", op.ID, op.Options)
 	}
-	env := r.envFor(op, log)
-	return apply.File(ctx, env, file.File, file.Awaits())
+	return apply.File(ctx, r.env(log), file.File, file.Awaits())
 }
 
-// envFor is what a procedure works with in one op.
-func (r *rehearsal) envFor(op *plan.Op, log io.Writer) *procedure.Env {
+// env is what a procedure works with in the op that is being performed.
+func (r *rehearsal) env(log io.Writer) *procedure.Env {
 	env := r.stage.env
 	env.Log = log
 	env.Record = func(kind trace.Kind, subject, change string, data any) error {
-		_, err := r.trace.Record(trace.Event{Op: op.ID, Kind: kind, Subject: subject, Change: change}, data)
-		return err
+		return r.record(trace.Event{Kind: kind, Subject: subject, Change: change}, data)
 	}
 	return &env
 }
@@ -166,7 +164,7 @@ func (r *rehearsal) steps(ctx context.Context) error {
 		kind, _ := step.Kind()
 		p := catalog.Find(kind)
 		goOn, err := r.do(ctx, op, func(ctx context.Context, op *plan.Op, log io.Writer) error {
-			return p.Do(ctx, r.envFor(op, log), step, op)
+			return p.Do(ctx, r.env(log), step, op)
 		})
 		if err != nil || !goOn {
 			return err
