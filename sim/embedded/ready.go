@@ -118,7 +118,7 @@ func (c *Cluster) waitLeader(ctx context.Context, name string) error {
 	return err
 }
 
-// waitNodes waits until every node is Ready. It watches, because a thousand nodes are too much to list twenty times a second.
+// waitNodes waits until every node is Ready and schedulable. It watches, because a thousand nodes are too much to list twenty times a second.
 func (c *Cluster) waitNodes(ctx context.Context) error {
 	nodes := c.client.CoreV1().Nodes()
 	lw := &cache.ListWatch{
@@ -148,7 +148,15 @@ func (c *Cluster) waitNodes(ctx context.Context) error {
 	return nil
 }
 
+// isReady tells whether a node is Ready and takes pods: the node controller lifts the taint of a node that is not ready only after it has
+// seen that it is, and pods that are scheduled before that all go to the nodes that were faster.
+// https://kubernetes.io/docs/reference/labels-annotations-taints/#node-kubernetes-io-not-ready
 func isReady(node *corev1.Node) bool {
+	for _, taint := range node.Spec.Taints {
+		if taint.Key == corev1.TaintNodeNotReady {
+			return false
+		}
+	}
 	for _, condition := range node.Status.Conditions {
 		if condition.Type == corev1.NodeReady {
 			return condition.Status == corev1.ConditionTrue

@@ -2,8 +2,8 @@
 # title: A node is cordoned before its pods are taken
 # description: >-
 #   Pods that are evicted from a node that still takes new ones may be scheduled right back onto it, and
-#   are evicted again. A drain cordons first. A node that had nothing to evict leaves nothing to look
-#   at.
+#   are evicted again. A drain cordons first. Drains that took no pod at all rehearsed nothing, and
+#   that is Unknown.
 # related_resources:
 # - ref: https://kubernetes.io/docs/tasks/administer-cluster/safely-drain-node/
 # custom:
@@ -11,7 +11,6 @@
 #   scope: moment
 #   on: [takings]
 #   needs: [drain]
-#   mayBeEmpty: true
 #   remedy: >-
 #     Cordon the node before its pods are evicted or deleted; the steps drain and cordon do.
 package seatrial.drain.cordon_before_evict
