@@ -51,9 +51,9 @@ func Dispatch(entries map[string]func(args []string) int) {
 	}
 }
 
-// environment is what a child gets when its command names no environment: enough to find programs and temporary
+// Environment is what a child gets when its command names no environment: enough to find programs and temporary
 // folders, and no credential of the user.
-func environment() []string {
+func Environment() []string {
 	env := []string{}
 	for _, name := range []string{"HOME", "LANG", "PATH", "TMPDIR"} {
 		if value, ok := os.LookupEnv(name); ok {

@@ -25,7 +25,7 @@ type Command struct {
 	Path string
 	// Args are its arguments, without the program's name.
 	Args []string
-	// Env is its complete environment. Nil means PATH, HOME, TMPDIR and LANG of ours.
+	// Env is its complete environment. Nil means [Environment].
 	Env []string
 	// Dir is its working directory. Empty means ours.
 	Dir string
@@ -44,7 +44,7 @@ func (c Command) command(output *os.File) *exec.Cmd {
 	}
 	cmd.Env = c.Env
 	if c.Env == nil {
-		cmd.Env = environment()
+		cmd.Env = Environment()
 	}
 	cmd.Dir = c.Dir
 	cmd.Stdout, cmd.Stderr = output, output

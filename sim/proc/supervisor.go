@@ -73,7 +73,7 @@ func (s *Supervisor) startReaper() error {
 		return err
 	}
 	s.reaper = selfCommand([]string{ReaperEntry})
-	s.reaper.Env = environment()
+	s.reaper.Env = Environment()
 	s.reaper.Dir = "/"
 	s.reaper.Stdin = read
 	s.reaper.SysProcAttr = &syscall.SysProcAttr{Setsid: true}

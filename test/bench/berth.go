@@ -50,24 +50,51 @@ func (t berth) processes() ([]int, error) {
 	return pids, nil
 }
 
-// memory is the sum of the proportional set sizes of the cluster's processes, in bytes: what several of them share is counted once.
-func (t berth) memory() (int64, error) {
+// usage is what the cluster's live processes use of the machine.
+type usage struct {
+	memory int64         // bytes: the sum of the proportional set sizes, in which what several processes share is counted once
+	work   time.Duration // of processors: a number that says something on a busy machine too
+}
+
+// usage sums up by program: "kube-apiserver", "_etcd".
+func (t berth) usage() (sum usage, programs map[string]usage, err error) {
 	pids, err := t.processes()
 	if err != nil {
-		return 0, err
+		return sum, nil, err
 	}
-	var sum int64
+	programs = map[string]usage{}
 	for _, pid := range pids {
-		pss, err := proportionalSetSize(pid)
+		u, name, err := use(pid)
 		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
 			continue // it has ended
 		}
 		if err != nil {
-			return 0, err
+			return sum, nil, fmt.Errorf("measure process %d: %w", pid, err)
 		}
-		sum += pss
+		sum = usage{sum.memory + u.memory, sum.work + u.work}
+		p := programs[name]
+		programs[name] = usage{p.memory + u.memory, p.work + u.work}
 	}
-	return sum, nil
+	return sum, programs, nil
+}
+
+// use is what one process uses, and the name of its program: of its entry, for one that is a program of several.
+func use(pid int) (u usage, name string, err error) {
+	if u.memory, err = proportionalSetSize(pid); err != nil {
+		return u, "", err
+	}
+	if u.work, err = processorTime(pid); err != nil {
+		return u, "", err
+	}
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	if err != nil {
+		return u, "", err
+	}
+	args := strings.Split(string(raw), "\x00")
+	if len(args) > 1 && strings.HasPrefix(args[1], "_") {
+		return u, args[1], nil
+	}
+	return u, filepath.Base(args[0]), nil
 }
 
 func proportionalSetSize(pid int) (int64, error) {
@@ -81,33 +108,27 @@ func proportionalSetSize(pid int) (int64, error) {
 			return kib << 10, err
 		}
 	}
-	return 0, fmt.Errorf("measure process %d: smaps_rollup has no Pss", pid)
+	return 0, errors.New("its smaps_rollup has no Pss")
 }
 
 // ticksPerSecond is the kernel's USER_HZ, in which /proc counts.
 const ticksPerSecond = 100
 
-// work is the processor time that the cluster's live processes have used: a number that says something on a busy machine too.
-func (t berth) work() (time.Duration, error) {
-	pids, err := t.processes()
+// processorTime is how long a process has kept processors busy.
+func processorTime(pid int) (time.Duration, error) {
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0, err
 	}
+	// The name, in parentheses, can have spaces in it. utime and stime are fields 14 and 15, and the first one after the name is 3.
+	fields := strings.Fields(string(raw[bytes.LastIndexByte(raw, ')')+1:]))
 	var ticks int64
-	for _, pid := range pids {
-		raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	for _, field := range fields[11:13] {
+		n, err := strconv.ParseInt(field, 10, 64)
 		if err != nil {
-			continue // it has ended
+			return 0, fmt.Errorf("read its processor time: %w", err)
 		}
-		// The name, in parentheses, can have spaces in it. utime and stime are fields 14 and 15, and the first one after the name is 3.
-		fields := strings.Fields(string(raw[bytes.LastIndexByte(raw, ')')+1:]))
-		for _, field := range fields[11:13] {
-			n, err := strconv.ParseInt(field, 10, 64)
-			if err != nil {
-				return 0, fmt.Errorf("read the processor time of process %d: %w", pid, err)
-			}
-			ticks += n
-		}
+		ticks += n
 	}
 	return time.Duration(ticks) * time.Second / ticksPerSecond, nil
 }

@@ -43,9 +43,11 @@ type running struct {
 	client kubernetes.Interface
 	// ready is how long the control plane took, from the start of the command.
 	ready time.Duration
-	// addNodes brings the nodes, if they don't come by themselves. It returns since when they could.
-	addNodes func(ctx context.Context) (since time.Time, err error)
-	stop     func(ctx context.Context) error
+	// nodesReady brings the nodes, if they don't come by themselves, and waits until they are Ready. It returns how long that took since they could come.
+	nodesReady func(ctx context.Context) (time.Duration, error)
+	// addPods creates bare pods in the default namespace.
+	addPods func(ctx context.Context, count int) error
+	stop    func(ctx context.Context) error
 }
 
 // close ends the cluster, with a time of its own: it has to end also when we were interrupted.

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"time"
 
@@ -28,10 +30,8 @@ const (
 
 // What clusters are filled with.
 const (
-	manyNodes   = 1000
-	deployments = 10
-	replicas    = 500
-	manyPods    = deployments * replicas
+	manyNodes = 1000
+	manyPods  = 5000
 )
 
 // measureCreate measures how long it takes until a control plane is ready.
@@ -105,38 +105,31 @@ func (b *bench) fill(ctx context.Context, m maker, f *filled) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.close(ctx)) }()
-	since, err := r.addNodes(ctx)
+	nodes, err := r.nodesReady(ctx)
 	if err != nil {
 		return err
 	}
-	if err := awaitNodes(ctx, r.client, manyNodes); err != nil {
-		return err
-	}
-	nodes := time.Since(since)
 	if err := awaitDaemons(ctx, r.client, manyNodes); err != nil {
 		return err
 	}
-	since = time.Now()
-	for i := range deployments {
-		if err := createDeployment(ctx, r.client, fmt.Sprintf("many-%d", i), replicas); err != nil {
-			return err
-		}
+	began := time.Now()
+	if err := r.addPods(ctx, manyPods); err != nil {
+		return err
 	}
 	if err := awaitPods(ctx, r.client, manyPods); err != nil {
 		return err
 	}
-	pods := time.Since(since)
-	memory, err := r.berth.memory()
-	if err != nil {
-		return err
-	}
-	work, err := r.berth.work()
+	pods := time.Since(began)
+	sum, programs, err := r.berth.usage()
 	if err != nil {
 		return err
 	}
 	b.say("%s: %d nodes Ready after %.1f s, %d pods Running after %.1f s, memory %s, processors busy for %.0f s",
-		m.name, manyNodes, nodes.Seconds(), manyPods, pods.Seconds(), uses(memory), work.Seconds())
-	f.nodes, f.pods, f.memory = append(f.nodes, nodes), append(f.pods, pods), append(f.memory, memory)
+		m.name, manyNodes, nodes.Seconds(), manyPods, pods.Seconds(), uses(sum.memory), sum.work.Seconds())
+	for _, name := range slices.Sorted(maps.Keys(programs)) {
+		b.say("  %s: memory %s, processors busy for %.0f s", name, uses(programs[name].memory), programs[name].work.Seconds())
+	}
+	f.nodes, f.pods, f.memory = append(f.nodes, nodes), append(f.pods, pods), append(f.memory, sum.memory)
 	return nil
 }
 

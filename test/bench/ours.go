@@ -77,7 +77,8 @@ func (b *bench) startOurs(ctx context.Context, s shape) (_ *running, err error) 
 	r := &running{berth: t, stop: func(ctx context.Context) error {
 		return errors.Join(process.Stop(ctx, closeGrace), process.Err(), b.leave(ctx, t))
 	}}
-	if err := r.awaitOurs(ctx, process, ready, began); err != nil {
+	r.addPods = func(ctx context.Context, count int) error { return createPods(ctx, r.client, count) }
+	if err := r.awaitOurs(ctx, s, process, ready, began); err != nil {
 		return nil, errors.Join(err, r.close(ctx))
 	}
 	return r, nil
@@ -85,7 +86,7 @@ func (b *bench) startOurs(ctx context.Context, s shape) (_ *running, err error) 
 
 // awaitOurs waits until Create has returned and the cluster is what we call ready. Nodes can register from the moment at which the API is ready,
 // and do: so that moment is looked for from outside, while the rest of the control plane still starts.
-func (r *running) awaitOurs(ctx context.Context, process *proc.Process, ready <-chan struct{}, began time.Time) (err error) {
+func (r *running) awaitOurs(ctx context.Context, s shape, process *proc.Process, ready <-chan struct{}, began time.Time) (err error) {
 	ctx, end := during(ctx, process)
 	defer end()
 	if r.client, err = connect(ctx, filepath.Join(stateDir(string(r.berth)), "cp-1", "super-admin.conf")); err != nil {
@@ -94,8 +95,7 @@ func (r *running) awaitOurs(ctx context.Context, process *proc.Process, ready <-
 	if err := awaitAPI(ctx, r.client); err != nil {
 		return err
 	}
-	since := time.Now()
-	r.addNodes = func(context.Context) (time.Time, error) { return since, nil }
+	r.nodesReady = r.watchNodes(process, s.controlPlanes+s.nodes)
 	select {
 	case <-ready:
 	case <-ctx.Done():
@@ -106,6 +106,28 @@ func (r *running) awaitOurs(ctx context.Context, process *proc.Process, ready <-
 	}
 	r.ready = time.Since(began)
 	return nil
+}
+
+// watchNodes watches from now on until so many nodes are Ready. What it returns says how long that took.
+func (r *running) watchNodes(process *proc.Process, want int) func(context.Context) (time.Duration, error) {
+	since := time.Now()
+	ready := make(chan error, 1)
+	var elapsed time.Duration
+	go func() {
+		ctx, end := during(context.Background(), process)
+		defer end()
+		err := awaitNodes(ctx, r.client, want)
+		elapsed = time.Since(since)
+		ready <- err
+	}()
+	return func(ctx context.Context) (time.Duration, error) {
+		select {
+		case err := <-ready:
+			return elapsed, err
+		case <-ctx.Done():
+			return 0, fmt.Errorf("wait until %d nodes are Ready: %w", want, context.Cause(ctx))
+		}
+	}
 }
 
 // errEnded is why a wait for something of our cluster ends early. What the process wrote last is said when it is stopped.

@@ -155,10 +155,18 @@ func (b *bench) startPeer(ctx context.Context, s shape) (_ *running, err error) 
 	r := &running{berth: t, stop: func(ctx context.Context) error {
 		return errors.Join(p.run(ctx, t, "delete", "cluster"), b.leave(ctx, t))
 	}}
-	r.addNodes = func(ctx context.Context) (time.Time, error) {
-		since := time.Now()
-		return since, p.run(ctx, t, "scale", "node", "--replicas", strconv.Itoa(s.nodes))
+	scale := func(ctx context.Context, what string, count int) error {
+		return p.run(ctx, t, "scale", what, "--replicas", strconv.Itoa(count))
 	}
+	r.nodesReady = func(ctx context.Context) (time.Duration, error) {
+		since := time.Now()
+		if err := scale(ctx, "node", s.nodes); err != nil {
+			return 0, err
+		}
+		err := awaitNodes(ctx, r.client, s.nodes)
+		return time.Since(since), err
+	}
+	r.addPods = func(ctx context.Context, count int) error { return scale(ctx, "pod", count) }
 	if err := r.awaitPeer(ctx, p); err != nil {
 		return nil, errors.Join(err, r.close(ctx))
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -50,6 +51,28 @@ func createDeployment(ctx context.Context, client kubernetes.Interface, name str
 	}, metav1.CreateOptions{})
 	if err != nil {
 		return fmt.Errorf("create deployment %q: %w", name, err)
+	}
+	return nil
+}
+
+// creators is how many pods are created at once. The peer creates one after the other.
+const creators = 16
+
+// createPods creates bare pods like those of kwokctl scale pod.
+func createPods(ctx context.Context, client kubernetes.Interface, count int) error {
+	creating, ctx := errgroup.WithContext(ctx)
+	creating.SetLimit(creators)
+	for i := range count {
+		creating.Go(func() error {
+			_, err := client.CoreV1().Pods(metav1.NamespaceDefault).Create(ctx, &corev1.Pod{
+				ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("pod-%06d", i)},
+				Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "container-0", Image: "busybox"}}},
+			}, metav1.CreateOptions{})
+			return err
+		})
+	}
+	if err := creating.Wait(); err != nil {
+		return fmt.Errorf("create %d pods: %w", count, err)
 	}
 	return nil
 }
