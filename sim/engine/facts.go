@@ -102,19 +102,19 @@ func Look(ctx context.Context, engine string) Facts {
 // cgroups looks what is mounted at /sys/fs/cgroup, as systemd describes it (https://systemd.io/CGROUP_DELEGATION/, "Three different tree setups").
 func cgroups() (Cgroups, error) {
 	const root = "/sys/fs/cgroup"
-	kind := func(path string) (int64, error) {
+	version2 := func(path string) (bool, error) {
 		var fs unix.Statfs_t
 		err := unix.Statfs(path, &fs)
-		return int64(fs.Type), err
+		return err == nil && fs.Type == unix.CGROUP2_SUPER_MAGIC, err
 	}
-	top, err := kind(root)
+	alone, err := version2(root)
 	switch {
 	case err != nil:
 		return "", fmt.Errorf("look at %s: %w", root, err)
-	case top == unix.CGROUP2_SUPER_MAGIC:
+	case alone:
 		return Unified, nil
 	}
-	if beside, err := kind(filepath.Join(root, "unified")); err == nil && beside == unix.CGROUP2_SUPER_MAGIC {
+	if beside, _ := version2(filepath.Join(root, "unified")); beside {
 		return Hybrid, nil
 	}
 	if isDir(filepath.Join(root, "memory")) {
