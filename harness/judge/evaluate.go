@@ -87,11 +87,14 @@ func (ev *evaluator) ask(ctx context.Context, policies []*Policy, input ast.Valu
 		return nil, err
 	}
 	deadline := ev.lib.Deadline * time.Duration(len(policies))
-	limited, cancel := context.WithTimeout(ctx, deadline)
-	defer cancel()
-	results, err := query.Eval(limited, rego.EvalParsedInput(input))
+	// A context that ends would cost a goroutine an evaluation.
+	stop := topdown.NewCancel()
+	timer := time.AfterFunc(deadline, stop.Cancel)
+	defer timer.Stop()
+	defer context.AfterFunc(ctx, stop.Cancel)()
+	results, err := query.Eval(context.WithoutCancel(ctx), rego.EvalParsedInput(input), rego.EvalExternalCancel(stop))
 	switch {
-	case limited.Err() != nil || topdown.IsCancel(err):
+	case stop.Cancelled() || topdown.IsCancel(err):
 		return nil, fmt.Errorf("did not finish within %s", deadline)
 	case err != nil:
 		return nil, err

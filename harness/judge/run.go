@@ -66,7 +66,7 @@ type runJudgement struct {
 
 // batch is some events on their way from the reader, and what ended the reading.
 type batch struct {
-	events []trace.Event
+	events []world.Event
 	err    error
 }
 
@@ -110,20 +110,21 @@ func (r *runJudgement) read(ctx context.Context, recording *trace.Reader) error 
 }
 
 func nextBatch(recording *trace.Reader) batch {
-	b := batch{events: make([]trace.Event, 0, batchSize)}
+	b := batch{events: make([]world.Event, 0, batchSize)}
 	for len(b.events) < batchSize {
 		e, err := recording.Next()
 		if err != nil {
 			b.err = err
 			return b
 		}
-		b.events = append(b.events, e)
+		b.events = append(b.events, world.Read(e))
 	}
 	return b
 }
 
 // event judges one event. What comes after the steps is only read.
-func (r *runJudgement) event(ctx context.Context, e trace.Event) error {
+func (r *runJudgement) event(ctx context.Context, read world.Event) error {
+	e := read.Event
 	if r.phase == after {
 		return nil
 	}
@@ -139,7 +140,7 @@ func (r *runJudgement) event(ctx context.Context, e trace.Event) error {
 	if err := r.history.note(e); err != nil {
 		return errors.Join(trace.ErrDamaged, err)
 	}
-	change, err := r.fold.Apply(e)
+	change, err := r.fold.ApplyRead(read)
 	if err != nil {
 		return errors.Join(trace.ErrDamaged, err)
 	}

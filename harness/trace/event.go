@@ -11,6 +11,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"time"
+
+	jsonv2 "github.com/go-json-experiment/json"
 )
 
 // Kind says what sort of thing an event is. The set is closed.
@@ -87,7 +89,7 @@ type Event struct {
 
 // Unmarshal decodes the event's data into v.
 func (e Event) Unmarshal(v any) error {
-	if err := json.Unmarshal(e.Data, v); err != nil {
+	if err := jsonv2.Unmarshal(e.Data, v); err != nil {
 		return fmt.Errorf("decode data of event %d (%s %s): %w", e.Seq, e.Kind, e.Subject, err)
 	}
 	return nil

@@ -8,6 +8,8 @@ import (
 	"io"
 	"sync"
 	"time"
+
+	jsonv2 "github.com/go-json-experiment/json"
 )
 
 // MaxLine is the longest line, in bytes, that a reader accepts.
@@ -96,7 +98,7 @@ func (r *Reader) Next() (Event, error) {
 		}
 		return e, io.EOF
 	}
-	if err := json.Unmarshal(r.lines.Bytes(), &e); err != nil {
+	if err := jsonv2.Unmarshal(r.lines.Bytes(), &e); err != nil {
 		return e, fmt.Errorf("read trace after event %d: %w", r.seq, errors.Join(ErrDamaged, err))
 	}
 	if e.Seq != r.seq+1 {

@@ -1,11 +1,11 @@
 package world
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
 
+	jsonv2 "github.com/go-json-experiment/json"
 	policyv1 "k8s.io/api/policy/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -71,7 +71,7 @@ func (f *Fold) budget(e trace.Event, key string, gone bool) error {
 		Metadata metav1.ObjectMeta                `json:"metadata"`
 		Spec     policyv1.PodDisruptionBudgetSpec `json:"spec"`
 	}
-	if err := json.Unmarshal(e.Data, &o); err != nil {
+	if err := jsonv2.Unmarshal(e.Data, &o); err != nil {
 		return fmt.Errorf("poddisruptionbudget %s: %w", key, err)
 	}
 	old := f.budgets[key]

@@ -1,10 +1,11 @@
 package world
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
+
+	jsonv2 "github.com/go-json-experiment/json"
 
 	"github.com/seatrial/seatrial/harness/trace"
 )
@@ -47,8 +48,28 @@ func NewFold() *Fold {
 	}
 }
 
+// Event is an event with its object decoded, as far as that takes long.
+type Event struct {
+	trace.Event
+	pod *podObject
+	err error
+}
+
+// Read decodes an event for [Fold.ApplyRead]. It needs no fold, so that it can be done ahead, beside the folding of earlier ones.
+func Read(e trace.Event) Event {
+	read := Event{Event: e}
+	if e.Kind == trace.KindObject && strings.HasPrefix(e.Subject, "pod/") {
+		read.pod = &podObject{}
+		read.err = jsonv2.Unmarshal(e.Data, read.pod)
+	}
+	return read
+}
+
 // Apply folds one event in and says what it changed.
-func (f *Fold) Apply(e trace.Event) (Change, error) {
+func (f *Fold) Apply(e trace.Event) (Change, error) { return f.ApplyRead(Read(e)) }
+
+// ApplyRead is Apply for an event that was decoded before.
+func (f *Fold) ApplyRead(e Event) (Change, error) {
 	f.touched = nil
 	clear(f.seen)
 	var c Change
@@ -57,11 +78,11 @@ func (f *Fold) Apply(e trace.Event) (Change, error) {
 	case trace.KindObject:
 		c, err = f.object(e)
 	case trace.KindProbe:
-		c, err = f.probe(e)
+		c, err = f.probe(e.Event)
 	case trace.KindFact:
-		c, err = f.fact(e)
+		c, err = f.fact(e.Event)
 	case trace.KindFault:
-		c, err = f.fault(e)
+		c, err = f.fault(e.Event)
 	}
 	c.Touched = f.touched
 	return c, err
@@ -113,7 +134,8 @@ func (f *Fold) touch(collection, key string) {
 }
 
 // object folds a change of a Kubernetes object. Kinds that the world does not hold are passed over.
-func (f *Fold) object(e trace.Event) (Change, error) {
+func (f *Fold) object(read Event) (Change, error) {
+	e := read.Event
 	kind, key, ok := strings.Cut(e.Subject, "/")
 	if !ok {
 		return Change{}, fmt.Errorf("fold event %d: subject %q has no kind", e.Seq, e.Subject)
@@ -121,7 +143,13 @@ func (f *Fold) object(e trace.Event) (Change, error) {
 	gone := e.Change == trace.Deleted
 	switch kind {
 	case "pod":
-		return fold(f, e, key, gone, f.World.Pods, f.pod)
+		return fold(f, e, key, gone, f.World.Pods, func(e trace.Event, key string, gone bool) error {
+			if read.err != nil {
+				return fmt.Errorf("pod %s: %w", key, read.err)
+			}
+			f.pod(e, key, gone, read.pod)
+			return nil
+		})
 	case "node":
 		return fold(f, e, key, gone, f.World.Nodes, f.node)
 	case "deployment", "statefulset", "daemonset", "replicaset", "replicationcontroller", "job":
@@ -165,7 +193,7 @@ func (f *Fold) fact(e trace.Event) (Change, error) {
 // component counts an unasked end.
 func (f *Fold) component(e trace.Event, key string, _ bool) error {
 	var d trace.RestartData
-	if err := json.Unmarshal(e.Data, &d); err != nil {
+	if err := jsonv2.Unmarshal(e.Data, &d); err != nil {
 		return fmt.Errorf("%s: %w", key, err)
 	}
 	restarts := 1
@@ -191,7 +219,7 @@ func (f *Fold) fault(e trace.Event) (Change, error) {
 
 func (f *Fold) probe(e trace.Event) (Change, error) {
 	var d trace.ProbeData
-	if err := json.Unmarshal(e.Data, &d); err != nil {
+	if err := jsonv2.Unmarshal(e.Data, &d); err != nil {
 		return Change{}, fmt.Errorf("fold event %d: probe %s: %w", e.Seq, e.Subject, err)
 	}
 	target, _, _ := strings.Cut(e.Subject, "/")

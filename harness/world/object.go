@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	jsonv2 "github.com/go-json-experiment/json"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 
@@ -108,21 +109,17 @@ type podState struct {
 	taken *Taken
 }
 
-func (f *Fold) pod(e trace.Event, key string, gone bool) error {
-	var o podObject
-	if err := json.Unmarshal(e.Data, &o); err != nil {
-		return fmt.Errorf("pod %s: %w", key, err)
-	}
+func (f *Fold) pod(e trace.Event, key string, gone bool, o *podObject) {
 	old := f.World.Pods[key]
 	state := f.pods[key]
 	if state == nil || (old != nil && old.UID != o.Metadata.UID) {
 		state = &podState{}
 		f.pods[key] = state
 	}
-	pod := readPod(&o, f.World)
+	pod := readPod(o, f.World)
 	pod.Deleting = pod.Deleting || gone
 	if pod.Deleting && (old == nil || !old.Deleting) {
-		state.taken = f.taken(&o, pod, state.taken, e.Op)
+		state.taken = f.taken(o, pod, state.taken, e.Op)
 		state.taken.WasHealthy = old != nil && old.Healthy()
 	}
 	pod.Taken = state.taken
@@ -139,7 +136,6 @@ func (f *Fold) pod(e trace.Event, key string, gone bool) error {
 	f.note(key, pod.Taken, gone)
 	f.podInBudgets(old, pod, gone, e)
 	f.podInWorkloads(old, pod, gone)
-	return nil
 }
 
 func readPod(o *podObject, w *World) *Pod {
@@ -230,7 +226,7 @@ func (f *Fold) taking(e trace.Event, key string, _ bool) error {
 		return nil
 	}
 	var d trace.TakingData
-	if err := json.Unmarshal(e.Data, &d); err != nil {
+	if err := jsonv2.Unmarshal(e.Data, &d); err != nil {
 		return fmt.Errorf("pod %s: %w", key, err)
 	}
 	how := TakenEvicted
@@ -264,7 +260,7 @@ func (f *Fold) node(e trace.Event, key string, gone bool) error {
 			} `json:"nodeInfo"`
 		} `json:"status"`
 	}
-	if err := json.Unmarshal(e.Data, &o); err != nil {
+	if err := jsonv2.Unmarshal(e.Data, &o); err != nil {
 		return fmt.Errorf("node %s: %w", key, err)
 	}
 	n := &Node{
@@ -296,7 +292,7 @@ func (f *Fold) node(e trace.Event, key string, gone bool) error {
 
 func (f *Fold) workload(e trace.Event, key string, gone bool) error {
 	var o workloadObject
-	if err := json.Unmarshal(e.Data, &o); err != nil {
+	if err := jsonv2.Unmarshal(e.Data, &o); err != nil {
 		return fmt.Errorf("%s: %w", key, err)
 	}
 	w := readWorkload(&o, key)
@@ -413,7 +409,7 @@ type sliceState struct {
 
 func (f *Fold) endpointSlice(e trace.Event, key string, gone bool) error {
 	var o discoveryv1.EndpointSlice
-	if err := json.Unmarshal(e.Data, &o); err != nil {
+	if err := jsonv2.Unmarshal(e.Data, &o); err != nil {
 		return fmt.Errorf("fold event %d: endpointslice %s: %w", e.Seq, key, err)
 	}
 	name := o.Labels[discoveryv1.LabelServiceName]

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
+	"sync"
 	"time"
 )
 
@@ -19,7 +21,8 @@ const (
 	drainTimeout = time.Second
 )
 
-// output reads what a process writes: into its log file, into the ring of its last lines, and to OnLine.
+// output reads what a process writes: into its log file, into the ring of its last lines, and to OnLine; and its stdout apart from that, when
+// somebody wants it. It also writes what the process reads.
 type output struct {
 	pipe   *os.File
 	write  *os.File // the child's end
@@ -27,7 +30,12 @@ type output struct {
 	onLine func(string)
 	last   ring
 	done   chan struct{}
+	stdout *stream // nil: it goes with stderr
+	stdin  *stream // nil: there is none
 }
+
+// stream is a pipe between a child and a reader or writer of ours.
+type stream struct{ ours, childs *os.File }
 
 func newOutput(c Command) (*output, error) {
 	o := &output{onLine: c.OnLine, done: make(chan struct{})}
@@ -38,28 +46,84 @@ func newOutput(c Command) (*output, error) {
 		}
 		o.log = log
 	}
-	var err error
-	if o.pipe, o.write, err = os.Pipe(); err != nil {
-		if o.log != nil {
-			o.log.Close()
-		}
+	if err := o.open(c); err != nil {
+		o.abandon()
 		return nil, err
 	}
 	return o, nil
 }
 
-// abandon closes everything of a process that could not be started.
+// open makes the pipes.
+func (o *output) open(c Command) (err error) {
+	if o.pipe, o.write, err = os.Pipe(); err != nil {
+		return err
+	}
+	if c.Stdout != nil {
+		o.stdout = &stream{}
+		if o.stdout.ours, o.stdout.childs, err = os.Pipe(); err != nil {
+			return err
+		}
+	}
+	if c.Stdin != nil {
+		o.stdin = &stream{}
+		o.stdin.childs, o.stdin.ours, err = os.Pipe()
+	}
+	return err
+}
+
+// connect gives the child its ends.
+func (o *output) connect(cmd *exec.Cmd) {
+	cmd.Stdout, cmd.Stderr = o.write, o.write
+	if o.stdout != nil {
+		cmd.Stdout = o.stdout.childs
+	}
+	if o.stdin != nil {
+		cmd.Stdin = o.stdin.childs
+	}
+}
+
+// abandon closes everything of a process that could not be started. Closing what was not opened does nothing.
 func (o *output) abandon() {
 	o.write.Close()
 	o.pipe.Close()
-	if o.log != nil {
-		o.log.Close()
+	o.log.Close()
+	for _, s := range []*stream{o.stdout, o.stdin} {
+		if s != nil {
+			s.ours.Close()
+			s.childs.Close()
+		}
 	}
+}
+
+// follow reads, and writes, in the background.
+func (o *output) follow(c Command) {
+	var copying sync.WaitGroup
+	if o.stdout != nil {
+		o.stdout.childs.Close()
+		copying.Go(func() {
+			defer o.stdout.ours.Close()
+			// A reader that wants no more must not stop the process.
+			if _, err := io.Copy(c.Stdout, o.stdout.ours); err != nil {
+				_, _ = io.Copy(io.Discard, o.stdout.ours)
+			}
+		})
+	}
+	if o.stdin != nil {
+		o.stdin.childs.Close()
+		go func() { // not waited for: only the other side of c.Stdin can end it
+			defer o.stdin.ours.Close()
+			_, _ = io.Copy(o.stdin.ours, c.Stdin) // the process says what it misses
+		}()
+	}
+	go func() {
+		defer close(o.done)
+		o.read()
+		copying.Wait()
+	}()
 }
 
 // read reads until the last writer has closed its end.
 func (o *output) read() {
-	defer close(o.done)
 	o.write.Close()
 	defer o.pipe.Close()
 	if o.log != nil {
@@ -106,6 +170,9 @@ func (o *output) take(line []byte) {
 func (o *output) finish() {
 	// A pipe takes deadlines; if it would not, the reader would still end with the last writer.
 	_ = o.pipe.SetReadDeadline(time.Now().Add(drainTimeout))
+	if o.stdout != nil {
+		_ = o.stdout.ours.SetReadDeadline(time.Now().Add(drainTimeout))
+	}
 	<-o.done
 }
 

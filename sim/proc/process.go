@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"strings"
@@ -34,10 +35,14 @@ type Command struct {
 	// OnLine, when set, is called for each line of stdout and stderr, without its newline. The process
 	// waits while it runs.
 	OnLine func(line string)
+	// Stdin, when set, is what the process reads. A read that doesn't return outlives the process.
+	Stdin io.Reader
+	// Stdout, when set, is written what the process writes to its stdout; Log, OnLine and the last lines then have its stderr only.
+	Stdout io.Writer
 }
 
 // command is the command as os/exec wants it.
-func (c Command) command(output *os.File) *exec.Cmd {
+func (c Command) command(output *output) *exec.Cmd {
 	cmd := selfCommand(c.Args)
 	if c.Path != "" {
 		cmd = exec.Command(c.Path, c.Args...) //nolint:noctx // it ends by Stop or with us, not with a context
@@ -47,7 +52,7 @@ func (c Command) command(output *os.File) *exec.Cmd {
 		cmd.Env = Environment()
 	}
 	cmd.Dir = c.Dir
-	cmd.Stdout, cmd.Stderr = output, output
+	output.connect(cmd)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	return cmd
 }

@@ -121,6 +121,21 @@ func (s *Supervisor) Start(ctx context.Context, c Command) (*Process, error) {
 	return p, nil
 }
 
+// Run runs a process to its end. When the context ends before, the process is stopped, with this grace. The error says how the process ended
+// ([*ExitError]), or why it was stopped.
+func (s *Supervisor) Run(ctx context.Context, c Command, grace time.Duration) error {
+	p, err := s.Start(ctx, c)
+	if err != nil {
+		return err
+	}
+	select {
+	case <-p.Done():
+		return p.Err()
+	case <-ctx.Done():
+		return errors.Join(fmt.Errorf("run %q: %w", c.Name, context.Cause(ctx)), p.Stop(context.WithoutCancel(ctx), grace))
+	}
+}
+
 // begin holds Close off until starting.Done is called.
 func (s *Supervisor) begin(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
@@ -140,7 +155,7 @@ func (s *Supervisor) start(c Command) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := c.command(out.write)
+	cmd := c.command(out)
 	f := fork{cmd: cmd, done: make(chan error, 1)}
 	s.forks <- f
 	if err := <-f.done; err != nil {
@@ -156,7 +171,7 @@ func (s *Supervisor) start(c Command) (*Process, error) {
 	if err == nil {
 		err = s.tellReaper("add-group", p.registration)
 	}
-	go out.read()
+	out.follow(c)
 	go p.wait()
 	if err != nil {
 		return nil, errors.Join(err, p.Kill())

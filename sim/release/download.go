@@ -189,7 +189,7 @@ func (s *Store) downloadFile(ctx context.Context, url, path, name string) (strin
 	hash := sha256.New()
 	watched := &watchedReader{store: s, name: name, from: body, stall: time.AfterFunc(stallTimeout, func() { cancel(errStalled) })}
 	defer watched.stall.Stop()
-	defer s.progress.finish()
+	defer s.progress.Finish()
 	n, err := io.Copy(io.MultiWriter(file, hash), io.LimitReader(watched, maxBinary))
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		err = cause
@@ -197,7 +197,7 @@ func (s *Store) downloadFile(ctx context.Context, url, path, name string) (strin
 	if err := errors.Join(err, file.Close()); err != nil {
 		return "", fmt.Errorf("%s, after %s: %w", url, byteCount(uint64(n)), err)
 	}
-	s.progress.say("downloaded %s: %s", name, byteCount(uint64(n)))
+	s.progress.Say("downloaded %s: %s", name, byteCount(uint64(n)))
 	return hex.EncodeToString(hash.Sum(nil)), nil
 }
 
@@ -214,7 +214,7 @@ func (r *watchedReader) Read(p []byte) (int, error) {
 	n, err := r.from.Read(p)
 	r.count += uint64(n)
 	r.stall.Reset(stallTimeout)
-	r.store.progress.update("downloading %s: %s", r.name, byteCount(r.count))
+	r.store.progress.Update("downloading %s: %s", r.name, byteCount(r.count))
 	return n, err
 }
 
@@ -255,7 +255,7 @@ func (s *Store) giveUpHost(err error) error {
 	defer s.mu.Unlock()
 	if s.unreachable == nil {
 		s.unreachable = &unreachableError{err}
-		s.progress.say("%s can't be used (%v): building from the module with the go command instead", s.baseURL, err)
+		s.progress.Say("%s can't be used (%v): building from the module with the go command instead", s.baseURL, err)
 	}
 	return s.unreachable
 }

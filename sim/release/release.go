@@ -33,7 +33,9 @@ import (
 
 	"golang.org/x/mod/semver"
 
+	"github.com/seatrial/seatrial/sim/lock"
 	"github.com/seatrial/seatrial/sim/proc"
+	"github.com/seatrial/seatrial/sim/progress"
 )
 
 // DefaultBaseURL is where the Kubernetes project publishes its binaries (https://kubernetes.io/releases/download/).
@@ -106,7 +108,7 @@ type Options struct {
 type Store struct {
 	dir        string // <cache>/linux-amd64: a home folder can be shared between machines
 	supervisor func(context.Context) (*proc.Supervisor, error)
-	progress   *progress
+	progress   *progress.Progress
 	baseURL    string
 	goCommand  string
 	client     *http.Client
@@ -141,7 +143,7 @@ func NewStore(o Options) (*Store, error) {
 	return &Store{
 		dir:        filepath.Join(dir, "linux-"+runtime.GOARCH),
 		supervisor: o.Supervisor,
-		progress:   newProgress(o.Progress),
+		progress:   progress.New(o.Progress),
 		baseURL:    strings.TrimSuffix(o.BaseURL, "/"),
 		goCommand:  o.GoCommand,
 		client:     newClient(),
@@ -176,7 +178,7 @@ func (s *Store) get(ctx context.Context, version string, components []string) (R
 	if m := f.manifest(); m.unchanged(f, components) {
 		return f.release(m, components), nil
 	}
-	unlock, err := s.lock(ctx, version)
+	unlock, err := lock.Take(ctx, filepath.Join(s.dir, version+".lock"), version, s.progress)
 	if err != nil {
 		return Release{}, err
 	}
@@ -224,7 +226,7 @@ func (s *Store) missing(ctx context.Context, f folder, m manifest, components []
 		}
 		if !ok {
 			if known {
-				s.progress.say("the cached %s is gone or not what was stored (SHA-256 %s): having it again", f.path(c), entry.SHA256)
+				s.progress.Say("the cached %s is gone or not what was stored (SHA-256 %s): having it again", f.path(c), entry.SHA256)
 			}
 			missing = append(missing, c)
 		}

@@ -18,6 +18,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/onsi/gomega"
 	"golang.org/x/sys/unix"
+
+	"github.com/seatrial/seatrial/sim/lock"
 )
 
 const version = "v1.34.4"
@@ -527,7 +529,7 @@ func TestGetRemovesLeftOverFiles(t *testing.T) {
 func TestGetStopsWhenItsContextEnds(t *testing.T) {
 	t.Run("waiting for the lock", func(t *testing.T) {
 		s, out := testStore(t, t.TempDir(), closedURL)
-		unlock, err := s.lock(t.Context(), version)
+		unlock, err := lock.Take(t.Context(), filepath.Join(s.dir, version+".lock"), version, s.progress)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -577,7 +579,7 @@ func TestGetStopsWhenItsContextEnds(t *testing.T) {
 
 func TestADyingProcessFreesItsLock(t *testing.T) {
 	s, _ := testStore(t, t.TempDir(), closedURL)
-	unlock, err := s.lock(t.Context(), version)
+	unlock, err := lock.Take(t.Context(), filepath.Join(s.dir, version+".lock"), version, s.progress)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -620,20 +622,5 @@ func TestListIsNewestFirst(t *testing.T) {
 	}
 	if r, err := s.Get(t.Context(), "v1.34", []string{"kubectl"}); err != nil || r.Version != "v1.34.10" {
 		t.Errorf("got %+v, %v", r, err)
-	}
-}
-
-func TestGoEnvironment(t *testing.T) {
-	t.Setenv("GOFLAGS", "-tags=mine")
-	t.Setenv("AWS_SECRET_ACCESS_KEY", "secret")
-	t.Setenv("GOPRIVATE", "example.com")
-	env := goEnvironment("/work")
-	for _, want := range []string{"GOPRIVATE=example.com", "CGO_ENABLED=0", "GOFLAGS=-mod=mod -buildvcs=false", "GOTMPDIR=/work/tmp"} {
-		if !slices.Contains(env, want) {
-			t.Errorf("no %s in %q", want, env)
-		}
-	}
-	if text := strings.Join(env, " "); strings.Contains(text, "secret") || strings.Contains(text, "mine") {
-		t.Errorf("too much in %q", env)
 	}
 }

@@ -1,4 +1,10 @@
-package release
+// Package progress says how far long work is: on a terminal in one line that it writes again every second, elsewhere in a line every ten
+// seconds, so that a CI log stays readable.
+//
+//	p := progress.New(os.Stderr)
+//	defer p.Finish()
+//	p.Update("downloading %s: %s", name, progress.Elapsed(started))
+package progress
 
 import (
 	"fmt"
@@ -10,9 +16,8 @@ import (
 	"golang.org/x/term"
 )
 
-// progress says on a terminal, in one line that it writes again every second, how far long work is; elsewhere a
-// line every ten seconds, so that a CI log stays readable.
-type progress struct {
+// Progress writes what long work says. Its methods may be called from several goroutines.
+type Progress struct {
 	mu       sync.Mutex
 	w        io.Writer
 	terminal *os.File // nil when w is none
@@ -21,16 +26,17 @@ type progress struct {
 	open     bool // the terminal's line has something on it
 }
 
-func newProgress(w io.Writer) *progress {
-	p := &progress{w: w, every: 10 * time.Second}
+// New returns a progress that writes to w.
+func New(w io.Writer) *Progress {
+	p := &Progress{w: w, every: 10 * time.Second}
 	if file, ok := w.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
 		p.terminal, p.every = file, time.Second
 	}
 	return p
 }
 
-// say writes a line, always.
-func (p *progress) say(format string, args ...any) {
+// Say writes a line, always.
+func (p *Progress) Say(format string, args ...any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.clear()
@@ -38,8 +44,8 @@ func (p *progress) say(format string, args ...any) {
 	p.last = time.Now()
 }
 
-// update writes how far the work is, when it is time.
-func (p *progress) update(format string, args ...any) {
+// Update writes how far the work is, when it is time.
+func (p *Progress) Update(format string, args ...any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
@@ -61,19 +67,19 @@ func (p *progress) update(format string, args ...any) {
 	p.open = true
 }
 
-// finish leaves the terminal at the beginning of an empty line.
-func (p *progress) finish() {
+// Finish leaves the terminal at the beginning of an empty line.
+func (p *Progress) Finish() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.clear()
 }
 
-func (p *progress) clear() {
+func (p *Progress) clear() {
 	if p.open {
 		fmt.Fprint(p.w, "\r\x1b[K")
 		p.open = false
 	}
 }
 
-// elapsed is the time since then, in whole seconds: "1m12s".
-func elapsed(since time.Time) time.Duration { return time.Since(since).Round(time.Second) }
+// Elapsed is the time since then, in whole seconds: "1m12s".
+func Elapsed(since time.Time) time.Duration { return time.Since(since).Round(time.Second) }
