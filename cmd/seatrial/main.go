@@ -7,10 +7,11 @@ import (
 	"os"
 
 	"github.com/seatrial/seatrial/sim/embedded"
+	"github.com/seatrial/seatrial/sim/kind"
 	"github.com/seatrial/seatrial/sim/proc"
 )
 
 func main() {
-	proc.Dispatch(map[string]func([]string) int{"_reaper": proc.ReaperMain, "_etcd": embedded.EtcdMain})
+	proc.Dispatch(map[string]func([]string) int{"_reaper": proc.ReaperMain, "_etcd": embedded.EtcdMain, kind.Entry: kind.Main})
 	os.Exit(execute(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }

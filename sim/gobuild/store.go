@@ -151,3 +151,20 @@ func isDir(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && info.IsDir()
 }
+
+// Source is the folder of a module ("sigs.k8s.io/kind@v0.33.0") in the go command's module cache, which has it afterwards. work is for the go
+// command's own files.
+func Source(ctx context.Context, supervisor *proc.Supervisor, work, module string) (string, error) {
+	g, err := New(supervisor, "go", work)
+	if err != nil {
+		return "", err
+	}
+	lines, err := g.Run(ctx, Timeout, nil, "mod", "download", "-json", module)
+	var info struct{ Dir, Error string }
+	if parseErr := DecodeOutput(lines, &info); parseErr == nil && info.Error != "" {
+		return "", fmt.Errorf("download module %s: %s", module, info.Error)
+	} else if err != nil || parseErr != nil {
+		return "", fmt.Errorf("download module %s: %w", module, errors.Join(err, parseErr))
+	}
+	return info.Dir, nil
+}

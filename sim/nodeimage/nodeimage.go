@@ -1,0 +1,241 @@
+// Package nodeimage makes kind node images out of a Kubernetes release, Debian packages and Go modules, for machines that can reach no container
+// registry.
+//
+// A node image is a small Debian with systemd and containerd, kind's own files for nodes, the release's kubelet, kubeadm and kubectl, and, in
+// containerd's store, the images that kubeadm runs: each is built here from a binary. Plain kind can use it too, with its default network.
+//
+//	b, err := nodeimage.NewBuilder(nodeimage.Options{Engine: engine, Releases: store, Tools: tools, …})
+//	image, err := b.Build(ctx, "v1.34")
+//	fmt.Println(image.Ref) // seatrial.dev/node:v1.34.4
+//
+// What an image was made from is its label [RecipeLabel]: building it again, when nothing changed, is a look-up.
+package nodeimage
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/seatrial/seatrial/sim/engine"
+	"github.com/seatrial/seatrial/sim/gobuild"
+	"github.com/seatrial/seatrial/sim/lock"
+	"github.com/seatrial/seatrial/sim/proc"
+	"github.com/seatrial/seatrial/sim/progress"
+	"github.com/seatrial/seatrial/sim/release"
+)
+
+const (
+	// Repository is where node images are, with the Kubernetes version as their tag.
+	Repository = "seatrial.dev/node"
+	// Balancer is the image of kind's load balancer container where the real one can't be had. kind looks for it under another name: see [Builder.BuildBalancer].
+	Balancer = "seatrial.dev/balancer:v1"
+	// Workload is the image that rehearsed pods run. It is in every node image.
+	Workload = "seatrial.dev/workload:v1"
+	// RecipeLabel is the label that says what an image was made from.
+	RecipeLabel = "dev.seatrial.recipe"
+	// base is where the images are that node images are made from.
+	base = "seatrial.dev/base"
+)
+
+// Components are the components of Kubernetes that a node image has.
+var Components = []string{"kube-apiserver", "kube-controller-manager", "kube-proxy", "kube-scheduler", "kubeadm", "kubectl", "kubelet"}
+
+// Options are what a builder needs.
+type Options struct {
+	Engine     *engine.Client
+	Supervisor *proc.Supervisor
+	Releases   *release.Store
+	Tools      *gobuild.Store
+	Progress   *progress.Progress
+	// Dir is for locks. Empty means seatrial/nodeimage in the user's cache folder.
+	Dir string
+}
+
+// Builder makes images. Its methods may be called from several goroutines and processes.
+type Builder struct{ Options }
+
+// NewBuilder returns a builder.
+func NewBuilder(o Options) (*Builder, error) {
+	if o.Dir == "" {
+		cache, err := os.UserCacheDir()
+		if err != nil {
+			return nil, fmt.Errorf("find the folder of the image builder: %w", err)
+		}
+		o.Dir = filepath.Join(cache, "seatrial", "nodeimage")
+	}
+	return &Builder{o}, nil
+}
+
+// Image is a node image.
+type Image struct {
+	// Ref is what the engine calls it: "seatrial.dev/node:v1.34.4".
+	Ref string `json:"ref"`
+	// Version is the Kubernetes version, exact.
+	Version string `json:"version"`
+	// Size is in bytes.
+	Size int64 `json:"size,omitempty"`
+}
+
+// Build is the node image of a Kubernetes version, a minor or exact, which is made when the engine has none or one of other ingredients. Interrupted, it
+// leaves nothing that could be taken for an image.
+func (b *Builder) Build(ctx context.Context, version string) (Image, error) {
+	image, err := b.build(ctx, version)
+	if err != nil {
+		return Image{}, fmt.Errorf("build node image of %s: %w", version, err)
+	}
+	return image, nil
+}
+
+func (b *Builder) build(ctx context.Context, version string) (Image, error) {
+	i, err := b.gather(ctx, version)
+	if err != nil {
+		return Image{}, err
+	}
+	image := Image{Ref: Repository + ":" + i.release.Version, Version: i.release.Version}
+	err = b.once(ctx, image.Ref, key(i.recipe), func() error { return b.assemble(ctx, i, image.Ref) })
+	return image, err
+}
+
+// once makes an image unless the engine has it, made from the same recipe. Two processes at once make it once.
+func (b *Builder) once(ctx context.Context, ref, recipe string, make func() error) error {
+	if made, err := b.Engine.ImageLabel(ctx, ref, RecipeLabel); err != nil || made == recipe {
+		return err
+	}
+	unlock, err := lock.Take(ctx, filepath.Join(b.Dir, strings.NewReplacer("/", "_", ":", "_").Replace(ref)+".lock"), ref, b.Progress)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if made, err := b.Engine.ImageLabel(ctx, ref, RecipeLabel); err != nil || made == recipe {
+		return err
+	}
+	if err := b.checkSpace(ctx); err != nil {
+		return err
+	}
+	return make()
+}
+
+// neededSpace is what an image and what it is made from take in the engine's storage, in bytes, rounded up.
+const neededSpace = 6 << 30
+
+func (b *Builder) checkSpace(ctx context.Context) error {
+	facts := engine.Look(ctx, b.Engine.Name)
+	if facts.StorageFree < neededSpace && facts.Storage != "" {
+		return fmt.Errorf("not enough space for an image at %s: %.1f GiB are free, %d GiB are needed", facts.Storage, float64(facts.StorageFree)/(1<<30), neededSpace>>30)
+	}
+	return nil
+}
+
+// ingredients are what a node image is made from.
+type ingredients struct {
+	recipe  recipe
+	release release.Release
+	// tools are the folders of the built programs, by module name.
+	etcd, coredns, cni, podnet, workload, pause string
+	kind                                        string // kind's module
+}
+
+// gather gets everything, side by side where that is other work than the go command's.
+func (b *Builder) gather(ctx context.Context, version string) (*ingredients, error) {
+	var i ingredients
+	var err error
+	if i.release, err = b.Releases.Get(ctx, version, Components); err != nil {
+		return nil, err
+	}
+	wanted, err := b.wanted(ctx, i.release.Components["kubeadm"].Path, i.release.Version)
+	if err != nil {
+		return nil, err
+	}
+	podnetModule, err := podnet()
+	if err != nil {
+		return nil, err
+	}
+	kindVersion, err := linked("sigs.k8s.io/kind")
+	if err != nil {
+		return nil, err
+	}
+	i.recipe = recipe{
+		Revision: revision, Kubernetes: i.release.Version, Components: map[string]string{}, Kind: kindVersion, Suite: suite, Packages: packages,
+		Proxy: proxyPackages, Modules: map[string]string{}, Images: wanted, Manifest: source("podnet/manifest.yaml"),
+	}
+	for name, file := range i.release.Components {
+		i.recipe.Components[name] = file.SHA256
+	}
+	for _, need := range []struct {
+		module gobuild.Module
+		dir    *string
+	}{
+		{etcd(wanted.etcdVersion()), &i.etcd}, {coredns(tag(wanted.CoreDNS)), &i.coredns}, {cniPlugins, &i.cni},
+		{podnetModule, &i.podnet}, {workload, &i.workload}, {pause, &i.pause},
+	} {
+		i.recipe.Modules[need.module.Name] = need.module.Key()
+		if *need.dir, err = b.Tools.Get(ctx, need.module); err != nil {
+			return nil, err
+		}
+	}
+	return &i, nil
+}
+
+// BuildBalancer makes the image for kind's load balancer container, under the name that kind looks for, unless the engine has one of that name.
+func (b *Builder) BuildBalancer(ctx context.Context, kindsName string) error {
+	if has, err := b.Engine.HasImage(ctx, kindsName); err != nil {
+		return err
+	} else if has {
+		made, err := b.Engine.ImageLabel(ctx, kindsName, RecipeLabel)
+		if err != nil || made == "" {
+			return err // the real one
+		}
+	}
+	recipe := key([]any{revision, suite, packages, envoy.Key()})
+	err := b.once(ctx, kindsName, recipe, func() error { return b.assembleBalancer(ctx, kindsName, recipe) })
+	if err != nil {
+		return fmt.Errorf("build balancer image: %w", err)
+	}
+	return nil
+}
+
+// List is the node images that the engine has, ordered by version.
+func (b *Builder) List(ctx context.Context) ([]Image, error) {
+	lines, err := b.Engine.Lines(ctx, "image", "ls", "--filter", "reference="+Repository, "--format", "{{.Repository}}:{{.Tag}}")
+	if err != nil {
+		return nil, fmt.Errorf("list node images: %w", err)
+	}
+	var images []Image
+	for _, ref := range lines {
+		if !strings.HasPrefix(ref, Repository+":") {
+			continue
+		}
+		out, err := b.Engine.Output(ctx, "image", "inspect", "--format", "{{.Size}}", ref)
+		if err != nil {
+			return nil, fmt.Errorf("list node images: %w", err)
+		}
+		image := Image{Ref: ref, Version: tag(ref)}
+		if err := json.Unmarshal([]byte(out), &image.Size); err != nil {
+			return nil, fmt.Errorf("list node images: size of %s: %w", ref, err)
+		}
+		images = append(images, image)
+	}
+	slices.SortFunc(images, func(a, b Image) int { return strings.Compare(a.Version, b.Version) })
+	return images, nil
+}
+
+// run runs a program and returns the lines of its stdout.
+func (b *Builder) run(ctx context.Context, path string, args ...string) ([]string, error) {
+	var out strings.Builder
+	err := b.Supervisor.Run(ctx, proc.Command{Name: filepath.Base(path), Path: path, Args: args, Stdout: &out}, stopGrace)
+	return strings.FieldsFunc(out.String(), func(r rune) bool { return r == '\n' }), err
+}
+
+// both does two things side by side.
+func both(ctx context.Context, first, second func(context.Context) error) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return first(ctx) })
+	group.Go(func() error { return second(ctx) })
+	return group.Wait()
+}
