@@ -14,6 +14,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes/scheme"
+
+	"github.com/seatrial/seatrial/sim/ready"
 )
 
 //go:embed addons.yaml
@@ -40,7 +42,7 @@ func (c *Cluster) install(ctx context.Context) error {
 		return err
 	}
 	for _, object := range objects {
-		err := poll(ctx, fmt.Sprintf("addon %T %q is created", object, object.GetName()), func(ctx context.Context) error {
+		err := ready.Poll(ctx, fmt.Sprintf("addon %T %q is created", object, object.GetName()), func(ctx context.Context) error {
 			return c.createObject(ctx, object)
 		})
 		if err != nil {

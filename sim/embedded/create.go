@@ -15,6 +15,7 @@ import (
 	"github.com/seatrial/seatrial/harness/cluster"
 	"github.com/seatrial/seatrial/sim/balancer"
 	"github.com/seatrial/seatrial/sim/hollow"
+	"github.com/seatrial/seatrial/sim/ready"
 )
 
 // create brings the cluster up. What can start does: nothing waits for a node other than its own, but for what needs an API.
@@ -50,10 +51,16 @@ func (c *Cluster) start(ctx context.Context) error {
 	}
 	up.Go(func() error { return after(ctx, api, c.install) })
 	up.Go(func() error { return after(ctx, api, c.startNodes) })
-	up.Go(func() error { return after(ctx, api, c.waitDefaultAccount) })
+	up.Go(func() error {
+		return after(ctx, api, func(ctx context.Context) error {
+			return c.seen(ready.DefaultAccount(ctx, c.client), "the default service account is there")
+		})
+	})
 	for _, name := range []string{controllerManager, scheduler} {
 		up.Go(func() error {
-			return after(ctx, api, func(ctx context.Context) error { return c.waitLeader(ctx, name) })
+			return after(ctx, api, func(ctx context.Context) error {
+				return c.seen(ready.Leader(ctx, c.client, name), name+" has a leader")
+			})
 		})
 	}
 	return up.Wait()
@@ -143,7 +150,7 @@ func (c *Cluster) startControlPlane(ctx context.Context, p *controlPlane, api ch
 		return err
 	}
 	c.say("etcd %s answers", p.node)
-	if err := p.waitReadyz(ctx); err != nil {
+	if err := ready.APIServer(ctx, p.client, p.node); err != nil {
 		return err
 	}
 	c.serve(p, api)
@@ -183,5 +190,17 @@ func (c *Cluster) startNodes(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return c.waitNodes(ctx)
+	var names []string
+	for _, n := range nodes {
+		names = append(names, n.Name)
+	}
+	return c.seen(ready.Nodes(ctx, c.client, names), fmt.Sprintf("%d nodes are Ready", len(names)))
+}
+
+// seen says that a wait is over, unless it ended with an error, which it returns.
+func (c *Cluster) seen(err error, what string) error {
+	if err == nil {
+		c.say("%s", what)
+	}
+	return err
 }

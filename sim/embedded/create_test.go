@@ -31,13 +31,6 @@ func TestAddonsAreOfTheClustersVersion(t *testing.T) {
 	g.Expect(images("v1.99.0")).To(HaveKeyWithValue("coredns", "registry.k8s.io/coredns/coredns:"+newestCoreDNS))
 }
 
-func TestUnreadyChecks(t *testing.T) {
-	g := NewWithT(t)
-	g.Expect(unreadyChecks("[+]ping ok\n[-]etcd failed: reason withheld\n[+]log ok\n[-]poststarthook/rbac/bootstrap-roles failed\nreadyz check failed\n")).
-		To(Equal("[-]etcd failed: reason withheld; [-]poststarthook/rbac/bootstrap-roles failed"))
-	g.Expect(unreadyChecks("denied\n")).To(Equal("denied"))
-}
-
 func TestReservedPortsAreOurs(t *testing.T) {
 	g := NewWithT(t)
 	p, err := reservePorts()

@@ -117,3 +117,13 @@ func (p *controlPlane) writeEtcdConfig(members []string) error {
 	}
 	return os.WriteFile(p.etcdConfig(), config, 0o600)
 }
+
+// waitEtcd waits until the node's etcd member answers, which for one of several means that they have a leader.
+func (p *controlPlane) waitEtcd(ctx context.Context) error {
+	select {
+	case <-p.etcdReady:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("wait until etcd %s answers: %w; last seen: a process that has not said so", p.node, context.Cause(ctx))
+	}
+}

@@ -18,6 +18,7 @@ import (
 	discoverylisters "k8s.io/client-go/listers/discovery/v1"
 
 	"github.com/seatrial/seatrial/harness/cluster"
+	"github.com/seatrial/seatrial/sim/ready"
 )
 
 // services knows the Services and EndpointSlices of a cluster as a kube-proxy does: from watches that it starts at the first request.
@@ -54,7 +55,7 @@ func (s *services) follow(ctx context.Context) error {
 		s.objects, s.slices = services.Lister(), slices.Lister()
 		s.factory.Start(s.cluster.life.Done())
 	}
-	return poll(ctx, "services and their endpoints are listed", func(context.Context) error {
+	return ready.Poll(ctx, "services and their endpoints are listed", func(context.Context) error {
 		if slices.ContainsFunc(s.synced, func(synced func() bool) bool { return !synced() }) {
 			return errors.New("the first list is on its way")
 		}

@@ -2,15 +2,19 @@ package proc
 
 import (
 	"bufio"
+	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -32,6 +36,7 @@ type group struct {
 type estate struct {
 	groups map[group]struct{}
 	dirs   map[string]struct{}
+	undos  map[string]struct{} // command lines of this binary, as JSON
 }
 
 // ReaperMain is the entry "_reaper". It reads registrations from stdin, one a line (a path quoted as Go does):
@@ -40,14 +45,16 @@ type estate struct {
 //	remove-group PID STARTED
 //	add-dir "PATH"
 //	remove-dir "PATH"
+//	add-undo ["ENTRY","ARGUMENT",…]
+//	remove-undo ["ENTRY","ARGUMENT",…]
 //	done
 //
-// and exits with 0 on "done". When stdin ends before, the supervisor is dead: it kills the groups, removes the
+// and exits with 0 on "done". When stdin ends before, the supervisor is dead: it kills the groups, runs what undoes the rest, removes the
 // folders, and exits with 0 when all of it is gone, otherwise with 1.
 func ReaperMain([]string) int {
 	// Whoever asks seatrial to end asks the supervisor. The reaper ends after it.
 	signal.Ignore(unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT, unix.SIGPIPE)
-	left := estate{groups: map[group]struct{}{}, dirs: map[string]struct{}{}}
+	left := estate{groups: map[group]struct{}{}, dirs: map[string]struct{}{}, undos: map[string]struct{}{}}
 	if left.read(os.Stdin) {
 		return 0
 	}
@@ -99,6 +106,10 @@ func (e *estate) register(verb, what string) {
 		e.dirs[what] = struct{}{}
 	case "remove-dir":
 		delete(e.dirs, what)
+	case "add-undo":
+		e.undos[what] = struct{}{}
+	case "remove-undo":
+		delete(e.undos, what)
 	}
 }
 
@@ -111,11 +122,41 @@ func (e *estate) reap(deadline time.Time) error {
 			break
 		}
 		if time.Now().After(deadline) {
-			return errors.Join(fmt.Errorf("%d process groups are still there", alive), e.removeDirs())
+			return errors.Join(fmt.Errorf("%d process groups are still there", alive), e.undo(), e.removeDirs())
 		}
 		time.Sleep(reapInterval)
 	}
-	return e.removeDirs()
+	return errors.Join(e.undo(), e.removeDirs())
+}
+
+// undoTimeout bounds what undoes the rest. It is longer than [ReapTimeout], which is kept where the machine is not busy: late is better than never.
+const undoTimeout = time.Minute
+
+// undo runs what undoes the rest, side by side, each a process of its own.
+func (e *estate) undo() error {
+	ctx, cancel := context.WithTimeout(context.Background(), undoTimeout)
+	defer cancel()
+	var running sync.WaitGroup
+	errs := make(chan error, len(e.undos))
+	for line := range e.undos {
+		running.Go(func() {
+			var args []string
+			if err := json.Unmarshal([]byte(line), &args); err != nil {
+				errs <- err
+				return
+			}
+			cmd := exec.CommandContext(ctx, "/proc/self/exe", args...)
+			cmd.Stderr = os.Stderr
+			errs <- cmd.Run()
+		})
+	}
+	running.Wait()
+	close(errs)
+	var failed []error
+	for err := range errs {
+		failed = append(failed, err)
+	}
+	return errors.Join(failed...)
 }
 
 // kill kills the groups and counts those that are still there.

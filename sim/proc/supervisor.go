@@ -3,6 +3,7 @@ package proc
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -242,6 +243,24 @@ func (s *Supervisor) removeDir(dir string) error {
 	}
 	delete(s.dirs, dir)
 	return s.tellReaper("remove-dir", strconv.Quote(dir))
+}
+
+// Undo has the reaper run this binary with an entry that [Dispatch] knows, should we die before forget is called: what is not a process or a folder
+// of ours, as a container is, only a program can remove. The arguments together are shorter than 3 kB.
+func (s *Supervisor) Undo(entry string, args ...string) (forget func() error, err error) {
+	line, err := json.Marshal(append([]string{entry}, args...))
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing {
+		return nil, ErrClosed
+	}
+	if err := s.tellReaper("add-undo", string(line)); err != nil {
+		return nil, err
+	}
+	return func() error { return s.tellReaper("remove-undo", string(line)) }, nil
 }
 
 // tellReaper writes one registration. It is shorter than PIPE_BUF, so that writes don't mix.

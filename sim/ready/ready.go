@@ -1,9 +1,15 @@
-package embedded
+// Package ready waits until a cluster is ready, whoever made it: each wait looks for itself, ends with its context, and its error says what it last saw.
+//
+//	err := ready.APIServer(ctx, client, "cp-1")
+//	err = ready.Nodes(ctx, client, 3)
+package ready
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
 	watchtools "k8s.io/client-go/tools/watch"
 )
@@ -22,8 +29,8 @@ const (
 	callTimeout = 5 * time.Second
 )
 
-// poll looks at a condition until it holds (nil). Its error says what it last saw.
-func poll(ctx context.Context, what string, look func(context.Context) error) error {
+// Poll looks at a condition until it holds (nil). Its error says what it last saw.
+func Poll(ctx context.Context, what string, look func(context.Context) error) error {
 	ticker := time.NewTicker(pollInterval)
 	defer ticker.Stop()
 	last := errors.New("nothing yet")
@@ -49,20 +56,10 @@ func lookOnce(ctx context.Context, look func(context.Context) error) error {
 	return look(ctx)
 }
 
-// waitEtcd waits until the node's etcd member answers, which for one of several means that they have a leader.
-func (p *controlPlane) waitEtcd(ctx context.Context) error {
-	select {
-	case <-p.etcdReady:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("wait until etcd %s answers: %w; last seen: a process that has not said so", p.node, context.Cause(ctx))
-	}
-}
-
-// waitReadyz waits until the node's API server says that it is ready.
-func (p *controlPlane) waitReadyz(ctx context.Context) error {
-	return poll(ctx, "kube-apiserver "+p.node+" is ready", func(ctx context.Context) error {
-		answer := p.client.Discovery().RESTClient().Get().AbsPath("/readyz").Param("verbose", "").Do(ctx)
+// APIServer waits until the API server of a node, which the client reaches, says that it is ready.
+func APIServer(ctx context.Context, client kubernetes.Interface, node string) error {
+	return Poll(ctx, "kube-apiserver "+node+" is ready", func(ctx context.Context) error {
+		answer := client.Discovery().RESTClient().Get().AbsPath("/readyz").Param("verbose", "").Do(ctx)
 		err := answer.Error()
 		if err == nil {
 			return nil
@@ -88,22 +85,18 @@ func unreadyChecks(body string) string {
 	return strings.Join(failed, "; ")
 }
 
-// waitDefaultAccount waits for the service account without which no pod can be made.
-func (c *Cluster) waitDefaultAccount(ctx context.Context) error {
-	err := poll(ctx, "the default service account is there", func(ctx context.Context) error {
-		_, err := c.client.CoreV1().ServiceAccounts(metav1.NamespaceDefault).Get(ctx, "default", metav1.GetOptions{})
+// DefaultAccount waits for the service account without which no pod can be made.
+func DefaultAccount(ctx context.Context, client kubernetes.Interface) error {
+	return Poll(ctx, "the default service account is there", func(ctx context.Context) error {
+		_, err := client.CoreV1().ServiceAccounts(metav1.NamespaceDefault).Get(ctx, "default", metav1.GetOptions{})
 		return err
 	})
-	if err == nil {
-		c.say("the default service account is there")
-	}
-	return err
 }
 
-// waitLeader waits until a component of this name holds its lease.
-func (c *Cluster) waitLeader(ctx context.Context, name string) error {
-	err := poll(ctx, name+" has a leader", func(ctx context.Context) error {
-		lease, err := c.client.CoordinationV1().Leases(metav1.NamespaceSystem).Get(ctx, name, metav1.GetOptions{})
+// Leader waits until a component of this name ("kube-scheduler") holds its lease.
+func Leader(ctx context.Context, client kubernetes.Interface, name string) error {
+	return Poll(ctx, name+" has a leader", func(ctx context.Context) error {
+		lease, err := client.CoordinationV1().Leases(metav1.NamespaceSystem).Get(ctx, name, metav1.GetOptions{})
 		if err != nil {
 			return err
 		}
@@ -112,40 +105,58 @@ func (c *Cluster) waitLeader(ctx context.Context, name string) error {
 		}
 		return nil
 	})
-	if err == nil {
-		c.say("%s has a leader", name)
-	}
-	return err
 }
 
-// waitNodes waits until every node is Ready and schedulable. It watches, because a thousand nodes are too much to list twenty times a second.
-func (c *Cluster) waitNodes(ctx context.Context) error {
-	nodes := c.client.CoreV1().Nodes()
+// NodesError says which nodes did not become ready.
+type NodesError struct {
+	// Missing are the names of nodes that were wanted and are not Ready, or not there.
+	Missing []string
+	// Err is why they are not waited for any more.
+	Err error
+}
+
+func (e *NodesError) Error() string {
+	const most = 10
+	names, more := e.Missing, ""
+	if len(names) > most {
+		names, more = names[:most], fmt.Sprintf(" and %d more", len(names)-most)
+	}
+	return fmt.Sprintf("wait until all nodes are Ready: %v; last seen: not Ready are %s%s", e.Err, strings.Join(names, ", "), more)
+}
+
+func (e *NodesError) Unwrap() error { return e.Err }
+
+// Nodes waits until all these nodes are Ready and schedulable. It watches, because a thousand nodes are too much to list twenty times a second. The
+// error is a [*NodesError].
+func Nodes(ctx context.Context, client kubernetes.Interface, names []string) error {
+	nodes := client.CoreV1().Nodes()
 	lw := &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return nodes.List(ctx, o) },
 		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 			return nodes.Watch(ctx, o)
 		},
 	}
-	want := len(c.Nodes())
-	ready := map[string]struct{}{}
+	wanted, missing := map[string]bool{}, map[string]bool{}
+	for _, name := range names {
+		wanted[name], missing[name] = true, true
+	}
 	_, err := watchtools.UntilWithSync(ctx, lw, &corev1.Node{}, nil, func(e watch.Event) (bool, error) {
-		if node, ok := e.Object.(*corev1.Node); ok {
-			delete(ready, node.Name)
+		if node, ok := e.Object.(*corev1.Node); ok && wanted[node.Name] {
 			if e.Type != watch.Deleted && isReady(node) {
-				ready[node.Name] = struct{}{}
+				delete(missing, node.Name)
+			} else {
+				missing[node.Name] = true
 			}
 		}
-		return len(ready) == want, nil
+		return len(missing) == 0, nil
 	})
-	if err != nil {
-		if cause := context.Cause(ctx); cause != nil {
-			err = cause
-		}
-		return fmt.Errorf("wait until all nodes are Ready: %w; last seen: %d of %d", err, len(ready), want)
+	if err == nil {
+		return nil
 	}
-	c.say("%d nodes are Ready", want)
-	return nil
+	if cause := context.Cause(ctx); cause != nil {
+		err = cause
+	}
+	return &NodesError{Missing: slices.Sorted(maps.Keys(missing)), Err: err}
 }
 
 // isReady tells whether a node is Ready and takes pods: the node controller lifts the taint of a node that is not ready only after it has
