@@ -4,13 +4,14 @@
 //	SIM_STARTUP=5s SIM_READY=never workload
 //	workload probe < requests
 //
-// The variables are those annotations of hollow pods (package sim/hollow) that a manifest passes on; docs/scenarios.md shows how. Empty means the default.
+// The variables are those annotations of hollow pods (package sim/hollow) that a manifest passes on; docs/embedded.md, "Workloads that behave", shows how.
+// They mean the same and may have the same values. Empty means the default.
 //
 //	SIM_STARTUP     how long until it listens; default 0s
 //	SIM_READY       how long after that until /readyz answers 200, or "never"; default 0s
-//	SIM_CRASH_LOOP  "true": it exits with status 1 after a second
-//	SIM_EXIT_AFTER  how long until it exits by itself; default: it does not
-//	SIM_EXIT_CODE   what it exits with then; default 0
+//	SIM_CRASH_LOOP  "true": it is never ready, and exits with 1 after a second unless SIM_EXIT_CODE and SIM_EXIT_AFTER say otherwise
+//	SIM_EXIT_AFTER  how long it listens until it exits by itself, over zero; default: it does not
+//	SIM_EXIT_CODE   what it exits with then, 0 to 255; default 0
 //	SIM_SHUTDOWN    how long it goes on serving after SIGTERM; default: until it is killed
 //	SIM_PORT        the port it listens on; default 8080
 package main
@@ -37,15 +38,17 @@ func main() {
 		probe(os.Stdin, os.Stdout)
 		return
 	}
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
 	b, err := read(os.Getenv)
+	code := 1
 	if err == nil {
-		err = b.run()
+		code, err = b.run(stop)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "workload:", err)
-		os.Exit(1)
 	}
-	os.Exit(b.exitCode)
+	os.Exit(code)
 }
 
 // behaviour is what the environment says.
@@ -55,75 +58,98 @@ type behaviour struct {
 	port                                string
 }
 
+// read reads the environment. The error names each variable that is wrong.
 func read(env func(string) string) (behaviour, error) {
 	var errs []error
-	duration := func(name string, otherwise time.Duration) time.Duration {
-		switch value := env(name); value {
-		case "":
+	wrong := func(name, want string) { errs = append(errs, fmt.Errorf("%s=%q: want %s", name, env(name), want)) }
+	duration := func(name string, otherwise, least time.Duration, word string) time.Duration {
+		value := env(name)
+		if value == "" {
 			return otherwise
-		case "never":
-			return never
-		default:
-			d, err := time.ParseDuration(value)
-			if err == nil && d < 0 {
-				err = errors.New("it is negative")
-			}
-			if err != nil {
-				errs = append(errs, fmt.Errorf("%s=%q: %w", name, value, err))
-			}
-			return d
 		}
+		if value == word {
+			return never
+		}
+		d, err := time.ParseDuration(value)
+		if err != nil || d < least {
+			want := "a duration like 5s"
+			if least > 0 {
+				want += ", over zero"
+			}
+			if word != "" {
+				want += ", or " + word
+			}
+			wrong(name, want)
+		}
+		return d
 	}
-	b := behaviour{
-		startup: duration("SIM_STARTUP", 0), ready: duration("SIM_READY", 0),
-		exitAfter: duration("SIM_EXIT_AFTER", never), shutdown: duration("SIM_SHUTDOWN", never), port: env("SIM_PORT"),
+	b := behaviour{exitAfter: never, port: env("SIM_PORT")}
+	b.ready = duration("SIM_READY", 0, 0, "never")
+	switch env("SIM_CRASH_LOOP") {
+	case "true":
+		b.exitAfter, b.exitCode, b.ready = time.Second, 1, never
+	case "", "false":
+	default:
+		wrong("SIM_CRASH_LOOP", "true or false")
+	}
+	b.startup = duration("SIM_STARTUP", 0, 0, "")
+	b.exitAfter = duration("SIM_EXIT_AFTER", b.exitAfter, 1, "")
+	b.shutdown = duration("SIM_SHUTDOWN", never, 0, "")
+	if code := env("SIM_EXIT_CODE"); code != "" {
+		n, err := strconv.ParseUint(code, 10, 8)
+		if err != nil {
+			wrong("SIM_EXIT_CODE", "a number from 0 to 255")
+		} else if b.exitAfter == never {
+			wrong("SIM_EXIT_CODE", "SIM_EXIT_AFTER or SIM_CRASH_LOOP with it")
+		}
+		b.exitCode = int(n)
 	}
 	if b.port == "" {
 		b.port = "8080"
-	}
-	if env("SIM_CRASH_LOOP") == "true" {
-		b.exitAfter, b.exitCode, b.ready = time.Second, 1, never
-	}
-	if code := env("SIM_EXIT_CODE"); code != "" {
-		var err error
-		if b.exitCode, err = strconv.Atoi(code); err != nil || b.exitCode < 0 || b.exitCode > 255 {
-			errs = append(errs, fmt.Errorf("SIM_EXIT_CODE=%q: want 0 to 255", code))
-		}
+	} else if n, err := strconv.ParseUint(b.port, 10, 16); err != nil || n == 0 {
+		wrong("SIM_PORT", "a number from 1 to 65535")
 	}
 	return b, errors.Join(errs...)
 }
 
-// run serves until it is told to stop or its time is over.
-func (b behaviour) run() error {
-	stop := make(chan os.Signal, 1)
-	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
-	over := after(b.exitAfter)
+// run starts up and serves. It returns the exit status.
+func (b behaviour) run(stop <-chan os.Signal) (int, error) {
 	select {
 	case <-after(b.startup):
-	case <-over:
-		return nil
 	case <-stop:
-		return nil
+		return 0, nil
 	}
 	var config net.ListenConfig
 	listener, err := config.Listen(context.Background(), "tcp", ":"+b.port)
 	if err != nil {
-		return err
+		return 1, err
 	}
+	return b.serve(listener, stop)
+}
+
+// serve serves until it is told to stop or its time is over.
+func (b behaviour) serve(listener net.Listener, stop <-chan os.Signal) (int, error) {
 	server := &http.Server{Handler: b.handler(), ReadHeaderTimeout: time.Minute}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
+	defer server.Close()
+	over := after(b.exitAfter)
 	select {
 	case err := <-served:
-		return err
+		return 1, err
 	case <-over:
-		return nil
+		return b.exitCode, nil
 	case <-stop:
 	}
-	<-after(b.shutdown) // new requests are answered: endpoints take a moment to follow
+	select {
+	case <-after(b.shutdown): // new requests are answered: endpoints take a moment to follow
+	case <-over:
+		return b.exitCode, nil
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	return server.Shutdown(ctx)
+	_ = server.Shutdown(ctx) // who has no answer by now gets none
+	return 0, nil
 }
 
 // handler answers with the name of the pod.
