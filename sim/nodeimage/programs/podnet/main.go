@@ -121,7 +121,7 @@ func connect(self string, nodes []*corev1.Node) error {
 		switch {
 		case node.Spec.PodCIDR == "":
 		case node.Name == self:
-			if err := configure(node.Spec.PodCIDR); err != nil {
+			if err := configure(conflist, node.Spec.PodCIDR); err != nil {
 				return err
 			}
 		case address(node) != "":
@@ -132,7 +132,7 @@ func connect(self string, nodes []*corev1.Node) error {
 }
 
 // configure writes the CNI configuration (https://www.cni.dev/docs/spec/#network-configuration-format), whole or not at all.
-func configure(podCIDR string) error {
+func configure(file, podCIDR string) error {
 	type object = map[string]any
 	content, err := json.MarshalIndent(object{
 		"cniVersion": "0.4.0",
@@ -151,15 +151,15 @@ func configure(podCIDR string) error {
 	if err != nil {
 		return err
 	}
-	if old, err := os.ReadFile(conflist); err == nil && string(old) == string(content) {
+	if old, err := os.ReadFile(file); err == nil && string(old) == string(content) {
 		return nil
 	}
-	temp := filepath.Join(filepath.Dir(conflist), ".podnet")
+	temp := filepath.Join(filepath.Dir(file), ".podnet")
 	if err := os.WriteFile(temp, content, 0o644); err != nil {
 		return err
 	}
 	fmt.Println("pods of this node have addresses of", podCIDR)
-	return os.Rename(temp, conflist)
+	return os.Rename(temp, file)
 }
 
 // route makes the routes be these, and drops those of ours that are not among them.
