@@ -78,7 +78,7 @@ func (s *Store) Get(ctx context.Context, m Module) (string, error) {
 	if isDir(dir) {
 		return dir, nil
 	}
-	unlock, err := lock.Take(ctx, dir+".lock", m.Name, s.options.Progress)
+	unlock, err := lock.Take(ctx, dir+".lock", fmt.Sprintf("tool %q", m.Name), s.options.Progress)
 	if err != nil {
 		return "", err
 	}

@@ -1,6 +1,6 @@
 // Package lock lets one process at a time work on something that several share, and the others wait for it.
 //
-//	unlock, err := lock.Take(ctx, filepath.Join(dir, "v1.34.4.lock"), "v1.34.4", progress)
+//	unlock, err := lock.Take(ctx, filepath.Join(dir, "v1.34.4.lock"), `release "v1.34.4"`, progress)
 //	…
 //	defer unlock()
 package lock
@@ -27,18 +27,18 @@ const (
 )
 
 // Take takes the lock that a file stands for, which the kernel frees when its process dies. The file has the process's number, for those who
-// wait, and stays: removing it would let two processes lock two files of one name. what says what is worked on, for those who wait.
+// wait, and stays: removing it would let two processes lock two files of one name. what says what is worked on, as `release "v1.34.4"`, for the error and for those who wait.
 func Take(ctx context.Context, path, what string, p *progress.Progress) (unlock func(), err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return nil, fmt.Errorf("lock %q: %w", what, err)
+		return nil, fmt.Errorf("lock %s: %w", what, err)
 	}
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
-		return nil, fmt.Errorf("lock %q: %w", what, err)
+		return nil, fmt.Errorf("lock %s: %w", what, err)
 	}
 	if err := wait(ctx, file, what, p); err != nil {
 		file.Close()
-		return nil, fmt.Errorf("lock %q: %w", what, err)
+		return nil, fmt.Errorf("lock %s: %w", what, err)
 	}
 	// The number is a courtesy: without it the lock holds all the same.
 	_ = file.Truncate(0)

@@ -178,12 +178,16 @@ func (s *Store) get(ctx context.Context, version string, components []string) (R
 	if m := f.manifest(); m.unchanged(f, components) {
 		return f.release(m, components), nil
 	}
-	unlock, err := lock.Take(ctx, filepath.Join(s.dir, version+".lock"), version, s.progress)
+	unlock, err := s.lock(ctx, version)
 	if err != nil {
 		return Release{}, err
 	}
 	defer unlock()
 	return s.complete(ctx, f, version, components)
+}
+
+func (s *Store) lock(ctx context.Context, version string) (unlock func(), err error) {
+	return lock.Take(ctx, filepath.Join(s.dir, version+".lock"), fmt.Sprintf("release %q", version), s.progress)
 }
 
 // complete brings into the folder what is missing. The caller holds the lock.
