@@ -13,6 +13,7 @@ import (
 	"golang.org/x/mod/semver"
 
 	"github.com/seatrial/seatrial/sim/gobuild"
+	"github.com/seatrial/seatrial/sim/proc"
 	"github.com/seatrial/seatrial/sim/progress"
 )
 
@@ -21,7 +22,7 @@ const moduleTimeout = 15 * time.Minute
 
 // build has the components of a task from the module, with one go build.
 func (s *Store) build(ctx context.Context, t task) error {
-	g, err := gobuild.New(t.supervisor, s.goCommand, t.work)
+	g, err := s.newGo(t.supervisor, t.work)
 	if err != nil {
 		return err
 	}
@@ -49,6 +50,16 @@ func (s *Store) build(ctx context.Context, t task) error {
 		}
 	}
 	return nil
+}
+
+// newGo gives the go command a folder to work in. Its error says first why the download host can't be used, the only reason to build: mending either
+// would do.
+func (s *Store) newGo(supervisor *proc.Supervisor, dir string) (gobuild.Go, error) {
+	g, err := gobuild.New(supervisor, s.goCommand, dir)
+	if err != nil {
+		return gobuild.Go{}, fmt.Errorf("%s can't be used (%w), and %w", s.baseURL, s.hostError(), err)
+	}
+	return g, nil
 }
 
 func (s *Store) checkBuildSpace(ctx context.Context, g gobuild.Go, t task) error {
@@ -88,7 +99,7 @@ func (s *Store) modulePatch(ctx context.Context, minor string) (_ string, err er
 		return "", err
 	}
 	defer func() { err = errors.Join(err, supervisor.RemoveDir(dir)) }()
-	g, err := gobuild.New(supervisor, s.goCommand, dir)
+	g, err := s.newGo(supervisor, dir)
 	if err != nil {
 		return "", err
 	}

@@ -221,11 +221,8 @@ func (r *watchedReader) Read(p []byte) (int, error) {
 // open asks the host for a file. When the host gives no answer, or one that says nothing about the file, that is
 // an unreachableError, and the host is not asked again in the life of the store.
 func (s *Store) open(ctx context.Context, url string) (io.ReadCloser, error) {
-	s.mu.Lock()
-	unreachable := s.unreachable
-	s.mu.Unlock()
-	if unreachable != nil {
-		return nil, unreachable
+	if err := s.hostError(); err != nil {
+		return nil, err
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
@@ -248,6 +245,13 @@ func (s *Store) open(ctx context.Context, url string) (io.ReadCloser, error) {
 		response.Body.Close()
 		return nil, s.giveUpHost(fmt.Errorf("%s answered %s", url, response.Status))
 	}
+}
+
+// hostError is why the host is not asked again, or nil while it is.
+func (s *Store) hostError() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.unreachable
 }
 
 func (s *Store) giveUpHost(err error) error {

@@ -18,8 +18,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/onsi/gomega"
 	"golang.org/x/sys/unix"
-
-	"github.com/seatrial/seatrial/sim/lock"
 )
 
 const version = "v1.34.4"
@@ -313,7 +311,7 @@ func TestGetWithoutAGoCommand(t *testing.T) {
 	s.goCommand = "/nonexistent/go"
 	for _, v := range []string{version, "v1.34"} {
 		_, err := s.Get(t.Context(), v, nil)
-		wantError(t, err, closedURL+" can't be used", "needs the go command", "install Go")
+		wantError(t, err, closedURL+" can't be used (", "connection refused", "needs the go command", "install Go")
 	}
 }
 
@@ -438,7 +436,7 @@ func TestTwoProcessesBuildOnce(t *testing.T) {
 		t.Errorf("%d builds: %q", len(builds), builds)
 	}
 	both := firstOut.String() + secondOut.String()
-	if n := strings.Count(both, "waiting for process "); n > 1 || (n == 1 && !strings.Contains(both, "which is getting v1.34.4")) {
+	if n := strings.Count(both, "waiting for process "); n > 1 || (n == 1 && !strings.Contains(both, "which is getting release \"v1.34.4\"")) {
 		t.Errorf("%d said they wait:\n%s", n, both)
 	}
 	s, _ := testStore(t, dir, closedURL)
@@ -529,7 +527,7 @@ func TestGetRemovesLeftOverFiles(t *testing.T) {
 func TestGetStopsWhenItsContextEnds(t *testing.T) {
 	t.Run("waiting for the lock", func(t *testing.T) {
 		s, out := testStore(t, t.TempDir(), closedURL)
-		unlock, err := lock.Take(t.Context(), filepath.Join(s.dir, version+".lock"), version, s.progress)
+		unlock, err := s.lock(t.Context(), version)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -539,7 +537,7 @@ func TestGetStopsWhenItsContextEnds(t *testing.T) {
 		_, err = s.Get(ctx, version, nil)
 		pid := " process " + strconv.Itoa(os.Getpid())
 		wantError(t, err, `lock release "v1.34.4":`+pid+" has it", "deadline exceeded")
-		if !strings.Contains(out.String(), "waiting for"+pid+", which is getting v1.34.4") {
+		if !strings.Contains(out.String(), "waiting for"+pid+", which is getting release \"v1.34.4\"") {
 			t.Errorf("progress: %s", out)
 		}
 		if !errors.Is(err, context.DeadlineExceeded) {
@@ -579,7 +577,7 @@ func TestGetStopsWhenItsContextEnds(t *testing.T) {
 
 func TestADyingProcessFreesItsLock(t *testing.T) {
 	s, _ := testStore(t, t.TempDir(), closedURL)
-	unlock, err := lock.Take(t.Context(), filepath.Join(s.dir, version+".lock"), version, s.progress)
+	unlock, err := s.lock(t.Context(), version)
 	if err != nil {
 		t.Fatal(err)
 	}
