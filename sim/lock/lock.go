@@ -27,7 +27,8 @@ const (
 )
 
 // Take takes the lock that a file stands for, which the kernel frees when its process dies. The file has the process's number, for those who
-// wait, and stays: removing it would let two processes lock two files of one name. what says what is worked on, as `release "v1.34.4"`, for the error and for those who wait.
+// wait, and stays: removing it would let two processes lock two files of one name. what says what is worked on, as `release "v1.34.4"`; the
+// error and those who wait say it.
 func Take(ctx context.Context, path, what string, p *progress.Progress) (unlock func(), err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, fmt.Errorf("lock %s: %w", what, err)
