@@ -7,7 +7,7 @@ SHELL = /bin/bash -o pipefail
 # Shows what go test -v prints of failures, skips and packages, and leaves out what passed.
 BRIEF = grep --line-buffered -vE '^(=== (RUN|PAUSE|CONT|NAME)|[[:space:]]*--- PASS|PASS$$|[?] )'
 
-.PHONY: build rehearse test unit policies e2e lint bench clean
+.PHONY: build rehearse rehearse-kind machine test unit policies e2e kind conformance lint bench clean
 
 build:
 	$(GO) build -trimpath -ldflags="-s -w" -o $(SEATRIAL) ./cmd/seatrial
@@ -16,7 +16,20 @@ build:
 rehearse: build
 	$(SEATRIAL) run scenarios/drain-web
 
-test: unit policies e2e
+# The same on a kind cluster. On a Debian machine it installs what that takes, and builds the node image where no registry has one.
+rehearse-kind: build machine
+	$(SEATRIAL) run --provider kind scenarios/drain-web
+
+# What a Debian machine needs for nodes in containers, unless an engine answers already; seatrial doctor says the rest.
+ENGINE = podman runc conmon netavark aardvark-dns iptables
+machine: build
+	@mkdir -p /lib/modules 2>/dev/null || true
+	@$(SEATRIAL) doctor >/dev/null 2>&1 && command -v mmdebstrap >/dev/null || \
+	{ ! command -v apt-get >/dev/null || [ $$(id -u) != 0 ]; } || \
+	{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(ENGINE) mmdebstrap; }
+	@$(SEATRIAL) doctor
+
+test: unit policies e2e kind
 
 # With the race detector, which needs cgo, and with the store's release for the tests that start a control plane.
 unit: build
@@ -30,6 +43,14 @@ policies: build
 # Whole clusters: every scenario, crashes, clean-up.
 e2e: build
 	$(GO) test -count=1 -timeout 40m -v ./test/e2e
+
+# kind clusters: a scenario that passes and two that must not, kills, and what both providers must agree on. Says SKIP where no engine works.
+kind: build
+	$(GO) test -count=1 -timeout 60m -v ./test/kind ./test/conformance
+
+# Every scenario on both providers, three times in a row on kind.
+conformance: build
+	SEATRIAL_CONFORMANCE=all $(GO) test -count=1 -timeout 3h -v ./test/conformance
 
 lint:
 	$(GO) vet ./...

@@ -29,8 +29,33 @@ func newImageCommand(a *app) *cobra.Command {
 	return c
 }
 
+// imageFlags say where node images come from.
+type imageFlags struct {
+	engine string
+	// registry is the repository of kind's own node images.
+	registry string
+}
+
+func (f *imageFlags) register(c *cobra.Command) {
+	c.Flags().StringVar(&f.engine, "engine", "", "the container engine: docker or podman; by default the first that answers")
+	c.Flags().StringVar(&f.registry, "node-repository", nodeimage.Upstream, `where kind's node images are pulled from; "" pulls nothing and builds`)
+}
+
+// args are the flags that say the same again.
+func (f *imageFlags) args() []string {
+	var args []string
+	if f.engine != "" {
+		args = append(args, "--engine", f.engine)
+	}
+	if f.registry != nodeimage.Upstream {
+		args = append(args, "--node-repository="+f.registry)
+	}
+	return args
+}
+
 func newImageBuildCommand(a *app) *cobra.Command {
-	var name, output string
+	var f imageFlags
+	var output string
 	c := &cobra.Command{
 		Use:   "build VERSION",
 		Short: "Build the node image of a Kubernetes version, and the balancer image, and print their names",
@@ -42,7 +67,7 @@ func newImageBuildCommand(a *app) *cobra.Command {
 			if err := checkOutput(output); err != nil {
 				return err
 			}
-			b, err := a.imageBuilder(c.Context(), name, a.stderr)
+			b, err := a.imageBuilder(c.Context(), f, a.stderr)
 			if err != nil {
 				return err
 			}
@@ -60,13 +85,14 @@ func newImageBuildCommand(a *app) *cobra.Command {
 			return err
 		},
 	}
-	registerEngine(c, &name)
+	f.register(c)
 	c.Flags().StringVarP(&output, "output", "o", "text", "text or json")
 	return c
 }
 
 func newImageListCommand(a *app) *cobra.Command {
-	var name, output string
+	var f imageFlags
+	var output string
 	c := &cobra.Command{
 		Use:   "list",
 		Short: "List the node images that the container engine has",
@@ -75,7 +101,7 @@ func newImageListCommand(a *app) *cobra.Command {
 			if err := checkOutput(output); err != nil {
 				return err
 			}
-			b, err := a.imageBuilder(c.Context(), name, a.stderr)
+			b, err := a.imageBuilder(c.Context(), f, a.stderr)
 			if err != nil {
 				return err
 			}
@@ -93,7 +119,7 @@ func newImageListCommand(a *app) *cobra.Command {
 			return table.Flush()
 		},
 	}
-	registerEngine(c, &name)
+	f.register(c)
 	c.Flags().StringVarP(&output, "output", "o", "text", "text or json")
 	return c
 }
@@ -106,17 +132,13 @@ func checkOutput(output string) error {
 	return nil
 }
 
-func registerEngine(c *cobra.Command, name *string) {
-	c.Flags().StringVar(name, "engine", "", "the container engine: docker or podman; by default the first that answers")
-}
-
 // imageBuilder makes the builder of node images, with an engine.
-func (a *app) imageBuilder(ctx context.Context, engineName string, w io.Writer) (*nodeimage.Builder, error) {
+func (a *app) imageBuilder(ctx context.Context, f imageFlags, w io.Writer) (*nodeimage.Builder, error) {
 	supervisor, err := a.processes(ctx)
 	if err != nil {
 		return nil, err
 	}
-	client, err := engine.Open(ctx, supervisor, engineName)
+	client, err := engine.Open(ctx, supervisor, f.engine)
 	if err != nil {
 		return nil, err
 	}
@@ -129,5 +151,5 @@ func (a *app) imageBuilder(ctx context.Context, engineName string, w io.Writer) 
 	if err != nil {
 		return nil, err
 	}
-	return nodeimage.NewBuilder(nodeimage.Options{Engine: client, Supervisor: supervisor, Releases: releases, Tools: tools, Progress: p})
+	return nodeimage.NewBuilder(nodeimage.Options{Engine: client, Supervisor: supervisor, Releases: releases, Tools: tools, Progress: p, Registry: f.registry})
 }

@@ -12,6 +12,8 @@ import (
 )
 
 func main() {
-	proc.Dispatch(map[string]func([]string) int{"_reaper": proc.ReaperMain, "_etcd": embedded.EtcdMain, kind.Entry: kind.Main})
+	proc.Dispatch(map[string]func([]string) int{
+		proc.ReaperEntry: proc.ReaperMain, "_etcd": embedded.EtcdMain, kind.Entry: kind.Main, kind.RemoveEntry: kind.RemoveMain,
+	})
 	os.Exit(execute(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }

@@ -18,20 +18,37 @@ import (
 	"github.com/seatrial/seatrial/harness/judge"
 	"github.com/seatrial/seatrial/harness/run"
 	"github.com/seatrial/seatrial/harness/scenario"
-	"github.com/seatrial/seatrial/sim/embedded"
-	"github.com/seatrial/seatrial/sim/release"
 )
 
 // rehearsalFlags are what run, test and plan have in common.
 type rehearsalFlags struct {
-	provider string
+	providerFlags
 	policies []string
 	runs     string
+	keep     string
 }
 
 func (f *rehearsalFlags) register(c *cobra.Command) {
-	c.Flags().StringVar(&f.provider, "provider", "embedded", "who makes the cluster: embedded")
+	f.providerFlags.register(c)
 	f.registerPolicies(c)
+}
+
+func (f *rehearsalFlags) registerKeep(c *cobra.Command) {
+	c.Flags().StringVar(&f.keep, "keep", string(run.KeepNever), "keep the cluster for you to look at: never, on-failure or always (kind only)")
+}
+
+// checkKeep refuses what can't be kept, before anything is made.
+func (f *rehearsalFlags) checkKeep(provider cluster.Provider) error {
+	switch run.Keep(f.keep) {
+	case "", run.KeepNever:
+		return nil
+	case run.KeepOnFailure, run.KeepAlways:
+		if !provider.Has(cluster.CapKeep) {
+			return usageError{fmt.Errorf("--keep %s: clusters of provider %q end with this process; use --provider kind", f.keep, provider.Name())}
+		}
+		return nil
+	}
+	return usageError{fmt.Errorf("--keep %s: use never, on-failure or always", f.keep)}
 }
 
 func (f *rehearsalFlags) registerPolicies(c *cobra.Command) {
@@ -59,28 +76,6 @@ func checkPolicies(library *judge.Library, file *scenario.File) error {
 	return err
 }
 
-// newProvider makes the provider that --provider names. It starts nothing yet.
-func (a *app) newProvider(ctx context.Context, name string, progress io.Writer) (cluster.Provider, error) {
-	if name != "embedded" {
-		return nil, usageError{fmt.Errorf("no provider %q: use embedded", name)}
-	}
-	supervisor, err := a.processes(ctx)
-	if err != nil {
-		return nil, err
-	}
-	store, err := release.NewStore(release.Options{Supervisor: a.processes, Progress: progress})
-	if err != nil {
-		return nil, err
-	}
-	return embedded.New(embedded.Options{
-		Supervisor: supervisor,
-		Releases: func(ctx context.Context, version string, components []string) (embedded.Release, error) {
-			r, err := store.Get(ctx, version, components)
-			return embedded.Release{Version: r.Version, Dir: r.Dir}, err
-		},
-	}), nil
-}
-
 // rehearse performs one scenario and returns its recording.
 func (a *app) rehearse(ctx context.Context, path string, f rehearsalFlags, progress io.Writer) (*run.Recording, judge.Result, error) {
 	file, err := scenario.Load(path)
@@ -94,8 +89,11 @@ func (a *app) rehearse(ctx context.Context, path string, f rehearsalFlags, progr
 	if err := checkPolicies(library, file); err != nil {
 		return nil, judge.Result{}, err
 	}
-	provider, err := a.newProvider(ctx, f.provider, progress)
+	provider, err := a.newProvider(ctx, f.providerFlags, progress)
 	if err != nil {
+		return nil, judge.Result{}, err
+	}
+	if err := f.checkKeep(provider); err != nil {
 		return nil, judge.Result{}, err
 	}
 	state, err := a.supervisor.TempDir("", "seatrial-")
@@ -108,14 +106,14 @@ func (a *app) rehearse(ctx context.Context, path string, f rehearsalFlags, progr
 	}
 	rec, result, err := run.Do(ctx, run.Options{
 		ID: id, File: file, Provider: provider, Library: library, Folder: filepath.Join(f.runs, id), StateDir: state,
-		Command: f.command(path), Progress: progress, Now: time.Now,
+		Command: f.command(path), Keep: run.Keep(f.keep), Progress: progress, Now: time.Now,
 	})
 	return rec, result, errors.Join(err, a.supervisor.RemoveDir(state))
 }
 
 // command is the command line that does the same again, quoted for a shell.
 func (f rehearsalFlags) command(path string) string {
-	words := []string{"seatrial", "run", "--provider", f.provider}
+	words := append([]string{"seatrial", "run"}, f.args()...)
 	for _, dir := range f.policies {
 		words = append(words, "--policies", dir)
 	}
@@ -130,14 +128,15 @@ func (f rehearsalFlags) command(path string) string {
 
 var plainWord = regexp.MustCompile(`^[A-Za-z0-9_./:=-]+$`)
 
-// runID is the scenario's name, the time and four random digits: unique, sortable, and a DNS label.
+// runID is the scenario's name, the time and four random digits: unique, sortable, a DNS label, and at most 40 characters, so that host names can be
+// made of it.
 func runID(name string, now time.Time) (string, error) {
 	var salt [2]byte
 	if _, err := rand.Read(salt[:]); err != nil {
 		return "", fmt.Errorf("make the run's id: %w", err)
 	}
-	if len(name) > 40 {
-		name = name[:40]
+	if len(name) > 19 {
+		name = strings.TrimRight(name[:19], "-")
 	}
 	return fmt.Sprintf("%s-%s-%s", name, now.UTC().Format("20060102-150405"), hex.EncodeToString(salt[:])), nil
 }

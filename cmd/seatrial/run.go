@@ -32,6 +32,7 @@ func newRunCommand(a *app) *cobra.Command {
 	}
 	f.register(c)
 	f.registerRuns(c)
+	f.registerKeep(c)
 	c.Flags().StringVarP(&output, "output", "o", "terminal", fmt.Sprintf("how to print the result: %v", report.FormatNames()))
 	return c
 }
@@ -76,7 +77,7 @@ func newPlanCommand(a *app) *cobra.Command {
 			if err := checkPolicies(library, file); err != nil {
 				return err
 			}
-			provider, err := a.newProvider(c.Context(), f.provider, a.stderr)
+			provider, err := a.newProvider(c.Context(), f.providerFlags, a.stderr)
 			if err != nil {
 				return err
 			}

@@ -36,7 +36,28 @@ type Spec struct {
 	StateDir string
 	// Progress receives one human line per phase of the creation.
 	Progress io.Writer
+	// OnCommand is told of every command that was executed on a node, when it has ended; nil when nobody wants to know. It may be called from
+	// several goroutines.
+	OnCommand func(Command)
 }
+
+// Command is one command that was executed on a node: no shell is between.
+type Command struct {
+	// Node is where.
+	Node string
+	// Argv is the program and its arguments.
+	Argv []string
+	// Began is when it was started, Took how long it ran.
+	Began time.Time
+	Took  time.Duration
+	// Output is the end of what it wrote to stdout and stderr, at most [OutputLimit] bytes of each.
+	Stdout, Stderr string
+	// Err says how it ended when that was not with exit status 0.
+	Err error
+}
+
+// OutputLimit is how much of a command's output is kept, in bytes.
+const OutputLimit = 8 << 10
 
 // Role is what a node is for.
 type Role string
@@ -83,6 +104,7 @@ type Capability string
 const (
 	CapPower   Capability = "power"   // Power
 	CapService Capability = "service" // ServiceClient
+	CapKeep    Capability = "keep"    // Keeper
 )
 
 // Power switches machines off and on, the way a power cut does: nothing on the node gets to say goodbye.
@@ -100,6 +122,12 @@ type ServiceClient interface {
 	Request(ctx context.Context, service ServicePort) (pod string, err error)
 }
 
+// Keeper is a cluster that can outlive us, so that a person can look at it.
+type Keeper interface {
+	// Keep leaves the cluster as it is in place of Close, after collecting its logs. It returns, a line each, how to reach it and how to delete it.
+	Keep(ctx context.Context) (instructions []string, err error)
+}
+
 // ServicePort is one port of a Service.
 type ServicePort struct {
 	Namespace, Name string
@@ -110,7 +138,7 @@ type ServicePort struct {
 // pods, and remembers it.
 type Restarter interface {
 	// Restarts lists what ended since the cluster was ready, oldest first.
-	Restarts() []Restart
+	Restarts(ctx context.Context) ([]Restart, error)
 }
 
 // Restart is one unasked end of a component.
@@ -141,5 +169,9 @@ type Provider interface {
 // PrepareTimeout is how long obtaining what a cluster is made of may take: building a Kubernetes release on two cores takes up to a quarter of an hour.
 const PrepareTimeout = time.Hour
 
-// ReadyTimeout is how long Create waits for a cluster before it gives up and says what it last saw.
-const ReadyTimeout = 3 * time.Minute
+// ReadyTimeout is how long Create waits for a cluster before it gives up and says what it last saw. A provider may be less patient: three control planes
+// in containers took two minutes on two idle cores, as processes three seconds.
+const ReadyTimeout = 10 * time.Minute
+
+// CloseTimeout is how long removing a cluster, with the collection of its logs, may take.
+const CloseTimeout = 3 * time.Minute

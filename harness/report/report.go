@@ -31,7 +31,9 @@ type Report struct {
 	Reason string `json:"reason,omitempty"`
 	// Settings are the settings that make the rehearsal differ from production (a faster clock, a disabled fsync), each a sentence.
 	Settings []string `json:"settings,omitempty"`
-	Ops      []Op     `json:"ops"`
+	// Kept says, a line each, how to reach the cluster and how to delete it, when it was kept.
+	Kept []string `json:"kept,omitempty"`
+	Ops  []Op     `json:"ops"`
 	// Result is what the policies said; Result.Verdict is the report's Verdict unless the run itself errored.
 	Result judge.Result `json:"result"`
 }

@@ -76,6 +76,9 @@ func (s Screen) head(r Report) []string {
 func (s Screen) foot(r Report) []string {
 	lines := []string{""}
 	lines = append(lines, s.labelled(0, field{label: "in all", text: r.tally(), lines: 2})...)
+	for _, k := range r.Kept {
+		lines = append(lines, s.labelled(0, field{label: "kept", text: k, whole: true})...)
+	}
 	if len(r.Settings) > 0 {
 		lines = append(lines, s.labelled(0, field{label: "settings", text: strings.Join(r.Settings, "; ")})...)
 	}

@@ -61,6 +61,8 @@ type Summary struct {
 	Failure  string      `json:"failure,omitempty"`
 	Settings []string    `json:"settings,omitempty"`
 	Ops      []report.Op `json:"ops"`
+	// Kept says, a line each, how to reach a cluster that was kept and how to delete it.
+	Kept []string `json:"kept,omitempty"`
 	// Command reproduces the run.
 	Command string `json:"command"`
 	// SHA256 are the digests of the evidence, by file.

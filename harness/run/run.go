@@ -39,14 +39,23 @@ type Options struct {
 	StateDir string
 	// Command reproduces the run.
 	Command string
+	// Keep says whether the cluster is left for a person to look at.
+	Keep Keep
 	// Progress receives a line for each op as it ends.
 	Progress io.Writer
 	// Now is the clock of the trace and the journal.
 	Now func() time.Time
 }
 
-// CloseTimeout is how long removing a cluster may take.
-const CloseTimeout = 30 * time.Second
+// Keep says when a cluster outlives its run.
+type Keep string
+
+// When clusters are kept.
+const (
+	KeepNever     Keep = "never"
+	KeepOnFailure Keep = "on-failure" // when the verdict is not Passed
+	KeepAlways    Keep = "always"
+)
 
 // Plan makes the plan of a scenario and the world that it promises.
 func Plan(f *scenario.File, provider cluster.Provider) (*plan.Plan, *world.World, error) {
@@ -133,7 +142,7 @@ func (r *rehearsal) rehearse(ctx context.Context) (err error) {
 	if err != nil || refused {
 		return err
 	}
-	defer func() { err = errors.Join(err, r.tearDown(ctx)) }()
+	defer func() { err = errors.Join(err, r.stopObserving()) }()
 	if err := r.setUp(ctx); err != nil {
 		return err
 	}
@@ -191,7 +200,7 @@ func (r *rehearsal) found() (*world.World, error) {
 	return fold.World, nil
 }
 
-// conclude judges the recording, writes every file and reports. failure is why the rehearsal itself could not go on.
+// conclude judges the recording, removes the cluster or keeps it, writes every file and reports. failure is why the rehearsal itself could not go on.
 func (r *rehearsal) conclude(ctx context.Context, failure error) (*Recording, judge.Result, error) {
 	ctx = context.WithoutCancel(ctx) // an interrupted run is judged and reported too
 	failure = errors.Join(failure, r.mark(trace.RunEnded), r.trace.Err(), r.file.Close(), r.journal.close())
@@ -205,6 +214,8 @@ func (r *rehearsal) conclude(ctx context.Context, failure error) (*Recording, ju
 		},
 	}
 	result, err := Judge(ctx, r.Library, rec)
+	failure = errors.Join(failure, err)
+	rec.Summary.Kept, err = r.leaveCluster(ctx, failure != nil || result.Verdict != scenario.Passed)
 	failure = errors.Join(failure, err)
 	if failure != nil {
 		rec.Summary.Failure = failure.Error()
@@ -241,7 +252,7 @@ func (rec *Recording) Report(result judge.Result) report.Report {
 	return report.Report{
 		Run: s.Run, Scenario: s.Scenario, Description: s.Description, Provider: s.Provider, Version: s.Version,
 		Started: s.Started, Ended: s.Ended, Folder: rec.Folder.Path, Reproduce: s.Command,
-		Verdict: result.Verdict, Reason: reason, Settings: s.Settings, Ops: s.Ops, Result: result,
+		Verdict: result.Verdict, Reason: reason, Settings: s.Settings, Kept: s.Kept, Ops: s.Ops, Result: result,
 	}
 }
 

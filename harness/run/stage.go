@@ -65,7 +65,7 @@ func (r *rehearsal) createCluster(ctx context.Context, _ *plan.Op, log io.Writer
 	c := r.File.Spec.Cluster
 	made, err := r.Provider.Create(ctx, cluster.Spec{
 		Name: r.ID, KubernetesVersion: c.KubernetesVersion, ControlPlanes: c.ControlPlanes, Workers: c.Workers,
-		Dir: r.folder.file(clusterDir), StateDir: r.StateDir, Progress: log,
+		Dir: r.folder.file(clusterDir), StateDir: r.StateDir, Progress: log, OnCommand: r.recordCommand,
 	})
 	if err != nil {
 		return err
@@ -132,19 +132,33 @@ func (r *rehearsal) perform(ctx context.Context) (err error) {
 		return err
 	}
 	// What the last step did must be in the recording before it says that the steps have ended.
-	if err := errors.Join(r.stage.watches.CatchUp(ctx), r.stage.probes.Stop(), r.stage.watches.Err(), r.recordRestarts()); err != nil {
+	if err := errors.Join(r.stage.watches.CatchUp(ctx), r.stage.probes.Stop(), r.stage.watches.Err(), r.recordRestarts(ctx)); err != nil {
 		return err
 	}
 	return r.mark(trace.StepsEnded)
 }
 
+// recordCommand puts a command that was executed on a node into the recording. When that fails the trace says so at the end (trace.Writer.Err).
+func (r *rehearsal) recordCommand(c cluster.Command) {
+	data := trace.CommandData{Argv: c.Argv, Began: c.Began.UTC(), Seconds: c.Took.Seconds(), Stdout: c.Stdout, Stderr: c.Stderr}
+	change := trace.CommandDone
+	if c.Err != nil {
+		change, data.Error = trace.CommandFailed, c.Err.Error()
+	}
+	_ = r.record(trace.Event{Kind: trace.KindCommand, Subject: "node/" + c.Node, Change: change}, data)
+}
+
 // recordRestarts puts the components that ended unasked into the recording, and says so.
-func (r *rehearsal) recordRestarts() error {
+func (r *rehearsal) recordRestarts(ctx context.Context) error {
 	restarter, ok := r.stage.cluster.(cluster.Restarter)
 	if !ok {
 		return nil
 	}
-	for _, restart := range restarter.Restarts() {
+	restarts, err := restarter.Restarts(ctx)
+	if err != nil {
+		return fmt.Errorf("ask which components ended unasked: %w", err)
+	}
+	for _, restart := range restarts {
 		subject := "component/" + restart.Node + "/" + restart.Component
 		fmt.Fprintf(r.Progress, "note: %s ended unasked at %s and was started again: %v\n", subject, restart.Time.UTC().Format(time.TimeOnly), restart.Err)
 		if err := r.record(trace.Event{Kind: trace.KindFact, Subject: subject, Change: trace.Restarted}, trace.RestartData{Time: restart.Time.UTC(), Error: restart.Err.Error()}); err != nil {
@@ -236,8 +250,8 @@ func apiProbe(name string, config *rest.Config) (observe.Probe, error) {
 	}}, nil
 }
 
-// tearDown ends the observers and removes the cluster, whatever became of the run.
-func (r *rehearsal) tearDown(ctx context.Context) error {
+// stopObserving ends the observers, whatever became of the run.
+func (r *rehearsal) stopObserving() error {
 	if r.stage == nil {
 		return nil
 	}
@@ -249,10 +263,23 @@ func (r *rehearsal) tearDown(ctx context.Context) error {
 		r.stage.watches.Stop()
 		err = errors.Join(err, r.stage.watches.Err())
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), CloseTimeout)
-	defer cancel()
-	if closeErr := r.stage.cluster.Close(ctx); closeErr != nil {
-		err = errors.Join(err, fmt.Errorf("remove the cluster: %w", closeErr))
-	}
 	return err
+}
+
+// leaveCluster removes the cluster, or keeps it for a person to look at and says how.
+func (r *rehearsal) leaveCluster(ctx context.Context, failed bool) ([]string, error) {
+	if r.stage == nil {
+		return nil, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, cluster.CloseTimeout)
+	defer cancel()
+	if r.Keep == KeepAlways || r.Keep == KeepOnFailure && failed {
+		if keeper, ok := r.stage.cluster.(cluster.Keeper); ok {
+			return keeper.Keep(ctx)
+		}
+	}
+	if err := r.stage.cluster.Close(ctx); err != nil {
+		return nil, fmt.Errorf("remove the cluster: %w", err)
+	}
+	return nil, nil
 }

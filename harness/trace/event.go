@@ -54,6 +54,10 @@ const (
 	OpErrored = "errored" // we could not tell: a defect of the harness, a lost connection, an interrupt
 	OpSkipped = "skipped"
 
+	// KindCommand. The subject is the node; data is CommandData.
+	CommandDone   = "done"   // exit status 0
+	CommandFailed = "failed" // any other end
+
 	// KindProbe. Data is ProbeData.
 	ProbeOK   = "ok"
 	ProbeFail = "fail"
@@ -131,6 +135,20 @@ type ProbeData struct {
 	TookSeconds float64 `json:"tookSeconds,omitempty"`
 	// IntervalSeconds is the time between two requests: no outage shorter than this can be seen.
 	IntervalSeconds float64 `json:"intervalSeconds"`
+}
+
+// CommandData is the data of a command event.
+type CommandData struct {
+	// Argv is the program and its arguments; no shell was between.
+	Argv []string `json:"argv"`
+	// Began is when it was started; the event's own time is that of its end.
+	Began   time.Time `json:"began"`
+	Seconds float64   `json:"seconds"`
+	// Stdout and Stderr are the end of what it wrote.
+	Stdout string `json:"stdout,omitempty"`
+	Stderr string `json:"stderr,omitempty"`
+	// Error says how it ended, when that was not with exit status 0.
+	Error string `json:"error,omitempty"`
 }
 
 // TakingData is the data of the facts Evicting and Deleting.

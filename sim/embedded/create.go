@@ -20,7 +20,7 @@ import (
 
 // create brings the cluster up. What can start does: nothing waits for a node other than its own, but for what needs an API.
 func (c *Cluster) create(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, cluster.ReadyTimeout)
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	creation, fail := context.WithCancelCause(ctx)
 	defer fail(nil)

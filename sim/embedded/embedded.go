@@ -36,6 +36,9 @@ import (
 // Name is the provider's name.
 const Name = "embedded"
 
+// readyTimeout is how long a cluster may take to become ready.
+const readyTimeout = 3 * time.Minute
+
 // closeTimeout bounds the clean-up after a creation that did not work out.
 const closeTimeout = 15 * time.Second
 
@@ -197,10 +200,10 @@ func (c *Cluster) Version() string { return c.release.Version }
 
 // Restarts lists the components that ended unasked since the cluster was ready, oldest first. Each was started again
 // as a kubelet does it.
-func (c *Cluster) Restarts() []cluster.Restart {
+func (c *Cluster) Restarts(context.Context) ([]cluster.Restart, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return slices.Clone(c.restarts)
+	return slices.Clone(c.restarts), nil
 }
 
 // Close ends the components, those that ask the API first, and empties spec.StateDir. When the context ends before

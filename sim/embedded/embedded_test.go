@@ -195,7 +195,7 @@ func TestOneControlPlane(t *testing.T) {
 	}
 	g.Eventually(proxies, 30*time.Second).Should(BeEquivalentTo(3))
 	expectRequests(t, c)
-	g.Expect(c.Restarts()).To(BeEmpty())
+	g.Expect(c.Restarts(t.Context())).To(BeEmpty())
 	expectNoSecrets(t, f.spec.Dir)
 }
 
@@ -304,9 +304,11 @@ func TestComponentThatEndsLaterIsStartedAgain(t *testing.T) {
 	}
 	first := pid()
 	g.Expect(exec.Command("kill", "-9", first).Run()).To(Succeed())
-	g.Eventually(c.Restarts, 10*time.Second).Should(HaveLen(1))
-	g.Expect(c.Restarts()[0].Component).To(Equal("kube-scheduler"))
-	g.Expect(c.Restarts()[0].Err).To(MatchError(ContainSubstring("signal 9")))
+	g.Eventually(c.Restarts, 10*time.Second).WithContext(t.Context()).Should(HaveLen(1))
+	restarts, err := c.Restarts(t.Context())
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(restarts[0].Component).To(Equal("kube-scheduler"))
+	g.Expect(restarts[0].Err).To(MatchError(ContainSubstring("signal 9")))
 	g.Eventually(pid, 10*time.Second).ShouldNot(Equal(first))
 }
 

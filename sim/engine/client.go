@@ -42,6 +42,11 @@ func Open(ctx context.Context, supervisor *proc.Supervisor, name string) (*Clien
 	return &Client{Engine: e, supervisor: supervisor, env: env}, nil
 }
 
+// Reopen is a client for an engine that another process has opened, with the environment that it had: that of a reaper says less.
+func Reopen(supervisor *proc.Supervisor, e Engine, env []string) *Client {
+	return &Client{Engine: e, supervisor: supervisor, env: env}
+}
+
 // Environment is the environment of the engine's commands, for other programs that run them.
 func (c *Client) Environment() []string { return c.env }
 

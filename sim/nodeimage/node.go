@@ -288,7 +288,11 @@ func poll(ctx context.Context, timeout time.Duration, what string, look func(con
 
 // commit makes an image of the container.
 func (c *buildContainer) commit(ctx context.Context, ref, recipe string, changes ...string) error {
-	args := []string{"commit", "--change", "LABEL " + RecipeLabel + "=" + recipe}
+	made, err := shape()
+	if err != nil {
+		return err
+	}
+	args := []string{"commit", "--change", "LABEL " + RecipeLabel + "=" + recipe, "--change", "LABEL " + ShapeLabel + "=" + made}
 	if len(changes) == 0 {
 		changes = settings
 	}

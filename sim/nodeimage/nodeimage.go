@@ -53,6 +53,8 @@ type Options struct {
 	Releases   *release.Store
 	Tools      *gobuild.Store
 	Progress   *progress.Progress
+	// Registry is the repository of kind's own node images, [Upstream] or a mirror of it. Empty means that nothing is pulled.
+	Registry string
 	// Dir is for locks. Empty means seatrial/nodeimage in the user's cache folder.
 	Dir string
 }
@@ -138,7 +140,6 @@ type ingredients struct {
 	release release.Release
 	// tools are the folders of the built programs, by module name.
 	etcd, coredns, cni, podnet, workload, pause string
-	kind                                        string // kind's module
 }
 
 // gather gets everything, side by side where that is other work than the go command's.

@@ -7,16 +7,34 @@ import (
 	"path/filepath"
 )
 
-// ownerFile in a temporary folder names the process that made it, by pid and start time, so that a later process can tell whether it is gone.
+// ownerFile in a temporary folder names the process that made it, so that a later process can tell whether it is gone.
 const ownerFile = ".seatrial-owner"
+
+// Identity names a process for ever: its number is used again, together with its start time it is not.
+type Identity struct {
+	PID     int    `json:"pid"`
+	Started uint64 `json:"started"` // clock ticks since boot
+}
+
+// Self is the identity of this process.
+func Self() (Identity, error) {
+	stat, err := readStat(os.Getpid())
+	return Identity{PID: os.Getpid(), Started: stat.started}, err
+}
+
+// Gone tells whether the process has ended.
+func (i Identity) Gone() bool {
+	stat, err := readStat(i.PID)
+	return err != nil || stat.dead || stat.started != i.Started
+}
 
 // own writes the owner file.
 func own(dir string) error {
-	stat, err := readStat(os.Getpid())
+	self, err := Self()
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(dir, ownerFile), fmt.Appendf(nil, "%d %d\n", os.Getpid(), stat.started), 0o600)
+	return os.WriteFile(filepath.Join(dir, ownerFile), fmt.Appendf(nil, "%d %d\n", self.PID, self.Started), 0o600)
 }
 
 // CollectGarbage removes the temporary folders below parent (empty: the system's) that a process made which is gone, killed together
@@ -49,11 +67,9 @@ func orphaned(mark string) bool {
 	if err != nil {
 		return false
 	}
-	var pid int
-	var started uint64
-	if _, err := fmt.Sscanf(string(content), "%d %d", &pid, &started); err != nil {
+	var owner Identity
+	if _, err := fmt.Sscanf(string(content), "%d %d", &owner.PID, &owner.Started); err != nil {
 		return false
 	}
-	stat, err := readStat(pid)
-	return err != nil || stat.dead || stat.started != started
+	return owner.Gone()
 }

@@ -107,6 +107,22 @@ func Leader(ctx context.Context, client kubernetes.Interface, name string) error
 	})
 }
 
+// DaemonSets waits until every node that is to have a pod of a DaemonSet of the namespace has one that is Ready.
+func DaemonSets(ctx context.Context, client kubernetes.Interface, namespace string) error {
+	return Poll(ctx, "the DaemonSets of "+namespace+" are on every node", func(ctx context.Context) error {
+		all, err := client.AppsV1().DaemonSets(namespace).List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return err
+		}
+		for _, d := range all.Items {
+			if s := d.Status; s.ObservedGeneration < d.Generation || s.NumberReady < s.DesiredNumberScheduled || s.DesiredNumberScheduled == 0 {
+				return fmt.Errorf("%s has %d ready pods of %d", d.Name, s.NumberReady, s.DesiredNumberScheduled)
+			}
+		}
+		return nil
+	})
+}
+
 // NodesError says which nodes did not become ready.
 type NodesError struct {
 	// Missing are the names of nodes that were wanted and are not Ready, or not there.

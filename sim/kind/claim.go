@@ -1,0 +1,324 @@
+package kind
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/seatrial/seatrial/harness/cluster"
+	"github.com/seatrial/seatrial/sim/engine"
+	"github.com/seatrial/seatrial/sim/proc"
+)
+
+// RemoveEntry is the name under which [RemoveMain] must be given to proc.Dispatch.
+const RemoveEntry = "_kind-remove"
+
+// runLabel marks networks with the name of the cluster that they are of.
+const runLabel = "dev.seatrial.run"
+
+// clusterLabel marks containers with the name of their cluster; kind sets it.
+const clusterLabel = "io.x-k8s.kind.cluster"
+
+// claim is a file that says which cluster is, or is about to be, on this machine, and all that its removal takes: whoever finds it can do that.
+type claim struct {
+	path string
+
+	Name       string        `json:"name"`
+	Containers []string      `json:"containers"`
+	Engine     engine.Engine `json:"engine"`
+	// Environment is that of the engine's commands.
+	Environment []string `json:"environment"`
+	// Owner is the process whose cluster it is.
+	Owner proc.Identity `json:"owner"`
+	// Kept says that the cluster is to outlive its owner.
+	Kept bool `json:"kept"`
+}
+
+// claimsDir is the folder that claims are in.
+func claimsDir(dir string) (string, error) {
+	if dir != "" {
+		return dir, nil
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("find the folder of clusters: %w", err)
+	}
+	return filepath.Join(cache, "seatrial", "clusters"), nil
+}
+
+// claim writes the claim and registers it with the reaper, before anything is made.
+func (c *Cluster) claim(ctx context.Context) error {
+	dir, err := claimsDir(c.options.Dir)
+	if err != nil {
+		return err
+	}
+	self, err := proc.Self()
+	if err != nil {
+		return fmt.Errorf("claim the cluster: %w", err)
+	}
+	made := &claim{
+		path: filepath.Join(dir, c.spec.Name+".json"), Name: c.spec.Name, Engine: c.engine.Engine, Environment: c.engine.Environment(), Owner: self,
+		Containers: []string{c.spec.Name + "-external-load-balancer"},
+	}
+	for _, m := range c.machines {
+		made.Containers = append(made.Containers, m.container)
+	}
+	if err := made.refuseTaken(ctx, c.engine); err != nil {
+		return err
+	}
+	if c.disclaim, err = c.options.Supervisor.Undo(RemoveEntry, made.path); err != nil {
+		return fmt.Errorf("claim the cluster: %w", err)
+	}
+	if err := made.write(os.O_CREATE | os.O_EXCL); err != nil {
+		return errors.Join(fmt.Errorf("claim the cluster: %w", err), c.disclaim())
+	}
+	c.claimed = made
+	return nil
+}
+
+// refuseTaken looks whether something has the name already: it would be taken for ours.
+func (l *claim) refuseTaken(ctx context.Context, e *engine.Client) error {
+	taken, err := l.containers(ctx, e)
+	if err != nil {
+		return err
+	}
+	networks, err := e.Lines(ctx, "network", "ls", "--format", "{{.Name}}", "--filter", "name="+l.Name)
+	if err != nil {
+		return err
+	}
+	if slices.Contains(networks, l.Name) {
+		taken = append(taken, "network "+l.Name)
+	}
+	if len(taken) > 0 {
+		return fmt.Errorf("the name %q is taken: %s has %s", l.Name, e.Name, strings.Join(taken, ", "))
+	}
+	return nil
+}
+
+// write writes the claim for the user alone; flags tell what becomes of one that is there.
+func (l *claim) write(flags int) error {
+	data, err := json.MarshalIndent(l, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(l.path), 0o700); err != nil {
+		return err
+	}
+	file, err := os.OpenFile(l.path, os.O_WRONLY|flags, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(append(data, '\n'))
+	return errors.Join(err, file.Close())
+}
+
+func readClaim(path string) (*claim, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	l := &claim{path: path}
+	if err := json.Unmarshal(data, l); err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	return l, nil
+}
+
+// kubeconfig is where a kept cluster's is.
+func (l *claim) kubeconfig() string { return strings.TrimSuffix(l.path, ".json") + ".kubeconfig" }
+
+// containers are the names of the cluster's containers that there are.
+func (l *claim) containers(ctx context.Context, e *engine.Client) ([]string, error) {
+	return e.Lines(ctx, "ps", "--all", "--filter", "label="+clusterLabel+"="+l.Name, "--format", "{{.Names}}")
+}
+
+// remove removes the containers, their volumes and the network, and looks whether they are gone; then it gives up the claim.
+func (l *claim) remove(ctx context.Context, e *engine.Client) error {
+	const rounds = 3 // a container that was being made while its maker was killed comes to light late
+	for range rounds {
+		containers, err := l.containers(ctx, e)
+		if err != nil {
+			return err
+		}
+		if len(containers) == 0 {
+			break
+		}
+		if err := each(containers, func(name string) error { return e.Remove(ctx, name) }); err != nil {
+			return err
+		}
+	}
+	left, err := l.containers(ctx, e)
+	if err != nil {
+		return err
+	}
+	if len(left) > 0 {
+		return fmt.Errorf("remove cluster %q: containers %s are still there", l.Name, strings.Join(left, ", "))
+	}
+	if err := errors.Join(l.removeVolumes(ctx, e), l.removeNetwork(ctx, e)); err != nil {
+		return err
+	}
+	for _, path := range []string{l.kubeconfig(), l.path} {
+		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// removeVolumes removes the volumes that kind labels with the name of their container. Docker removes them with the container.
+func (l *claim) removeVolumes(ctx context.Context, e *engine.Client) error {
+	volumes, err := e.Lines(ctx, "volume", "ls", "--format", "{{.Name}} {{.Labels}}")
+	if err != nil {
+		return err
+	}
+	args := []string{"volume", "rm", "--force"}
+	for _, line := range volumes {
+		name, labels, _ := strings.Cut(line, " ")
+		if slices.ContainsFunc(l.Containers, func(container string) bool { return hasLabel(labels, container) }) {
+			args = append(args, name)
+		}
+	}
+	if len(args) == 3 {
+		return nil
+	}
+	return e.Do(ctx, engine.Command{Args: args})
+}
+
+// hasLabel looks for a label in the engines' notations: "a=true,b=c" and "map[a:true b:c]".
+func hasLabel(labels, label string) bool {
+	labels = strings.TrimSuffix(strings.TrimPrefix(labels, "map["), "]")
+	return slices.ContainsFunc(strings.FieldsFunc(labels, func(r rune) bool { return r == ',' || r == ' ' }), func(l string) bool {
+		return l == label || strings.HasPrefix(l, label+"=") || strings.HasPrefix(l, label+":")
+	})
+}
+
+func (l *claim) removeNetwork(ctx context.Context, e *engine.Client) error {
+	networks, err := e.Lines(ctx, "network", "ls", "--format", "{{.Name}}", "--filter", "label="+runLabel+"="+l.Name)
+	if err != nil || len(networks) == 0 {
+		return err
+	}
+	return e.Do(ctx, engine.Command{Args: append([]string{"network", "rm"}, networks...)})
+}
+
+// each does something for all of them side by side.
+func each[T any](all []T, do func(T) error) error {
+	errs := make([]error, len(all))
+	var running sync.WaitGroup
+	for i, one := range all {
+		running.Go(func() { errs[i] = do(one) })
+	}
+	running.Wait()
+	return errors.Join(errs...)
+}
+
+// remove removes the cluster and gives up its claim.
+func (c *Cluster) remove(ctx context.Context) error {
+	if err := c.claimed.remove(ctx, c.engine); err != nil {
+		return err
+	}
+	return c.disclaim()
+}
+
+// Keep leaves the cluster running, with its logs collected so far. From now on it is the user's.
+func (c *Cluster) Keep(ctx context.Context) ([]string, error) {
+	var instructions []string
+	c.closing.Do(func() {
+		c.services.close(ctx)
+		instructions, c.closeErr = c.keep(ctx)
+	})
+	if c.closeErr != nil {
+		return nil, fmt.Errorf("keep cluster %q: %w", c.spec.Name, c.closeErr)
+	}
+	return instructions, nil
+}
+
+func (c *Cluster) keep(ctx context.Context) ([]string, error) {
+	kubeconfig, err := os.ReadFile(c.kubeconfig())
+	if err != nil {
+		return nil, err
+	}
+	c.claimed.Kept = true
+	err = errors.Join(
+		c.collectLogs(ctx),
+		os.WriteFile(c.claimed.kubeconfig(), kubeconfig, 0o600),
+		c.claimed.write(os.O_TRUNC),
+	)
+	if err != nil {
+		return nil, errors.Join(err, c.remove(ctx))
+	}
+	return []string{
+		"reach it:  kubectl --kubeconfig " + c.claimed.kubeconfig() + " get nodes",
+		"look in:   " + c.engine.Name + " exec -it " + c.machines[0].container + " bash",
+		"delete it: seatrial gc " + c.spec.Name,
+	}, c.disclaim()
+}
+
+// RemoveMain is the entry "_kind-remove PATH": the reaper of a process that was killed removes its cluster, unless that was to be kept.
+func RemoveMain(args []string) int {
+	if len(args) != 1 {
+		return 2
+	}
+	ctx := context.Background()
+	supervisor, err := proc.NewSupervisor(ctx)
+	if err == nil {
+		_, err = collect(ctx, supervisor, args[0], func(l *claim) bool { return !l.Kept })
+		err = errors.Join(err, supervisor.Close(ctx))
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+// CollectGarbage removes the clusters whose process is gone, and the kept ones that are named. It returns what it removed. Empty dir means the folder of
+// an empty [Options].Dir.
+func CollectGarbage(ctx context.Context, supervisor *proc.Supervisor, dir string, kept []string) (removed []string, err error) {
+	dir, err = claimsDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	paths, err := filepath.Glob(filepath.Join(dir, "*.json"))
+	if err != nil {
+		return nil, fmt.Errorf("look for clusters left behind: %w", err)
+	}
+	var errs []error
+	for _, name := range kept {
+		if !slices.Contains(paths, filepath.Join(dir, name+".json")) {
+			errs = append(errs, fmt.Errorf("no cluster %q was kept", name))
+		}
+	}
+	for _, path := range paths {
+		var name string
+		gone, err := collect(ctx, supervisor, path, func(l *claim) bool {
+			name = l.Name
+			return l.Owner.Gone() && (!l.Kept || slices.Contains(kept, l.Name))
+		})
+		errs = append(errs, err)
+		if gone {
+			removed = append(removed, name)
+		}
+	}
+	return removed, errors.Join(errs...)
+}
+
+// collect removes the cluster of a claim, if it is wanted.
+func collect(ctx context.Context, supervisor *proc.Supervisor, path string, wanted func(*claim) bool) (removed bool, err error) {
+	l, err := readClaim(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil || !wanted(l) {
+		return false, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, cluster.CloseTimeout)
+	defer cancel()
+	err = l.remove(ctx, engine.Reopen(supervisor, l.Engine, l.Environment))
+	return err == nil, err
+}

@@ -1,0 +1,83 @@
+package kind
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+
+	"sigs.k8s.io/kind/pkg/apis/config/v1alpha4"
+	"sigs.k8s.io/yaml"
+
+	"github.com/seatrial/seatrial/harness/cluster"
+)
+
+// plainName is a DNS label.
+var plainName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`)
+
+// machine is a node and the container that it is.
+type machine struct {
+	node      string
+	role      cluster.Role
+	container string
+}
+
+// machines are the nodes of a cluster in the order in which kind's configuration lists them. The nodes have the names that scenarios use; the containers
+// have those that kind gives them ("NAME-worker", "NAME-worker2", …).
+func machines(spec cluster.Spec) []machine {
+	var all []machine
+	group := func(role cluster.Role, prefix string, count int) {
+		for i := range count {
+			container := spec.Name + "-" + string(role)
+			if i > 0 {
+				container += strconv.Itoa(i + 1)
+			}
+			all = append(all, machine{node: fmt.Sprintf("%s-%d", prefix, i+1), role: role, container: container})
+		}
+	}
+	group(cluster.ControlPlane, "cp", spec.ControlPlanes)
+	group(cluster.Worker, "worker", spec.Workers)
+	return all
+}
+
+// machine is the machine of a node.
+func (c *Cluster) machine(node string) (machine, error) {
+	for _, m := range c.machines {
+		if m.node == node {
+			return m, nil
+		}
+	}
+	return machine{}, fmt.Errorf("cluster %q has no node %q", c.spec.Name, node)
+}
+
+// controlPlanes are the machines with an API server.
+func (c *Cluster) controlPlanes() []machine { return c.machines[:c.spec.ControlPlanes] }
+
+// configuration is the cluster in kind's own format. Of kubeadm's configuration we change the names of nodes, and, where the machine has control groups
+// of version 1, that the kubelet refuses them from 1.35 on.
+func configuration(spec cluster.Spec, image Image, oldCgroups bool) ([]byte, error) {
+	config := v1alpha4.Cluster{
+		TypeMeta: v1alpha4.TypeMeta{APIVersion: "kind.x-k8s.io/v1alpha4", Kind: "Cluster"}, Name: spec.Name,
+		Networking: v1alpha4.Networking{IPFamily: v1alpha4.IPv4Family, APIServerAddress: "127.0.0.1"},
+	}
+	if oldCgroups && refusesOldCgroups(image.Version) {
+		config.KubeadmConfigPatches = []string{"kind: KubeletConfiguration\nfailCgroupV1: false\n"}
+	}
+	for _, m := range machines(spec) {
+		config.Nodes = append(config.Nodes, v1alpha4.Node{
+			Role: v1alpha4.NodeRole(m.role), Image: image.Ref,
+			KubeadmConfigPatches: []string{
+				"kind: InitConfiguration\nnodeRegistration:\n  name: " + m.node + "\n",
+				"kind: JoinConfiguration\nnodeRegistration:\n  name: " + m.node + "\n",
+			},
+		})
+	}
+	return yaml.Marshal(config)
+}
+
+// refusesOldCgroups tells whether a kubelet of this version refuses control groups of version 1 unless told otherwise.
+// https://kubernetes.io/docs/concepts/architecture/cgroups/#deprecation-of-cgroup-v1
+func refusesOldCgroups(version string) bool {
+	var minor int
+	_, err := fmt.Sscanf(version, "v1.%d.", &minor)
+	return err == nil && minor >= 35
+}

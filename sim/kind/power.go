@@ -1,0 +1,161 @@
+package kind
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/seatrial/seatrial/harness/cluster"
+	"github.com/seatrial/seatrial/sim/engine"
+	"github.com/seatrial/seatrial/sim/ready"
+)
+
+// PowerOff cuts the power of a node: its container is killed, and with it everything in it at once.
+func (c *Cluster) PowerOff(ctx context.Context, node string) error {
+	m, err := c.machine(node)
+	if err != nil {
+		return err
+	}
+	c.setOff(node, true)
+	if err := c.engine.Do(ctx, engine.Command{Args: []string{"kill", "--signal", "KILL", m.container}}); err != nil {
+		return fmt.Errorf("power off node %q: %w", node, err)
+	}
+	return ready.Poll(ctx, "container "+m.container+" has ended", func(ctx context.Context) error {
+		running, err := c.running(ctx, m)
+		if err == nil && running {
+			err = errors.New("it runs")
+		}
+		return err
+	})
+}
+
+// PowerOn boots a node, with its disk and its address as they were.
+func (c *Cluster) PowerOn(ctx context.Context, node string) error {
+	m, err := c.machine(node)
+	if err != nil {
+		return err
+	}
+	if err := c.boot(ctx, m); err != nil {
+		return fmt.Errorf("power on node %q: %w", node, err)
+	}
+	c.setOff(node, false)
+	return nil
+}
+
+// boot starts the container. Podman gives a container that starts a new address, unless it has one of its own; a machine keeps its own, and etcd's
+// members know each other by it. A booted machine keeps the address that was seen when the cluster was made; that is looked at.
+func (c *Cluster) boot(ctx context.Context, m machine) error {
+	want := c.addresses[m.node]
+	if c.engine.Name == engine.Podman {
+		network := c.spec.Name
+		for _, args := range [][]string{{"network", "disconnect", network, m.container}, {"network", "connect", "--ip", want, network, m.container}} {
+			if err := c.engine.Do(ctx, engine.Command{Args: args}); err != nil {
+				return err
+			}
+		}
+	}
+	if err := c.engine.Do(ctx, engine.Command{Args: []string{"start", m.container}}); err != nil {
+		return err
+	}
+	got, err := c.address(ctx, m)
+	if err == nil && got != want {
+		err = fmt.Errorf("%s gave it the address %s, and it had %s", c.engine.Name, got, want)
+	}
+	return err
+}
+
+// address is a container's address in the cluster's network.
+func (c *Cluster) address(ctx context.Context, m machine) (string, error) {
+	return c.engine.Output(ctx, "inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", m.container)
+}
+
+// running tells whether a node's container runs; one that is not there does not.
+func (c *Cluster) running(ctx context.Context, m machine) (bool, error) {
+	there, err := c.claimed.containers(ctx, c.engine)
+	if err != nil || !slices.Contains(there, m.container) {
+		return false, err
+	}
+	state, err := c.engine.Output(ctx, "inspect", "--format", "{{.State.Running}}", m.container)
+	return state == "true", err
+}
+
+func (c *Cluster) setOff(node string, off bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.off[node] = off
+	if off {
+		c.cycled[node] = true
+	}
+}
+
+// firstOn is the first machine that has power.
+func (c *Cluster) firstOn() (machine, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, m := range c.machines {
+		if !c.off[m.node] {
+			return m, nil
+		}
+	}
+	return machine{}, errors.New("no node has power")
+}
+
+// instance is one container of a static pod, by node and name.
+type instance struct{ node, component string }
+
+// restarts counts how often the containers of the control plane's static pods have been restarted, and how each ended last.
+func (c *Cluster) restarts(ctx context.Context) (map[instance]int32, map[instance]cluster.Restart, error) {
+	pods, err := c.client.CoreV1().Pods(metav1.NamespaceSystem).List(ctx, metav1.ListOptions{LabelSelector: "tier=control-plane"})
+	if err != nil {
+		return nil, nil, fmt.Errorf("list the control plane's pods: %w", err)
+	}
+	counts, ends := map[instance]int32{}, map[instance]cluster.Restart{}
+	for _, pod := range pods.Items {
+		for _, s := range pod.Status.ContainerStatuses {
+			i := instance{pod.Spec.NodeName, s.Name}
+			counts[i] = s.RestartCount
+			if t := s.LastTerminationState.Terminated; t != nil {
+				ends[i] = cluster.Restart{
+					Time: t.FinishedAt.Time, Node: i.node, Component: i.component,
+					Err: fmt.Errorf("its container ended with exit code %d (%s) %s", t.ExitCode, t.Reason, strings.TrimSpace(t.Message)),
+				}
+			}
+		}
+	}
+	return counts, ends, nil
+}
+
+// noteRestarts remembers the restarts that were part of the cluster's creation.
+func (c *Cluster) noteRestarts(ctx context.Context) (err error) {
+	c.restarted, _, err = c.restarts(ctx)
+	return err
+}
+
+// Restarts lists the components whose containers ended unasked since the cluster was ready, each with its last end. Those of nodes whose power was cut are left
+// out: there they end, and end again until they find each other.
+func (c *Cluster) Restarts(ctx context.Context) ([]cluster.Restart, error) {
+	counts, ends, err := c.restarts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var found []cluster.Restart
+	for i, count := range counts {
+		if count <= c.restarted[i] || c.cycled[i.node] {
+			continue
+		}
+		end, ok := ends[i]
+		if !ok {
+			end = cluster.Restart{Time: time.Now(), Node: i.node, Component: i.component, Err: errors.New("how it ended is not known")}
+		}
+		found = append(found, end)
+	}
+	slices.SortFunc(found, func(a, b cluster.Restart) int { return a.Time.Compare(b.Time) })
+	return found, nil
+}

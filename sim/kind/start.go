@@ -1,0 +1,168 @@
+package kind
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"github.com/seatrial/seatrial/harness/cluster"
+	"github.com/seatrial/seatrial/sim/engine"
+	"github.com/seatrial/seatrial/sim/proc"
+	"github.com/seatrial/seatrial/sim/ready"
+)
+
+// networkVariable is how kind is told which network to use.
+// https://kind.sigs.k8s.io/docs/user/known-issues/ and the constants of its providers docker and podman
+var networkVariable = map[string]string{engine.Docker: "KIND_EXPERIMENTAL_DOCKER_NETWORK", engine.Podman: "KIND_EXPERIMENTAL_PODMAN_NETWORK"}
+
+// childGrace is what the kind library's process gets to end by itself: nothing, because what it leaves is ours to remove.
+const childGrace = 0
+
+// start makes the cluster and waits until it is ready.
+func (c *Cluster) start(ctx context.Context) error {
+	if err := c.engine.Do(ctx, engine.Command{Args: []string{"network", "create", "--label", runLabel + "=" + c.spec.Name, c.spec.Name}}); err != nil {
+		return err
+	}
+	c.say("network %s is made", c.spec.Name)
+	if err := c.runKind(ctx); err != nil {
+		return err
+	}
+	c.say("kind is done: the nodes have joined")
+	if err := c.connect(ctx); err != nil {
+		return err
+	}
+	if err := errors.Join(c.equip(ctx), c.awaitReady(ctx)); err != nil {
+		return err
+	}
+	c.say("%d nodes are Ready", len(c.machines))
+	return c.noteRestarts(ctx)
+}
+
+func (c *Cluster) kubeconfig() string { return filepath.Join(c.spec.StateDir, "kubeconfig") }
+
+// runKind has the kind library make the cluster, in a process of its own.
+func (c *Cluster) runKind(ctx context.Context) error {
+	config, err := configuration(c.spec, c.image, engine.Look(ctx, c.engine.Name).Cgroups != engine.Unified)
+	if err != nil {
+		return err
+	}
+	input, err := json.Marshal(order{Engine: c.engine.Name, Name: c.spec.Name, Config: config, Kubeconfig: c.kubeconfig()})
+	if err != nil {
+		return err
+	}
+	return c.options.Supervisor.Run(ctx, proc.Command{
+		Name: "kind create cluster " + c.spec.Name, Args: []string{Entry}, Stdin: bytes.NewReader(input),
+		Env:    append(c.engine.Environment(), networkVariable[c.engine.Name]+"="+c.spec.Name),
+		OnLine: func(line string) { c.say("%s", strings.TrimSpace(line)) },
+	}, childGrace)
+}
+
+// connect makes the clients: one for the cluster, and one for each API server, over the port that its container publishes on loopback.
+func (c *Cluster) connect(ctx context.Context) error {
+	loaded, err := clientcmd.LoadFromFile(c.kubeconfig())
+	if err != nil {
+		return fmt.Errorf("read kind's kubeconfig: %w", err)
+	}
+	if c.config, err = clientcmd.NewDefaultClientConfig(*loaded, nil).ClientConfig(); err != nil {
+		return fmt.Errorf("read kind's kubeconfig: %w", err)
+	}
+	c.config.QPS = -1 // a rehearsal must not measure the limits of its own client
+	c.config.UserAgent = "seatrial"
+	c.config.ContentType = runtime.ContentTypeProtobuf
+	c.config.AcceptContentTypes = runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON
+	if c.client, err = kubernetes.NewForConfig(c.config); err != nil {
+		return err
+	}
+	for _, m := range c.machines {
+		if c.addresses[m.node], err = c.address(ctx, m); err != nil {
+			return fmt.Errorf("find the address of %s: %w", m.node, err)
+		}
+	}
+	for _, m := range c.controlPlanes() {
+		address, err := c.engine.Output(ctx, "port", m.container, "6443/tcp")
+		if err != nil {
+			return fmt.Errorf("find the port of the API server of %s: %w", m.node, err)
+		}
+		config := rest.CopyConfig(c.config)
+		config.Host = "https://" + strings.TrimSpace(strings.Split(address, "\n")[0])
+		c.servers = append(c.servers, cluster.APIServer{Node: m.node, Config: config})
+	}
+	return writeRedacted(filepath.Join(c.spec.Dir, "kubeconfig"), loaded)
+}
+
+// writeRedacted writes a kubeconfig that says where the API was, and lets nobody in.
+func writeRedacted(path string, config *clientcmdapi.Config) error {
+	config = config.DeepCopy()
+	for name := range config.AuthInfos {
+		config.AuthInfos[name] = &clientcmdapi.AuthInfo{Username: "redacted"}
+	}
+	return clientcmd.WriteToFile(*config, path)
+}
+
+// awaitReady waits for all that [cluster.Provider] promises of a cluster, side by side, and for the DaemonSets without which pods have no network.
+func (c *Cluster) awaitReady(ctx context.Context) error {
+	waits, ctx := errgroup.WithContext(ctx)
+	for _, server := range c.servers {
+		waits.Go(func() error {
+			client, err := kubernetes.NewForConfig(server.Config)
+			if err != nil {
+				return err
+			}
+			return ready.APIServer(ctx, client, server.Node)
+		})
+	}
+	waits.Go(func() error { return ready.DefaultAccount(ctx, c.client) })
+	for _, component := range []string{"kube-controller-manager", "kube-scheduler"} {
+		waits.Go(func() error { return ready.Leader(ctx, c.client, component) })
+	}
+	waits.Go(func() error {
+		var names []string
+		for _, m := range c.machines {
+			names = append(names, m.node)
+		}
+		return ready.Nodes(ctx, c.client, names)
+	})
+	waits.Go(func() error { return ready.DaemonSets(ctx, c.client, "kube-system") })
+	return waits.Wait()
+}
+
+// kubeletLines is how many of a kubelet's last lines an error has.
+const kubeletLines = "20"
+
+// explain adds to the error of a creation the last lines of the kubelets of the nodes that did not become ready, or of all when the nodes were not
+// asked for yet.
+func (c *Cluster) explain(ctx context.Context, err error) error {
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	defer cancel()
+	var missing *ready.NodesError
+	var exit *proc.ExitError
+	errs := []error{err}
+	for _, m := range c.machines {
+		wanted := errors.As(err, &exit)
+		if errors.As(err, &missing) {
+			wanted = slices.Contains(missing.Missing, m.node)
+		}
+		if !wanted {
+			continue
+		}
+		// A node that is not there has no kubelet, and what there is to say of it has been said.
+		lines, lookErr := c.engine.Output(ctx, "exec", m.container, "journalctl", "--unit", "kubelet", "--lines", kubeletLines, "--no-pager", "--output", "cat")
+		if lookErr == nil && lines != "" {
+			errs = append(errs, fmt.Errorf("the last lines of the kubelet of %s:\n    %s", m.node, strings.ReplaceAll(lines, "\n", "\n    ")))
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,74 @@
+package berth
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/onsi/gomega"
+)
+
+// NeedEngine skips the test where nodes in containers can't run. seatrial doctor says why.
+func NeedEngine(t *testing.T) {
+	t.Helper()
+	out, err := exec.Command(seatrial, "doctor").CombinedOutput() //nolint:noctx // it bounds itself
+	if err != nil {
+		t.Skipf("SKIP: nodes in containers can't run here: %v\n%s", err, out)
+	}
+}
+
+// engine asks the container engine, whichever works.
+func (b *Berth) engine(args ...string) []string {
+	for _, name := range []string{"docker", "podman"} {
+		if exec.Command(name, "info").Run() != nil { //nolint:noctx // a look
+			continue
+		}
+		out, err := exec.Command(name, args...).CombinedOutput() //nolint:noctx // a look
+		b.Expect(err).NotTo(gomega.HaveOccurred(), string(out))
+		return strings.Fields(string(out))
+	}
+	return nil
+}
+
+// ids are those of the runs so far, which is what their clusters are called.
+func (b *Berth) ids() []string {
+	var ids []string
+	for _, folder := range b.RunFolders() {
+		ids = append(ids, filepath.Base(folder))
+	}
+	return ids
+}
+
+// ofRuns are the names that have the id of a run of this berth in them.
+func (b *Berth) ofRuns(names []string) []string {
+	var ours []string
+	for _, name := range names {
+		if slices.ContainsFunc(b.ids(), func(id string) bool { return strings.Contains(name, id) }) {
+			ours = append(ours, name)
+		}
+	}
+	return ours
+}
+
+// Containers are the containers of this berth's runs.
+func (b *Berth) Containers() []string {
+	return b.ofRuns(b.engine("ps", "--all", "--format", "{{.Names}}"))
+}
+
+// NothingInEngine is the promise for kind clusters: no container, volume or network of this berth's runs, and no claim.
+func (b *Berth) NothingInEngine(within time.Duration) {
+	b.t.Helper()
+	cache, err := os.UserCacheDir()
+	b.Expect(err).NotTo(gomega.HaveOccurred())
+	b.Eventually(func() []string {
+		left := b.Containers()
+		left = append(left, b.ofRuns(b.engine("network", "ls", "--format", "{{.Name}}"))...)
+		left = append(left, b.ofRuns(b.engine("volume", "ls", "--format", "{{.Name}}/{{.Labels}}"))...)
+		claims, _ := filepath.Glob(filepath.Join(cache, "seatrial", "clusters", "*"))
+		return append(left, b.ofRuns(claims)...)
+	}, within, 200*time.Millisecond).Should(gomega.BeEmpty())
+}

@@ -1,0 +1,141 @@
+// Package conformance runs scenarios on both providers: the verdict and the findings must be the same. docs/fidelity.md lists what differs, with its
+// reason, and nothing else may.
+//
+//	go test ./test/conformance                                 # the scenarios that CI compares each time
+//	SEATRIAL_CONFORMANCE=all go test ./test/conformance        # all of them; `make conformance`
+package conformance
+
+import (
+	"encoding/json"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+
+	"github.com/seatrial/seatrial/test/berth"
+)
+
+func TestMain(m *testing.M) { os.Exit(berth.Main(m)) }
+
+// everyTime are the scenarios that CI compares each time: one that passes and two that must not.
+var everyTime = []string{"drain-web", "known-bad/left-cordoned", "known-bad/budget-allows-nothing-drained"}
+
+const root = "../.."
+
+// scenarios are those to compare: everyTime, all, or the listed ones.
+func scenarios(t *testing.T) []string {
+	switch chosen := os.Getenv("SEATRIAL_CONFORMANCE"); chosen {
+	case "":
+		return everyTime
+	case "all":
+		return all(t)
+	default:
+		return strings.Split(chosen, ",")
+	}
+}
+
+// all are the scenarios that need a cluster: a recorded run is judged without one.
+func all(t *testing.T) []string {
+	var found []string
+	dir := filepath.Join(root, "scenarios")
+	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.Name() != "scenario.yaml" {
+			return err
+		}
+		if _, err := os.Stat(filepath.Join(filepath.Dir(path), "verdict.json")); err == nil {
+			return nil
+		}
+		name, err := filepath.Rel(dir, filepath.Dir(path))
+		found = append(found, filepath.ToSlash(name))
+		return err
+	})
+	NewWithT(t).Expect(err).NotTo(HaveOccurred())
+	return found
+}
+
+// outcome is what must be the same.
+type outcome struct {
+	Status   int
+	Verdict  string
+	Findings []string // "policy subject", sorted
+	Unknown  []string // policies that could not tell
+}
+
+func TestConformance(t *testing.T) {
+	berth.NeedEngine(t)
+	known := differences(t)
+	for _, name := range scenarios(t) {
+		t.Run(name, func(t *testing.T) {
+			b := berth.New(t)
+			t.Cleanup(func() { b.NothingInEngine(5 * time.Second) })
+			embedded, kind := rehearse(b, "embedded", name), rehearse(b, "kind", name)
+			if reason, ok := known[name]; ok {
+				b.Expect(kind).NotTo(Equal(embedded), "docs/fidelity.md lists a difference that is none any more: %s", reason)
+				t.Logf("differs, as docs/fidelity.md says: %s\nembedded: %+v\nkind: %+v", reason, embedded, kind)
+				return
+			}
+			b.Expect(kind).To(Equal(embedded))
+		})
+	}
+}
+
+// rehearse runs a scenario on a provider.
+func rehearse(b *berth.Berth, provider, name string) outcome {
+	before := b.RunFolders()
+	out, status := b.Run("run", "--provider", provider, "--runs", b.Runs, "-o", "json", filepath.Join("scenarios", name))
+	folders := slices.DeleteFunc(b.RunFolders(), func(folder string) bool { return slices.Contains(before, folder) })
+	b.Expect(folders).To(HaveLen(1), out)
+	raw, err := os.ReadFile(filepath.Join(folders[0], "findings.json"))
+	b.Expect(err).NotTo(HaveOccurred(), out)
+	var result struct {
+		Verdict  string
+		Policies []struct{ ID, Outcome, Reason string }
+		Findings []struct{ Policy, Severity, Subject, Accepted string }
+	}
+	b.Expect(json.Unmarshal(raw, &result)).To(Succeed())
+	o := outcome{Status: status, Verdict: result.Verdict}
+	for _, f := range result.Findings {
+		o.Findings = append(o.Findings, strings.Join([]string{f.Policy, f.Severity, anonymous(f.Subject), f.Accepted}, " "))
+	}
+	for _, p := range result.Policies {
+		if p.Outcome == "unknown" {
+			o.Unknown = append(o.Unknown, p.ID+": "+p.Reason)
+		}
+	}
+	slices.Sort(o.Findings)
+	o.Findings = slices.Compact(o.Findings)
+	return o
+}
+
+// generated is the end of the name of a ReplicaSet's pod, which is drawn by lot.
+var generated = regexp.MustCompile(`^(pod/[^/]+/.+)-[a-z0-9]{8,10}-[a-z0-9]{5}$`)
+
+func anonymous(subject string) string { return generated.ReplaceAllString(subject, "$1-*") }
+
+// row is a line of the table of differences: | `scenario` | what differs | reason |.
+var row = regexp.MustCompile("(?m)^\\| `([^`]+)` \\| (.+) \\|$")
+
+// differences reads docs/fidelity.md.
+func differences(t *testing.T) map[string]string {
+	doc, err := os.ReadFile(filepath.Join(root, "docs", "fidelity.md"))
+	NewWithT(t).Expect(err).NotTo(HaveOccurred())
+	known := map[string]string{}
+	for _, m := range row.FindAllStringSubmatch(string(doc), -1) {
+		NewWithT(t).Expect(all(t)).To(ContainElement(m[1]), "docs/fidelity.md names a scenario that there is not")
+		known[m[1]] = m[2]
+	}
+	return known
+}
+
+func TestAnonymous(t *testing.T) {
+	g := NewWithT(t)
+	g.Expect(anonymous("pod/production/web-7d4b9c6f5d-x2x7q")).To(Equal("pod/production/web-*"))
+	g.Expect(anonymous("pod/production/db-0")).To(Equal("pod/production/db-0"))
+	g.Expect(anonymous("node/worker-1")).To(Equal("node/worker-1"))
+}

@@ -1,0 +1,156 @@
+// Package kind tests whole rehearsals on kind clusters through the binary. Where no engine works, each test says SKIP and why.
+package kind
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+
+	"github.com/seatrial/seatrial/test/berth"
+)
+
+func TestMain(m *testing.M) { os.Exit(berth.Main(m)) }
+
+// newBerth makes a berth with an engine. When the test is over the engine has nothing of its runs either.
+func newBerth(t *testing.T) *berth.Berth {
+	t.Helper()
+	berth.NeedEngine(t)
+	b := berth.New(t)
+	t.Cleanup(func() { b.NothingInEngine(5 * time.Second) })
+	return b
+}
+
+// TestPowerCut: a worker loses its power and comes back with its address, its pods serve again, and it can be drained.
+func TestPowerCut(t *testing.T) {
+	b := newBerth(t)
+	out, status := b.Run("test", "--provider", "kind", "--runs", b.Runs, "scenarios/drain-web-power-cut")
+	b.Expect(status).To(Equal(0), out)
+}
+
+// TestKilled kills seatrial with SIGKILL while kind makes the containers, while kubeadm runs in them, and in the middle of a drain. Five seconds later
+// nothing is left.
+func TestKilled(t *testing.T) {
+	for moment, reached := range map[string]func(*berth.Berth) bool{
+		"first container": func(b *berth.Berth) bool { return len(b.Containers()) > 0 },
+		"kubeadm":         func(b *berth.Berth) bool { return hasProcess("kubeadm") },
+		"drain":           func(b *berth.Berth) bool { return b.Reached("op drain") },
+	} {
+		t.Run(moment, func(t *testing.T) {
+			b := newBerth(t)
+			b.Kill(func() bool { return reached(b) }, "run", "--provider", "kind", "--runs", b.Runs, "scenarios/drain-web")
+			b.NothingLeft(5 * time.Second)
+			b.NothingInEngine(5 * time.Second)
+		})
+	}
+}
+
+// hasProcess looks for a program, on this machine or in a container.
+func hasProcess(name string) bool {
+	comms, _ := filepath.Glob("/proc/[0-9]*/comm")
+	return slices.ContainsFunc(comms, func(path string) bool {
+		comm, err := os.ReadFile(path)
+		return err == nil && strings.TrimSpace(string(comm)) == name
+	})
+}
+
+// TestInterruptedCreate presses Ctrl-C while kubeadm runs: clean-up, reports, exit status 130.
+func TestInterruptedCreate(t *testing.T) {
+	b := newBerth(t)
+	out, status := b.Interrupt(func() bool { return hasProcess("kubeadm") }, "run", "--provider", "kind", "--runs", b.Runs, "scenarios/drain-web")
+	b.Expect(status).To(Equal(130), out)
+	b.Expect(out).To(ContainSubstring("interrupted"))
+	for _, folder := range b.RunFolders() {
+		b.Expect(filepath.Join(folder, "junit.xml")).To(BeAnExistingFile())
+	}
+	b.NothingInEngine(time.Second)
+}
+
+// TestSideBySide runs two rehearsals at once: names, networks and ports apart.
+func TestSideBySide(t *testing.T) {
+	b := newBerth(t)
+	var running sync.WaitGroup
+	statuses := make([]int, 2)
+	outputs := make([]string, 2)
+	for i := range statuses {
+		running.Go(func() {
+			outputs[i], statuses[i] = b.Run("run", "--provider", "kind", "--runs", b.Runs, "scenarios/drain-web")
+		})
+	}
+	running.Wait()
+	b.Expect(statuses).To(Equal([]int{0, 0}), strings.Join(outputs, "\n"))
+}
+
+// TestNodesVanish kills the containers of all nodes in the middle of a run, as an engine that dies does: the run ends, not green, and is cleaned up.
+func TestNodesVanish(t *testing.T) {
+	b := newBerth(t)
+	type outcome struct {
+		out    string
+		status int
+	}
+	ended := make(chan outcome, 1)
+	go func() {
+		out, status := b.Run("run", "--provider", "kind", "--runs", b.Runs, "scenarios/known-bad/budget-allows-nothing-drained")
+		ended <- outcome{out, status}
+	}()
+	b.Eventually(func() bool { return b.Reached("op drain/drain") }, 3*time.Minute, 50*time.Millisecond).Should(BeTrue())
+	for _, container := range b.Containers() {
+		b.Expect(exec.Command("podman", "kill", container).Run()).To(Succeed())
+	}
+	var o outcome
+	b.Eventually(ended, 3*time.Minute).Should(Receive(&o))
+	b.Expect(o.status).To(BeElementOf(1, 3), o.out)
+	b.Expect(o.out).To(ContainSubstring("api/balancer"), "it says what broke")
+}
+
+// TestKeep keeps the cluster of a run that fails: it can be reached as the report says, outlives us, and is removed by name, and not before.
+func TestKeep(t *testing.T) {
+	b := newBerth(t)
+	out, status := b.Run("run", "--provider", "kind", "--keep", "on-failure", "--runs", b.Runs, "scenarios/known-bad/left-cordoned")
+	b.Expect(status).To(Equal(1), out)
+	b.Expect(b.RunFolders()).To(HaveLen(1))
+	name := filepath.Base(b.RunFolders()[0])
+	b.Expect(out).To(ContainSubstring("seatrial gc " + name))
+	b.Expect(b.Containers()).To(HaveLen(4))
+
+	summary, err := os.ReadFile(filepath.Join(b.RunFolders()[0], "verdict.json"))
+	b.Expect(err).NotTo(HaveOccurred())
+	var verdict struct{ Kept []string }
+	b.Expect(json.Unmarshal(summary, &verdict)).To(Succeed())
+	b.Expect(verdict.Kept).NotTo(BeEmpty())
+	nodes, err := exec.Command("podman", "exec", name+"-control-plane", "kubectl", "get", "nodes", "worker-1", "-o", "jsonpath={.spec.unschedulable}").Output()
+	b.Expect(err).NotTo(HaveOccurred())
+	b.Expect(string(nodes)).To(Equal("true"), "the node is as the failed run left it")
+	expectLogs(b)
+
+	out, status = b.Run("gc")
+	b.Expect(status).To(Equal(0), out)
+	b.Expect(b.Containers()).To(HaveLen(4), "it was kept, and not named")
+	out, status = b.Run("gc", name)
+	b.Expect(status).To(Equal(0), out)
+	b.Expect(out).To(ContainSubstring(fmt.Sprintf("removed cluster %s", name)))
+}
+
+// expectLogs looks that the logs of nodes and components are in the run's folder, and no key.
+func expectLogs(b *berth.Berth) {
+	dir := filepath.Join(b.RunFolders()[0], "cluster")
+	for _, name := range []string{"cp-1/kubelet.log", "cp-1/containerd.log", "cp-1/console.log", "worker-1/kubelet.log", "kubeconfig"} {
+		content, err := os.ReadFile(filepath.Join(dir, name))
+		b.Expect(err).NotTo(HaveOccurred())
+		b.Expect(content).NotTo(BeEmpty(), name)
+	}
+	apiServer, err := filepath.Glob(filepath.Join(dir, "cp-1", "pods", "kube-system_kube-apiserver-cp-1_*"))
+	b.Expect(err).NotTo(HaveOccurred())
+	b.Expect(apiServer).NotTo(BeEmpty())
+	kubeconfig, err := os.ReadFile(filepath.Join(dir, "kubeconfig"))
+	b.Expect(err).NotTo(HaveOccurred())
+	b.Expect(string(kubeconfig)).NotTo(ContainSubstring("client-key-data"))
+}
