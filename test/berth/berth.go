@@ -60,7 +60,7 @@ type Berth struct {
 
 // New makes a berth. When the test is over nothing may be left in it.
 func New(t *testing.T) *Berth {
-	b := &Berth{gomega.WithT: gomega.NewWithT(t), t: t, Tmp: t.TempDir(), Runs: t.TempDir()}
+	b := &Berth{WithT: gomega.NewWithT(t), t: t, Tmp: t.TempDir(), Runs: t.TempDir()}
 	t.Cleanup(func() { b.NothingLeft(5 * time.Second) })
 	return b
 }
