@@ -132,11 +132,14 @@ func TestProbeSaysWhyNot(t *testing.T) {
 // TestProbeConnectsAnew holds what a Service needs to choose an endpoint for each request.
 func TestProbeConnectsAnew(t *testing.T) {
 	g := NewWithT(t)
-	var connections atomic.Int32
+	var connections, closed atomic.Int32
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
-		if state == http.StateNew {
+		switch state {
+		case http.StateNew:
 			connections.Add(1)
+		case http.StateClosed:
+			closed.Add(1)
 		}
 	}
 	s.Start()
@@ -146,4 +149,5 @@ func TestProbeConnectsAnew(t *testing.T) {
 		g.Expect(err).NotTo(HaveOccurred())
 	}
 	g.Expect(connections.Load()).To(BeEquivalentTo(3))
+	g.Eventually(closed.Load, "10s", "5ms").Should(BeEquivalentTo(3), "connections are kept that nobody uses again")
 }
