@@ -105,6 +105,10 @@ const (
 	CapPower   Capability = "power"   // Power
 	CapService Capability = "service" // ServiceClient
 	CapKeep    Capability = "keep"    // Keeper
+	// CapComponents is Components.
+	CapComponents Capability = "components"
+	// CapNetwork is Network.
+	CapNetwork Capability = "network"
 )
 
 // Power switches machines off and on, the way a power cut does: nothing on the node gets to say goodbye.
@@ -113,6 +117,21 @@ type Power interface {
 	PowerOff(ctx context.Context, node string) error
 	// PowerOn boots the node again with its disk as it was. It returns when the node has been told to start, not when it is Ready.
 	PowerOn(ctx context.Context, node string) error
+}
+
+// Components are the programs of Kubernetes on the nodes, by their executables' names: etcd, kube-apiserver, kubelet, ….
+type Components interface {
+	// Kill kills a component (SIGKILL). On return that process is gone; whoever keeps it running starts another.
+	Kill(ctx context.Context, node, component string) error
+	// Pause stops a component in its tracks (SIGSTOP) until Resume: it is there, and does nothing.
+	Pause(ctx context.Context, node, component string) error
+	Resume(ctx context.Context, node, component string) error
+}
+
+// Network cuts nodes off from everything, and connects them again. What runs on them goes on.
+type Network interface {
+	CutOff(ctx context.Context, node string) error
+	Reconnect(ctx context.Context, node string) error
 }
 
 // ServiceClient is a client inside the cluster.

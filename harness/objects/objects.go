@@ -284,17 +284,7 @@ func (c *Client) await(ctx context.Context, ref Ref, expected string, done func(
 		ok, last, err = done(o)
 		return ok, err
 	}
-	selector := fields.OneTermEqualSelector("metadata.name", ref.Name).String()
-	lw := cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
-		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-			o.FieldSelector = selector
-			return resource.List(ctx, o)
-		},
-		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
-			o.FieldSelector = selector
-			return resource.Watch(ctx, o)
-		},
-	}, c.dynamic)
+	lw := c.listWatch(resource, fields.OneTermEqualSelector("metadata.name", ref.Name))
 	missing := func(store cache.Store) (bool, error) {
 		if len(store.List()) > 0 {
 			return false, nil // its Added event follows
@@ -311,14 +301,34 @@ func (c *Client) await(ctx context.Context, ref Ref, expected string, done func(
 		}
 		return look(o)
 	})
-	if err != nil && (ctx.Err() != nil || wait.Interrupted(err)) {
-		if errors.Is(ctx.Err(), context.Canceled) {
-			return fmt.Errorf("wait for %s: %w", ref, context.Cause(ctx))
-		}
+	return waited(ctx, err, func() *TimeoutError {
 		return &TimeoutError{Ref: ref, Expected: expected, LastSeen: last, After: time.Since(began)}
-	}
-	if err != nil {
+	}, ref)
+}
+
+// listWatch lists and watches what a selector selects.
+func (c *Client) listWatch(resource dynamic.ResourceInterface, selector fields.Selector) cache.ListerWatcher {
+	return cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+			o.FieldSelector = selector.String()
+			return resource.List(ctx, o)
+		},
+		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+			o.FieldSelector = selector.String()
+			return resource.Watch(ctx, o)
+		},
+	}, c.dynamic)
+}
+
+// waited tells how a wait has ended: a time that is over is a [*TimeoutError].
+func waited(ctx context.Context, err error, timeout func() *TimeoutError, ref Ref) error {
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() == nil && !wait.Interrupted(err):
 		return fmt.Errorf("wait for %s: %w", ref, err)
+	case errors.Is(ctx.Err(), context.Canceled):
+		return fmt.Errorf("wait for %s: %w", ref, context.Cause(ctx))
 	}
-	return nil
+	return timeout()
 }

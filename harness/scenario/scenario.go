@@ -92,7 +92,7 @@ type Step struct {
 	Uncordon *Uncordon `json:"uncordon,omitempty" doc:"Mark a node schedulable, as kubectl uncordon does."`
 	Scale    *Scale    `json:"scale,omitempty" doc:"Set the replicas of a workload, as kubectl scale does."`
 	PowerOff *PowerOff `json:"powerOff,omitempty" doc:"Cut a node's power: nothing on it gets to say goodbye."`
-	PowerOn  *PowerOn  `json:"powerOn,omitempty" doc:"Boot a node again and wait until it is Ready."`
+	PowerOn  *PowerOn  `json:"powerOn,omitempty" doc:"Boot a node again and wait until it is Ready, and its DaemonSets' and static pods with it."`
 }
 
 // Apply is the step apply.
@@ -151,7 +151,7 @@ type PowerOff struct {
 // PowerOn is the step powerOn.
 type PowerOn struct {
 	Node    string   `json:"node" jsonschema:"required" doc:"Node that is booted."`
-	Timeout Duration `json:"timeout,omitempty" jsonschema:"default=2m" doc:"How long to wait until the node is Ready."`
+	Timeout Duration `json:"timeout,omitempty" jsonschema:"default=2m" doc:"How long to wait until the node is back."`
 }
 
 // Policies says how the policies judge this scenario.

@@ -141,24 +141,20 @@ func (l *claim) containers(ctx context.Context, e *engine.Client) ([]string, err
 // remove removes the containers, their volumes and the network, and looks whether they are gone; then it gives up the claim.
 func (l *claim) remove(ctx context.Context, e *engine.Client) error {
 	const rounds = 3 // a container that was being made while its maker was killed comes to light late
-	for range rounds {
-		containers, err := l.containers(ctx, e)
+	for round := 0; ; round++ {
+		left, err := l.containers(ctx, e)
 		if err != nil {
 			return err
 		}
-		if len(containers) == 0 {
+		if len(left) == 0 {
 			break
 		}
-		if err := each(containers, func(name string) error { return e.Remove(ctx, name) }); err != nil {
+		if round == rounds {
+			return fmt.Errorf("remove cluster %q: containers %s are still there", l.Name, strings.Join(left, ", "))
+		}
+		if err := each(left, func(name string) error { return e.Remove(ctx, name) }); err != nil {
 			return err
 		}
-	}
-	left, err := l.containers(ctx, e)
-	if err != nil {
-		return err
-	}
-	if len(left) > 0 {
-		return fmt.Errorf("remove cluster %q: containers %s are still there", l.Name, strings.Join(left, ", "))
 	}
 	if err := errors.Join(l.removeVolumes(ctx, e), l.removeNetwork(ctx, e)); err != nil {
 		return err

@@ -121,6 +121,7 @@ func TestAPortInUse(t *testing.T) {
 "info --format") echo '{"host":{"cgroupVersion":"v1","security":{"rootless":false}}}';;
 "--version "*) echo "podman version 4.3.1";;
 "volume create") echo vol;;
+"network ls") case "$*" in *label=*) echo drain-web-1;; esac;;
 "image inspect") echo x;;`)
 	err := f.create(t.Context())
 	NewWithT(t).Expect(err).To(MatchError(ContainSubstring("address already in use")))

@@ -15,11 +15,13 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+	"sigs.k8s.io/kind/pkg/apis/config/v1alpha4"
 
 	"github.com/seatrial/seatrial/harness/cluster"
 	"github.com/seatrial/seatrial/sim/engine"
@@ -56,6 +58,8 @@ type Options struct {
 	Images func(ctx context.Context, version string, balanced bool, progress io.Writer) (Image, error)
 	// Workload gives do the workload program and its image as an archive, for nodes whose image has neither.
 	Workload func(ctx context.Context, do func(program, archive string) error) error
+	// patch changes kind's configuration: tests break clusters with it.
+	patch func(*v1alpha4.Cluster)
 	// Dir is the folder that claims are in. Empty means seatrial/clusters in the user's cache folder.
 	Dir string
 }
@@ -94,7 +98,7 @@ func (p *Provider) Name() string { return Name }
 
 // Has tells whether the clusters implement the capability.
 func (p *Provider) Has(c cluster.Capability) bool {
-	return slices.Contains([]cluster.Capability{cluster.CapPower, cluster.CapService, cluster.CapKeep}, c)
+	return slices.Contains([]cluster.Capability{cluster.CapPower, cluster.CapService, cluster.CapKeep, cluster.CapComponents, cluster.CapNetwork}, c)
 }
 
 // Settings lists what differs from production on purpose.
@@ -203,6 +207,8 @@ var (
 	_ cluster.ServiceClient = (*Cluster)(nil)
 	_ cluster.Restarter     = (*Cluster)(nil)
 	_ cluster.Keeper        = (*Cluster)(nil)
+	_ cluster.Components    = (*Cluster)(nil)
+	_ cluster.Network       = (*Cluster)(nil)
 )
 
 func newCluster(o Options, client *engine.Client, spec cluster.Spec, image Image) *Cluster {
@@ -254,8 +260,12 @@ func (c *Cluster) Close(ctx context.Context) error {
 
 // say tells the human that a phase is done, and how long after the beginning.
 func (c *Cluster) say(format string, args ...any) {
+	line := strings.TrimSpace(fmt.Sprintf(format, args...))
+	if line == "" {
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	// Progress that can't be written is nothing to end a rehearsal for.
-	_, _ = fmt.Fprintf(c.progress, "%6.2fs  %s\n", time.Since(c.started).Seconds(), fmt.Sprintf(format, args...))
+	_, _ = fmt.Fprintf(c.progress, "%6.2fs  %s\n", time.Since(c.started).Seconds(), line)
 }

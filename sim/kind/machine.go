@@ -6,7 +6,6 @@ import (
 	"strconv"
 
 	"sigs.k8s.io/kind/pkg/apis/config/v1alpha4"
-	"sigs.k8s.io/yaml"
 
 	"github.com/seatrial/seatrial/harness/cluster"
 )
@@ -54,8 +53,8 @@ func (c *Cluster) controlPlanes() []machine { return c.machines[:c.spec.ControlP
 
 // configuration is the cluster in kind's own format. Of kubeadm's configuration we change the names of nodes, and, where the machine has control groups
 // of version 1, that the kubelet refuses them from 1.35 on.
-func configuration(spec cluster.Spec, image Image, oldCgroups bool) ([]byte, error) {
-	config := v1alpha4.Cluster{
+func configuration(spec cluster.Spec, image Image, oldCgroups bool) *v1alpha4.Cluster {
+	config := &v1alpha4.Cluster{
 		TypeMeta: v1alpha4.TypeMeta{APIVersion: "kind.x-k8s.io/v1alpha4", Kind: "Cluster"}, Name: spec.Name,
 		Networking: v1alpha4.Networking{IPFamily: v1alpha4.IPv4Family, APIServerAddress: "127.0.0.1"},
 	}
@@ -71,7 +70,7 @@ func configuration(spec cluster.Spec, image Image, oldCgroups bool) ([]byte, err
 			},
 		})
 	}
-	return yaml.Marshal(config)
+	return config
 }
 
 // refusesOldCgroups tells whether a kubelet of this version refuses control groups of version 1 unless told otherwise.

@@ -8,6 +8,7 @@ import (
 
 	. "github.com/onsi/gomega"
 	"sigs.k8s.io/kind/pkg/cluster/constants"
+	"sigs.k8s.io/yaml"
 
 	"github.com/seatrial/seatrial/harness/cluster"
 )
@@ -18,7 +19,7 @@ func spec(controlPlanes, workers int) cluster.Spec {
 
 func TestConfigurationNamesTheNodesAsScenariosDo(t *testing.T) {
 	g := NewWithT(t)
-	config, err := configuration(spec(3, 2), Image{Ref: "seatrial.dev/node:v1.35.4", Version: "v1.35.4"}, true)
+	config, err := yaml.Marshal(configuration(spec(3, 2), Image{Ref: "seatrial.dev/node:v1.35.4", Version: "v1.35.4"}, true))
 	g.Expect(err).NotTo(HaveOccurred())
 	golden := filepath.Join("testdata", "configuration.yaml")
 	if os.Getenv("UPDATE") != "" {
@@ -38,7 +39,7 @@ func TestOldCgroups(t *testing.T) {
 	}{
 		{"v1.34.4", true, false}, {"v1.35.0", true, true}, {"v1.36.1", true, true}, {"v1.35.0", false, false},
 	} {
-		config, err := configuration(spec(1, 0), Image{Version: c.version}, c.old)
+		config, err := yaml.Marshal(configuration(spec(1, 0), Image{Version: c.version}, c.old))
 		NewWithT(t).Expect(err).NotTo(HaveOccurred())
 		NewWithT(t).Expect(strings.Contains(string(config), "failCgroupV1: false")).To(Equal(c.told), "%+v", c)
 	}

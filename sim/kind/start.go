@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+	"sigs.k8s.io/yaml"
 
 	"github.com/seatrial/seatrial/harness/cluster"
 	"github.com/seatrial/seatrial/sim/engine"
@@ -55,7 +56,11 @@ func (c *Cluster) kubeconfig() string { return filepath.Join(c.spec.StateDir, "k
 
 // runKind has the kind library make the cluster, in a process of its own.
 func (c *Cluster) runKind(ctx context.Context) error {
-	config, err := configuration(c.spec, c.image, engine.Look(ctx, c.engine.Name).Cgroups != engine.Unified)
+	shape := configuration(c.spec, c.image, engine.Look(ctx, c.engine.Name).Cgroups != engine.Unified)
+	if c.options.patch != nil {
+		c.options.patch(shape)
+	}
+	config, err := yaml.Marshal(shape)
 	if err != nil {
 		return err
 	}
@@ -66,7 +71,7 @@ func (c *Cluster) runKind(ctx context.Context) error {
 	return c.options.Supervisor.Run(ctx, proc.Command{
 		Name: "kind create cluster " + c.spec.Name, Args: []string{Entry}, Stdin: bytes.NewReader(input),
 		Env:    append(c.engine.Environment(), networkVariable[c.engine.Name]+"="+c.spec.Name),
-		OnLine: func(line string) { c.say("%s", strings.TrimSpace(line)) },
+		OnLine: func(line string) { c.say("%s", line) },
 	}, childGrace)
 }
 
@@ -142,20 +147,15 @@ func (c *Cluster) awaitReady(ctx context.Context) error {
 // kubeletLines is how many of a kubelet's last lines an error has.
 const kubeletLines = "20"
 
-// explain adds to the error of a creation the last lines of the kubelets of the nodes that did not become ready, or of all when the nodes were not
-// asked for yet.
+// explain adds to the error of a creation the last lines of the kubelets of the nodes that did not become ready, or of all that there are when it did not
+// come to asking for them.
 func (c *Cluster) explain(ctx context.Context, err error) error {
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
 	var missing *ready.NodesError
-	var exit *proc.ExitError
 	errs := []error{err}
 	for _, m := range c.machines {
-		wanted := errors.As(err, &exit)
-		if errors.As(err, &missing) {
-			wanted = slices.Contains(missing.Missing, m.node)
-		}
-		if !wanted {
+		if errors.As(err, &missing) && !slices.Contains(missing.Missing, m.node) {
 			continue
 		}
 		// A node that is not there has no kubelet, and what there is to say of it has been said.

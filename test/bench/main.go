@@ -27,6 +27,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/seatrial/seatrial/sim/embedded"
+	"github.com/seatrial/seatrial/sim/kind"
 	"github.com/seatrial/seatrial/sim/proc"
 )
 
@@ -43,6 +44,7 @@ var measurements = []struct {
 	{"drain", measureDrain},
 	{"help", measureHelp},
 	{"judge", measureJudge},
+	{"kind", measureKind},
 }
 
 func main() {
@@ -50,6 +52,8 @@ func main() {
 		proc.ReaperEntry:   proc.ReaperMain,
 		embedded.EtcdEntry: embedded.EtcdMain,
 		clusterEntry:       clusterMain,
+		kind.Entry:         kind.Main,
+		kind.RemoveEntry:   kind.RemoveMain,
 	})
 	klog.SetLogger(logr.Discard()) // client-go reports connections that a cluster's end cuts
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)

@@ -86,8 +86,8 @@ func (On) Do(ctx context.Context, env *procedure.Env, _ scenario.Step, op *plan.
 	return awaitBoot(ctx, env, op.Node, began)
 }
 
-// awaitBoot waits until a node that was booted is back: its lease renewed since, its API server answering where it has one, and the node
-// Ready. Ready alone proves nothing: it is True until the node controller has noticed the power cut.
+// awaitBoot waits until a node that was booted is back: its lease renewed since, its API server answering where it has one, the node
+// Ready, and the pods that belong to it started again. Ready alone proves nothing: it is True until the node controller has noticed the power cut.
 func awaitBoot(ctx context.Context, env *procedure.Env, node string, began time.Time) error {
 	for _, server := range env.Cluster.APIServers() {
 		if server.Node != node {
@@ -100,7 +100,10 @@ func awaitBoot(ctx context.Context, env *procedure.Env, node string, began time.
 	if err := env.Objects.AwaitRenewed(ctx, node, began); err != nil {
 		return procedure.FromWait(err)
 	}
-	return procedure.FromWait(env.Objects.AwaitCondition(ctx, objects.Ref{Kind: "node", Name: node}, "Ready", "True"))
+	if err := env.Objects.AwaitCondition(ctx, objects.Ref{Kind: "node", Name: node}, "Ready", "True"); err != nil {
+		return procedure.FromWait(err)
+	}
+	return procedure.FromWait(env.Objects.AwaitNodePods(ctx, node, began))
 }
 
 // awaitReadyz asks an API server every 200 ms until it is ready: there is no event to wait for from a server that is down.

@@ -1,0 +1,270 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/clientcmd"
+	kindlib "sigs.k8s.io/kind/pkg/cluster"
+
+	"github.com/seatrial/seatrial/harness/cluster"
+	"github.com/seatrial/seatrial/harness/trace"
+	"github.com/seatrial/seatrial/sim/engine"
+	"github.com/seatrial/seatrial/sim/kind"
+	"github.com/seatrial/seatrial/sim/ready"
+)
+
+const (
+	limitKindCreate = 1.1
+	limitKindDrain  = 1.1
+	limitImage      = 5 // seconds
+)
+
+// plainName is what the plain library's cluster and its network are called.
+const plainName = "seatrial-bench-plain"
+
+// kindBench is what the measurements on kind clusters work with.
+type kindBench struct {
+	*bench
+	engine *engine.Client
+	image  kind.Image
+}
+
+// measureKind measures what is promised of kind clusters, where an engine works.
+func measureKind(ctx context.Context, b *bench) ([]row, error) {
+	client, err := engine.Open(ctx, b.supervisor, "")
+	var missing *engine.MissingError
+	if errors.As(err, &missing) {
+		b.say("SKIP kind: %v", err)
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	k := &kindBench{bench: b, engine: client}
+	cached, err := k.buildImage(ctx)
+	if err != nil {
+		return nil, err
+	}
+	create, err := k.measureCreate(ctx)
+	if err != nil {
+		return nil, err
+	}
+	drain, err := k.measureDrain(ctx)
+	return append([]row{create, {"image build, all cached", took(cached), nil, limitImage}}, drain...), err
+}
+
+// buildImage has the image built, and then once more, when there is nothing to do, which it times.
+func (k *kindBench) buildImage(ctx context.Context) (time.Duration, error) {
+	var times []time.Duration
+	for range 2 {
+		began := time.Now()
+		out, err := exec.CommandContext(ctx, k.seatrial, "image", "build", kubernetesVersion).Output()
+		if err != nil {
+			return 0, fmt.Errorf("seatrial image build: %w", err)
+		}
+		times = append(times, time.Since(began))
+		ref, _, _ := strings.Cut(string(out), "\n")
+		k.image = kind.Image{Ref: ref, Version: kubernetesVersion}
+	}
+	k.say("seatrial image build took %.1f s when there was nothing to do", times[1].Seconds())
+	return times[1], nil
+}
+
+// measureCreate makes clusters of one control plane and two workers, by turns ours and the plain library's.
+func (k *kindBench) measureCreate(ctx context.Context) (row, error) {
+	var ours, plain []time.Duration
+	for range k.rounds {
+		for _, turn := range []struct {
+			name string
+			make func(context.Context) (time.Duration, error)
+			to   *[]time.Duration
+		}{{"seatrial", k.createOurs, &ours}, {"kind", k.createPlain, &plain}} {
+			d, err := turn.make(ctx)
+			if err != nil {
+				return row{}, fmt.Errorf("make a cluster with %s: %w", turn.name, err)
+			}
+			k.say("%s: 1 control plane and 2 workers ready after %.1f s", turn.name, d.Seconds())
+			*turn.to = append(*turn.to, d)
+		}
+	}
+	theirs := took(median(plain))
+	return row{"kind: 1 control plane and 2 workers ready", took(median(ours)), &theirs, limitKindCreate}, nil
+}
+
+func (k *kindBench) createOurs(ctx context.Context) (d time.Duration, err error) {
+	provider := kind.New(kind.Options{
+		Supervisor: k.supervisor, Engine: func(context.Context) (*engine.Client, error) { return k.engine, nil },
+		Images: func(context.Context, string, bool, io.Writer) (kind.Image, error) { return k.image, nil },
+	})
+	t, err := k.newBerth()
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, k.supervisor.RemoveDir(string(t))) }()
+	began := time.Now()
+	c, err := provider.Create(ctx, cluster.Spec{
+		Name: "seatrial-bench-ours", KubernetesVersion: kubernetesVersion, ControlPlanes: 1, Workers: 2, Dir: string(t), StateDir: string(t),
+	})
+	if err != nil {
+		return 0, err
+	}
+	return time.Since(began), c.Close(ctx)
+}
+
+// createPlain makes a cluster with the library as its users do, and waits until all nodes are Ready, as ours does.
+func (k *kindBench) createPlain(ctx context.Context) (d time.Duration, err error) {
+	for _, variable := range append(k.engine.Environment(), "KIND_EXPERIMENTAL_PODMAN_NETWORK="+plainName, "KIND_EXPERIMENTAL_DOCKER_NETWORK="+plainName) {
+		name, value, _ := strings.Cut(variable, "=")
+		if err := os.Setenv(name, value); err != nil {
+			return 0, err
+		}
+	}
+	which := kindlib.ProviderWithDocker()
+	if k.engine.Name == engine.Podman {
+		which = kindlib.ProviderWithPodman()
+	}
+	t, err := k.newBerth()
+	if err != nil {
+		return 0, err
+	}
+	library, kubeconfig := kindlib.NewProvider(which), filepath.Join(string(t), "kubeconfig")
+	defer func() {
+		err = errors.Join(err, library.Delete(plainName, kubeconfig), k.engine.Do(context.WithoutCancel(ctx), engine.Command{Args: []string{"network", "rm", plainName}}),
+			k.supervisor.RemoveDir(string(t)))
+	}()
+	config := "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nnodes: [{role: control-plane}, {role: worker}, {role: worker}]\n"
+	began := time.Now()
+	err = library.Create(plainName, kindlib.CreateWithRawConfig([]byte(config)), kindlib.CreateWithNodeImage(k.image.Ref),
+		kindlib.CreateWithKubeconfigPath(kubeconfig), kindlib.CreateWithWaitForReady(createTimeout))
+	if err != nil {
+		return 0, err
+	}
+	client, err := connect(ctx, kubeconfig)
+	if err != nil {
+		return 0, err
+	}
+	names := []string{plainName + "-control-plane", plainName + "-worker", plainName + "-worker2"}
+	err = ready.Nodes(ctx, client, names)
+	return time.Since(began), err
+}
+
+// measureDrain rehearses scenarios/drain-web on kind and keeps the cluster; then the same commands are given with kubectl, for another node.
+func (k *kindBench) measureDrain(ctx context.Context) (rows []row, err error) {
+	t, err := k.newBerth()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, k.supervisor.RemoveDir(string(t))) }()
+	c := exec.CommandContext(ctx, k.seatrial, "run", "--provider", "kind", "--keep", "always", "--runs", string(t), "scenarios/drain-web")
+	var output bytes.Buffer
+	c.Stdout, c.Stderr = &output, &output
+	if err := c.Run(); err != nil {
+		return nil, fmt.Errorf("seatrial run scenarios/drain-web: %w; output: %s", err, output.String())
+	}
+	folders, err := filepath.Glob(filepath.Join(string(t), "drain-web-*"))
+	if err != nil || len(folders) != 1 {
+		return nil, errors.Join(err, fmt.Errorf("expected one run, found %q", folders))
+	}
+	name := filepath.Base(folders[0])
+	defer func() {
+		err = errors.Join(err, exec.CommandContext(context.WithoutCancel(ctx), k.seatrial, "gc", name).Run())
+	}()
+	ours, err := stepsTook(filepath.Join(folders[0], "trace.jsonl"))
+	if err != nil {
+		return nil, err
+	}
+	theirs, err := k.script(ctx, folders[0])
+	if err != nil {
+		return nil, err
+	}
+	k.say("drain-web: steps took %.2f s, kubectl's commands %.2f s", ours.Seconds(), theirs.Seconds())
+	peer := took(theirs)
+	return []row{{"kind: the steps of scenarios/drain-web", took(ours), &peer, limitKindDrain}}, nil
+}
+
+// stepsTook is the time between the beginning and the end of a run's steps.
+func stepsTook(path string) (time.Duration, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return 0, err
+	}
+	defer file.Close()
+	events, err := trace.ReadAll(file)
+	if err != nil {
+		return 0, err
+	}
+	marks := map[string]time.Time{}
+	for _, e := range events {
+		if e.Kind == trace.KindRun {
+			marks[e.Change] = e.Time
+		}
+	}
+	return marks[trace.StepsEnded].Sub(marks[trace.StepsBegan]), nil
+}
+
+// script gives the commands of the scenario's steps with kubectl, for a node that has one of the web pods, as the rehearsed one had.
+func (k *kindBench) script(ctx context.Context, folder string) (time.Duration, error) {
+	binaries, err := k.release(ctx, "kubectl")
+	if err != nil {
+		return 0, err
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return 0, err
+	}
+	kubeconfig := filepath.Join(cache, "seatrial", "clusters", filepath.Base(folder)+".kubeconfig")
+	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	if err != nil {
+		return 0, err
+	}
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return 0, err
+	}
+	pods, err := client.CoreV1().Pods("production").List(ctx, metav1.ListOptions{LabelSelector: "app=web"})
+	if err != nil {
+		return 0, err
+	}
+	var on []string
+	for _, p := range pods.Items {
+		on = append(on, p.Spec.NodeName)
+	}
+	i := slices.IndexFunc(on, func(node string) bool { return slices.Index(on, node) == lastIndex(on, node) })
+	if i < 0 {
+		return 0, fmt.Errorf("no node has exactly one of the pods: they are on %q", on)
+	}
+	began := time.Now()
+	for _, args := range [][]string{
+		{"drain", on[i], "--ignore-daemonsets", "--timeout=60s"},
+		{"rollout", "status", "deployment/web", "--namespace", "production", "--timeout=120s"},
+		{"uncordon", on[i]},
+	} {
+		c := exec.CommandContext(ctx, filepath.Join(binaries.Dir, "kubectl"), append([]string{"--kubeconfig", kubeconfig}, args...)...)
+		if out, err := c.CombinedOutput(); err != nil {
+			return 0, fmt.Errorf("kubectl %s: %w; output: %s", strings.Join(args, " "), err, out)
+		}
+	}
+	return time.Since(began), nil
+}
+
+func lastIndex(all []string, one string) int {
+	for i := len(all) - 1; i >= 0; i-- {
+		if all[i] == one {
+			return i
+		}
+	}
+	return -1
+}
