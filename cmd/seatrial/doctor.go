@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"text/tabwriter"
 
@@ -21,13 +20,15 @@ func newDoctorCommand(a *app) *cobra.Command {
 			"Exit status 1 means that something is missing, 3 that something could not be looked at.",
 		Args: exactArgs(),
 		RunE: func(c *cobra.Command, _ []string) error {
-			if output != "text" && output != "json" {
-				return usageError{fmt.Errorf("unknown output %q; known are text, json", output)}
+			if err := checkOutput(output); err != nil {
+				return err
 			}
-			if name != "" && name != engine.Docker && name != engine.Podman {
-				return usageError{fmt.Errorf("unknown engine %q; known are %s, %s", name, engine.Docker, engine.Podman)}
+			if err := engine.CheckName(name); err != nil {
+				return err
 			}
-			checks := engine.Examine(engine.Look(c.Context(), name))
+			facts := engine.Look(c.Context(), name)
+			facts.LookForImages(c.Context())
+			checks := engine.Examine(facts)
 			if err := a.printChecks(checks, output); err != nil {
 				return err
 			}
@@ -41,9 +42,7 @@ func newDoctorCommand(a *app) *cobra.Command {
 
 func (a *app) printChecks(checks []engine.Check, output string) error {
 	if output == "json" {
-		encoder := json.NewEncoder(a.stdout)
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(checks)
+		return writeJSON(a.stdout, checks)
 	}
 	table := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
 	for _, c := range checks {

@@ -12,6 +12,7 @@ import (
 	"github.com/seatrial/seatrial/harness/run"
 	"github.com/seatrial/seatrial/harness/scenario"
 	"github.com/seatrial/seatrial/harness/trace"
+	"github.com/seatrial/seatrial/sim/engine"
 	"github.com/seatrial/seatrial/sim/release"
 )
 
@@ -65,18 +66,18 @@ func exitStatus(ctx context.Context, err error, stderr io.Writer) int {
 // beside is what there is to say of an error beside the verdict, which has been reported already.
 func beside(err error) error {
 	var verdict verdictError
+	if !errors.As(err, &verdict) {
+		return err
+	}
 	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // only the outermost joins are taken apart
-	switch {
-	case ok:
-		var rest []error
-		for _, e := range joined.Unwrap() {
-			rest = append(rest, beside(e))
-		}
-		return errors.Join(rest...)
-	case errors.As(err, &verdict):
+	if !ok {
 		return nil
 	}
-	return err
+	var rest []error
+	for _, e := range joined.Unwrap() {
+		rest = append(rest, beside(e))
+	}
+	return errors.Join(rest...)
 }
 
 func isUsage(err error) bool {
@@ -86,7 +87,8 @@ func isUsage(err error) bool {
 		policies *judge.PolicyError
 		missing  *plan.MissingError
 		version  *release.InputError
+		engines  *engine.UnknownError
 	)
 	return errors.As(err, &usage) || errors.As(err, &invalid) || errors.As(err, &policies) || errors.As(err, &missing) ||
-		errors.Is(err, run.ErrNoRun) || errors.Is(err, fs.ErrNotExist) || errors.As(err, &version)
+		errors.Is(err, run.ErrNoRun) || errors.Is(err, fs.ErrNotExist) || errors.As(err, &version) || errors.As(err, &engines)
 }

@@ -39,6 +39,9 @@ func (a *app) newProvider(ctx context.Context, f providerFlags, progress io.Writ
 	if f.provider != embedded.Name && f.provider != kind.Name {
 		return nil, usageError{fmt.Errorf("no provider %q: use %s or %s", f.provider, embedded.Name, kind.Name)}
 	}
+	if err := engine.CheckName(f.engine); err != nil {
+		return nil, err
+	}
 	supervisor, err := a.processes(ctx)
 	if err != nil {
 		return nil, err

@@ -47,14 +47,28 @@ func (e *MissingError) Error() string {
 
 func (e *MissingError) Unwrap() []error { return e.Reasons }
 
-// Find looks for the named engine, or, without a name, for the first that answers. The error is a [*MissingError], or says that there is no engine of
-// that name.
+// UnknownError says that there is no engine of that name.
+type UnknownError struct{ Name string }
+
+func (e *UnknownError) Error() string {
+	return fmt.Sprintf("unknown engine %q; known are %s", e.Name, strings.Join(known, ", "))
+}
+
+// CheckName refuses a name that is no engine's, before anything is done. Empty means any engine.
+func CheckName(name string) error {
+	if name != "" && !slices.Contains(known, name) {
+		return &UnknownError{name}
+	}
+	return nil
+}
+
+// Find looks for the named engine, or, without a name, for the first that answers. The error is a [*MissingError] or an [*UnknownError].
 func Find(ctx context.Context, name string) (Engine, error) {
+	if err := CheckName(name); err != nil {
+		return Engine{}, err
+	}
 	names := known
 	if name != "" {
-		if !slices.Contains(known, name) {
-			return Engine{}, fmt.Errorf("unknown engine %q; known are %s", name, strings.Join(known, ", "))
-		}
 		names = []string{name}
 	}
 	var missing MissingError

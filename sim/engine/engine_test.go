@@ -30,6 +30,19 @@ func TestFindTakesTheFirstThatAnswers(t *testing.T) {
 	g.Expect(e).To(Equal(Engine{Name: Podman, Path: filepath.Join(dir, "podman"), Version: "4.3.1"}))
 }
 
+func TestLookForImages(t *testing.T) {
+	g := NewWithT(t)
+	dir := install(t, map[string]string{"podman": `echo seatrial.dev/node:v1.34.4; echo docker.io/kindest/node:v1.33.1; echo seatrial.dev/node:v1.34.4`})
+	f := Facts{Engine: Engine{Name: Podman, Path: filepath.Join(dir, "podman")}}
+	f.LookForImages(t.Context())
+	g.Expect(f.NodeImages).To(Equal([]string{"docker.io/kindest/node:v1.33.1", "seatrial.dev/node:v1.34.4"}))
+
+	install(t, map[string]string{"podman": "exit 1"})
+	broken := Facts{Engine: Engine{Name: Podman, Path: filepath.Join(dir, "nowhere")}}
+	broken.LookForImages(t.Context())
+	g.Expect(broken.Unread).To(HaveLen(1), "what can't be looked at is unknown")
+}
+
 func TestFindSaysWhyNoneCanBeUsed(t *testing.T) {
 	for name, c := range map[string]struct {
 		scripts map[string]string
@@ -67,6 +80,7 @@ func good() Facts {
 		Engine: Engine{Name: Podman, Path: "/usr/bin/podman", Version: "4.3.1"}, Runc: "/usr/sbin/runc", Bootstrap: "/usr/bin/mmdebstrap",
 		Root: true, Cgroups: Unified, Capabilities: 1<<41 - 1, Modules: true,
 		Limits:         Limits{OpenFiles: 20000, Processes: 96000, PIDs: 32768},
+		NodeImages:     []string{"seatrial.dev/node:v1.34.4"},
 		InotifyWatches: wantWatches, InotifyInstances: wantInstances,
 		Storage: "/var/lib/containers/storage", StorageFree: 50 << 30, Memory: 20 << 30,
 	}
@@ -111,6 +125,7 @@ func TestExamineFindsWhatIsMissing(t *testing.T) {
 		"no modules":               {func(f *Facts) { f.Modules = false }, "modules", Missing, "/lib/modules", "mkdir -p /lib/modules"},
 		"a full disk":              {func(f *Facts) { f.StorageFree = 1 << 30 }, "storage", Missing, "1.0 GiB free at /var/lib/containers/storage", "10 GiB"},
 		"no memory":                {func(f *Facts) { f.Memory = 1 << 30 }, "memory", Missing, "1.0 GiB available", "2 GiB"},
+		"no node image":            {func(f *Facts) { f.NodeImages = nil }, "node images", Note, "the first run", "seatrial image build"},
 		"nothing to build with":    {func(f *Facts) { f.Bootstrap = "" }, "image build", Note, "mmdebstrap", "apt-get install mmdebstrap"},
 		"a file that can't be read": {func(f *Facts) { f.Unread = []error{errors.New("open /proc/meminfo: permission denied")} },
 			"machine", Unknown, "/proc/meminfo", "/proc"},

@@ -47,7 +47,7 @@ func Examine(f Facts) []Check {
 		engineCheck(f), runtimeCheck(f), capabilityCheck(f), cgroupCheck(f), openFilesCheck(f), inotifyCheck(f), modulesCheck(f),
 		roomCheck("storage", f.Storage, f.StorageFree, needStorage, "free some there"),
 		roomCheck("memory", "available", f.Memory, needMemory, "a control plane takes 1.1 GB and a worker 0.3 GB: end something, or use the embedded provider"),
-		bootstrapCheck(f),
+		imagesCheck(f), bootstrapCheck(f),
 	}
 	for _, err := range f.Unread {
 		checks = append(checks, Check{"machine", Unknown, err.Error(), "run where /proc and /sys can be read"})
@@ -151,6 +151,13 @@ func roomCheck(name, where string, free, need uint64, do string) Check {
 		return Check{name, Missing, found, fmt.Sprintf("%d GiB are needed: %s", need>>30, do)}
 	}
 	return Check{name, Fine, found, ""}
+}
+
+func imagesCheck(f Facts) Check {
+	if len(f.NodeImages) == 0 {
+		return Check{"node images", Note, "none: the first run pulls one, or builds it, which takes minutes", "seatrial image build v1.34, to have it beforehand"}
+	}
+	return Check{"node images", Fine, strings.Join(f.NodeImages, ", "), ""}
 }
 
 func bootstrapCheck(f Facts) Check {

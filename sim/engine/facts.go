@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -52,6 +53,8 @@ type Facts struct {
 	StorageFree uint64
 	// Memory is what programs could have now, in bytes.
 	Memory uint64
+	// NodeImages are the images of kind nodes that the engine has.
+	NodeImages []string
 	// Unread are the facts that could not be had. What depends on them is unknown.
 	Unread []error
 }
@@ -97,6 +100,28 @@ func Look(ctx context.Context, engine string) Facts {
 	f.Storage, f.StorageFree, err = storage(f.Engine.Name, f.Root)
 	read(err)
 	return f
+}
+
+// NodeRepositories are where node images come from: ours, and kind's own.
+var NodeRepositories = []string{"seatrial.dev/node", "docker.io/kindest/node", "kindest/node"}
+
+// LookForImages looks which node images the engine has, when there is one.
+func (f *Facts) LookForImages(ctx context.Context) {
+	if f.EngineErr != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	args := []string{"image", "ls", "--format", "{{.Repository}}:{{.Tag}}"}
+	for _, repository := range NodeRepositories {
+		args = append(args, "--filter", "reference="+repository)
+	}
+	out, err := exec.CommandContext(ctx, f.Engine.Path, args...).Output()
+	if err != nil {
+		f.Unread = append(f.Unread, fmt.Errorf("ask %s for its images: %w", f.Engine.Name, err))
+		return
+	}
+	f.NodeImages = slices.Compact(slices.Sorted(slices.Values(strings.Fields(string(out)))))
 }
 
 // cgroups looks what is mounted at /sys/fs/cgroup, as systemd describes it (https://systemd.io/CGROUP_DELEGATION/, "Three different tree setups").
