@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -138,25 +139,42 @@ func (l *claim) containers(ctx context.Context, e *engine.Client) ([]string, err
 	return e.Lines(ctx, "ps", "--all", "--filter", "label="+clusterLabel+"="+l.Name, "--format", "{{.Names}}")
 }
 
-// remove removes the containers, their volumes and the network, and looks whether they are gone; then it gives up the claim.
+// remove removes the containers, their volumes and the network, and looks whether they are gone; then it gives up the claim. A volume goes as soon as its
+// container is gone: what a node has on its disk takes as long to remove as the node.
 func (l *claim) remove(ctx context.Context, e *engine.Client) error {
 	const rounds = 3 // a container that was being made while its maker was killed comes to light late
 	for round := 0; ; round++ {
-		left, err := l.containers(ctx, e)
+		containers, err := l.containers(ctx, e)
 		if err != nil {
 			return err
 		}
-		if len(left) == 0 {
+		volumes, err := l.volumes(ctx, e)
+		if err != nil {
+			return err
+		}
+		if len(containers) == 0 && len(volumes) == 0 {
 			break
 		}
 		if round == rounds {
-			return fmt.Errorf("remove cluster %q: containers %s are still there", l.Name, strings.Join(left, ", "))
+			return fmt.Errorf("remove cluster %q: containers [%s] and volumes of [%s] are still there",
+				l.Name, strings.Join(containers, ", "), strings.Join(slices.Sorted(maps.Keys(volumes)), ", "))
 		}
-		if err := each(left, func(name string) error { return e.Remove(ctx, name) }); err != nil {
+		err = each(l.Containers, func(name string) error {
+			if slices.Contains(containers, name) {
+				if err := e.Remove(ctx, name); err != nil {
+					return err
+				}
+			}
+			if len(volumes[name]) == 0 {
+				return nil
+			}
+			return e.Do(ctx, engine.Command{Args: append([]string{"volume", "rm", "--force"}, volumes[name]...)})
+		})
+		if err != nil {
 			return err
 		}
 	}
-	if err := errors.Join(l.removeVolumes(ctx, e), l.removeNetwork(ctx, e)); err != nil {
+	if err := l.removeNetwork(ctx, e); err != nil {
 		return err
 	}
 	for _, path := range []string{l.kubeconfig(), l.path} {
@@ -167,23 +185,22 @@ func (l *claim) remove(ctx context.Context, e *engine.Client) error {
 	return nil
 }
 
-// removeVolumes removes the volumes that kind labels with the name of their container. Docker removes them with the container.
-func (l *claim) removeVolumes(ctx context.Context, e *engine.Client) error {
-	volumes, err := e.Lines(ctx, "volume", "ls", "--format", "{{.Name}} {{.Labels}}")
+// volumes are the names of the volumes that there are, by the container that kind labels them with. Docker removes them with the container.
+func (l *claim) volumes(ctx context.Context, e *engine.Client) (map[string][]string, error) {
+	lines, err := e.Lines(ctx, "volume", "ls", "--format", "{{.Name}} {{.Labels}}")
 	if err != nil {
-		return err
+		return nil, err
 	}
-	args := []string{"volume", "rm", "--force"}
-	for _, line := range volumes {
+	of := map[string][]string{}
+	for _, line := range lines {
 		name, labels, _ := strings.Cut(line, " ")
-		if slices.ContainsFunc(l.Containers, func(container string) bool { return hasLabel(labels, container) }) {
-			args = append(args, name)
+		for _, container := range l.Containers {
+			if hasLabel(labels, container) {
+				of[container] = append(of[container], name)
+			}
 		}
 	}
-	if len(args) == 3 {
-		return nil
-	}
-	return e.Do(ctx, engine.Command{Args: args})
+	return of, nil
 }
 
 // hasLabel looks for a label in the engines' notations: "a=true,b=c" and "map[a:true b:c]".

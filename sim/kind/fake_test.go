@@ -152,7 +152,7 @@ func TestAClusterThatCantBeRemovedKeepsItsClaim(t *testing.T) {
 	f := newFakeEngine(t, `"network create") touch `+"$0.made"+`; exit 1;;
 "ps --all") test -e $0.made && echo drain-web-1-worker; exit 0;;`)
 	err := f.create(t.Context())
-	g.Expect(err).To(MatchError(ContainSubstring(`remove cluster "drain-web-1": containers drain-web-1-worker are still there`)))
+	g.Expect(err).To(MatchError(ContainSubstring(`remove cluster "drain-web-1": containers [drain-web-1-worker] and volumes of [] are still there`)))
 	l, err := readClaim(filepath.Join(f.claims, "drain-web-1.json"))
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(l.Containers).To(ConsistOf("drain-web-1-control-plane", "drain-web-1-worker", "drain-web-1-external-load-balancer"))

@@ -74,7 +74,8 @@ func TestInterruptedCreate(t *testing.T) {
 	b.NothingInEngine(time.Second)
 }
 
-// TestSideBySide runs two rehearsals at once: names, networks and ports apart.
+// TestSideBySide runs two rehearsals at once: names, networks and ports apart. No service is probed: on a machine that two clusters keep busy a request may take
+// longer than the policy allows, and that is no fault of theirs.
 func TestSideBySide(t *testing.T) {
 	b := newBerth(t)
 	var running sync.WaitGroup
@@ -82,7 +83,7 @@ func TestSideBySide(t *testing.T) {
 	outputs := make([]string, 2)
 	for i := range statuses {
 		running.Go(func() {
-			outputs[i], statuses[i] = b.Run("run", "--provider", "kind", "--runs", b.Runs, "scenarios/drain-web")
+			outputs[i], statuses[i] = b.Run("run", "--provider", "kind", "--runs", b.Runs, "scenarios/drain-statefulset")
 		})
 	}
 	running.Wait()
@@ -107,8 +108,8 @@ func TestNodesVanish(t *testing.T) {
 	}
 	var o outcome
 	b.Eventually(ended, 3*time.Minute).Should(Receive(&o))
-	b.Expect(o.status).To(BeElementOf(1, 3), o.out)
-	b.Expect(o.out).To(ContainSubstring("api/balancer"), "it says what broke")
+	b.Expect(o.status).To(Equal(3), o.out)
+	b.Expect(o.out).To(And(ContainSubstring("ERRORED"), ContainSubstring("op \"drain/drain\""), ContainSubstring("connection refused")), "it says what broke")
 }
 
 // TestKeep keeps the cluster of a run that fails: it can be reached as the report says, outlives us, and is removed by name, and not before.
