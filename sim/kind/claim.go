@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -139,43 +138,24 @@ func (l *claim) containers(ctx context.Context, e *engine.Client) ([]string, err
 	return e.Lines(ctx, "ps", "--all", "--filter", "label="+clusterLabel+"="+l.Name, "--format", "{{.Names}}")
 }
 
-// remove removes the containers, their volumes and the network, and looks whether they are gone; then it gives up the claim. A volume goes as soon as its
-// container is gone: what a node has on its disk takes as long to remove as the node.
+// remove removes the containers, their volumes and the network, and looks whether they are gone; then it gives up the claim. The engine's commands take many
+// names: measured with podman, one for four nodes is faster than four side by side.
 func (l *claim) remove(ctx context.Context, e *engine.Client) error {
 	const rounds = 3 // a container that was being made while its maker was killed comes to light late
 	for round := 0; ; round++ {
-		containers, err := l.containers(ctx, e)
+		left, err := l.look(ctx, e)
 		if err != nil {
 			return err
 		}
-		volumes, err := l.volumes(ctx, e)
-		if err != nil {
-			return err
-		}
-		if len(containers) == 0 && len(volumes) == 0 {
+		if left.none() {
 			break
 		}
 		if round == rounds {
-			return fmt.Errorf("remove cluster %q: containers [%s] and volumes of [%s] are still there",
-				l.Name, strings.Join(containers, ", "), strings.Join(slices.Sorted(maps.Keys(volumes)), ", "))
+			return fmt.Errorf("remove cluster %q: still there are %s", l.Name, left)
 		}
-		err = each(l.Containers, func(name string) error {
-			if slices.Contains(containers, name) {
-				if err := e.Remove(ctx, name); err != nil {
-					return err
-				}
-			}
-			if len(volumes[name]) == 0 {
-				return nil
-			}
-			return e.Do(ctx, engine.Command{Args: append([]string{"volume", "rm", "--force"}, volumes[name]...)})
-		})
-		if err != nil {
+		if err := left.remove(ctx, e); err != nil {
 			return err
 		}
-	}
-	if err := l.removeNetwork(ctx, e); err != nil {
-		return err
 	}
 	for _, path := range []string{l.kubeconfig(), l.path} {
 		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -185,22 +165,57 @@ func (l *claim) remove(ctx context.Context, e *engine.Client) error {
 	return nil
 }
 
-// volumes are the names of the volumes that there are, by the container that kind labels them with. Docker removes them with the container.
-func (l *claim) volumes(ctx context.Context, e *engine.Client) (map[string][]string, error) {
-	lines, err := e.Lines(ctx, "volume", "ls", "--format", "{{.Name}} {{.Labels}}")
-	if err != nil {
-		return nil, err
-	}
-	of := map[string][]string{}
-	for _, line := range lines {
-		name, labels, _ := strings.Cut(line, " ")
-		for _, container := range l.Containers {
-			if hasLabel(labels, container) {
-				of[container] = append(of[container], name)
-			}
+// remains are what an engine has of a cluster, by name.
+type remains struct{ containers, volumes, networks []string }
+
+// look asks the engine what it has, side by side.
+func (l *claim) look(ctx context.Context, e *engine.Client) (remains, error) {
+	var r remains
+	err := each([]func() error{
+		func() (err error) { r.containers, err = l.containers(ctx, e); return err },
+		func() (err error) { r.volumes, err = l.volumes(ctx, e); return err },
+		func() (err error) {
+			r.networks, err = e.Lines(ctx, "network", "ls", "--format", "{{.Name}}", "--filter", "label="+runLabel+"="+l.Name)
+			return err
+		},
+	}, func(ask func() error) error { return ask() })
+	return r, err
+}
+
+func (r remains) none() bool { return len(r.containers)+len(r.volumes)+len(r.networks) == 0 }
+
+func (r remains) String() string {
+	return fmt.Sprintf("containers %q, volumes %q, networks %q", r.containers, r.volumes, r.networks)
+}
+
+// remove removes the containers, and then what they used.
+func (r remains) remove(ctx context.Context, e *engine.Client) error {
+	if len(r.containers) > 0 {
+		if err := e.Remove(ctx, r.containers...); err != nil {
+			return err
 		}
 	}
-	return of, nil
+	var rest [][]string
+	if len(r.volumes) > 0 {
+		rest = append(rest, append([]string{"volume", "rm", "--force"}, r.volumes...))
+	}
+	if len(r.networks) > 0 {
+		rest = append(rest, append([]string{"network", "rm"}, r.networks...))
+	}
+	return each(rest, func(args []string) error { return e.Do(ctx, engine.Command{Args: args}) })
+}
+
+// volumes are the names of the volumes that kind labels with the name of a container of the cluster. Docker removes them with the container.
+func (l *claim) volumes(ctx context.Context, e *engine.Client) ([]string, error) {
+	lines, err := e.Lines(ctx, "volume", "ls", "--format", "{{.Name}} {{.Labels}}")
+	var ours []string
+	for _, line := range lines {
+		name, labels, _ := strings.Cut(line, " ")
+		if slices.ContainsFunc(l.Containers, func(container string) bool { return hasLabel(labels, container) }) {
+			ours = append(ours, name)
+		}
+	}
+	return ours, err
 }
 
 // hasLabel looks for a label in the engines' notations: "a=true,b=c" and "map[a:true b:c]".
@@ -209,14 +224,6 @@ func hasLabel(labels, label string) bool {
 	return slices.ContainsFunc(strings.FieldsFunc(labels, func(r rune) bool { return r == ',' || r == ' ' }), func(l string) bool {
 		return l == label || strings.HasPrefix(l, label+"=") || strings.HasPrefix(l, label+":")
 	})
-}
-
-func (l *claim) removeNetwork(ctx context.Context, e *engine.Client) error {
-	networks, err := e.Lines(ctx, "network", "ls", "--format", "{{.Name}}", "--filter", "label="+runLabel+"="+l.Name)
-	if err != nil || len(networks) == 0 {
-		return err
-	}
-	return e.Do(ctx, engine.Command{Args: append([]string{"network", "rm"}, networks...)})
 }
 
 // each does something for all of them side by side.

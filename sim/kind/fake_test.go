@@ -121,7 +121,8 @@ func TestAPortInUse(t *testing.T) {
 "info --format") echo '{"host":{"cgroupVersion":"v1","security":{"rootless":false}}}';;
 "--version "*) echo "podman version 4.3.1";;
 "volume create") echo vol;;
-"network ls") case "$*" in *label=*) echo drain-web-1;; esac;;
+"network ls") case "$*" in *label=*) test -e $0.gone || echo drain-web-1;; esac;;
+"network rm") touch $0.gone;;
 "image inspect") echo x;;`)
 	err := f.create(t.Context())
 	NewWithT(t).Expect(err).To(MatchError(ContainSubstring("address already in use")))
@@ -132,7 +133,8 @@ func TestAPortInUse(t *testing.T) {
 // TestCreateEndsWithItsContext: an engine that hangs does not hang us, and what was made is removed.
 func TestCreateEndsWithItsContext(t *testing.T) {
 	f := newFakeEngine(t, `"network create") exec sleep 600;;
-"network ls") case "$*" in *label=*) echo drain-web-1;; esac;;`)
+"network ls") case "$*" in *label=*) test -e $0.gone || echo drain-web-1;; esac;;
+"network rm") touch $0.gone;;`)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	ended := make(chan error)
@@ -152,7 +154,7 @@ func TestAClusterThatCantBeRemovedKeepsItsClaim(t *testing.T) {
 	f := newFakeEngine(t, `"network create") touch `+"$0.made"+`; exit 1;;
 "ps --all") test -e $0.made && echo drain-web-1-worker; exit 0;;`)
 	err := f.create(t.Context())
-	g.Expect(err).To(MatchError(ContainSubstring(`remove cluster "drain-web-1": containers [drain-web-1-worker] and volumes of [] are still there`)))
+	g.Expect(err).To(MatchError(ContainSubstring(`remove cluster "drain-web-1": still there are containers ["drain-web-1-worker"], volumes [], networks []`)))
 	l, err := readClaim(filepath.Join(f.claims, "drain-web-1.json"))
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(l.Containers).To(ConsistOf("drain-web-1-control-plane", "drain-web-1-worker", "drain-web-1-external-load-balancer"))
