@@ -49,7 +49,7 @@ e2e: build
 
 # kind clusters: faults, kills, what both providers must agree on. Says SKIP, and why, where nodes in containers can't run.
 kind: build
-	@image=$$($(SEATRIAL) doctor >/dev/null && $(SEATRIAL) image build v1.34 | sed -n 1p); \
+	@image=; if $(SEATRIAL) doctor >/dev/null; then image=$$($(SEATRIAL) image build v1.34 | sed -n 1p) || exit 1; fi; \
 	export SEATRIAL_TEST_NODE_IMAGE=$$image; \
 	$(GO) test -count=1 -timeout 60m -v -run Engine ./sim/kind | $(BRIEF) && \
 	$(GO) test -count=1 -timeout 60m -p 1 -v ./test/kind ./test/conformance | $(BRIEF)

@@ -178,8 +178,8 @@ type Provider interface {
 	Has(Capability) bool
 	// Settings lists, a sentence each, what makes its clusters differ from production on purpose, so that every report says it.
 	Settings() []string
-	// Prepare obtains what clusters of a Kubernetes version are made of. The first time may take many minutes; progress gets a line now and then.
-	Prepare(ctx context.Context, kubernetesVersion string, progress io.Writer) error
+	// Prepare obtains what a cluster of this version and shape is made of. The first time may take many minutes; spec.Progress gets a line now and then.
+	Prepare(ctx context.Context, spec Spec) error
 	// Create starts a cluster and returns when it is ready: every API server answers /readyz, the default service account
 	// is there, the controller manager and the scheduler hold their leases, and every node is Ready. On error nothing is left running.
 	Create(ctx context.Context, spec Spec) (Cluster, error)

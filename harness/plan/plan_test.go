@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
-	"io"
 	"os"
 	"testing"
 
@@ -33,8 +32,8 @@ func (p provider) Has(c cluster.Capability) bool {
 	return false
 }
 
-func (provider) Settings() []string                               { return nil }
-func (provider) Prepare(context.Context, string, io.Writer) error { return errors.New("paper") }
+func (provider) Settings() []string                          { return nil }
+func (provider) Prepare(context.Context, cluster.Spec) error { return errors.New("paper") }
 func (provider) Create(context.Context, cluster.Spec) (cluster.Cluster, error) {
 	return nil, errors.New("paper")
 }

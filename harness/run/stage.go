@@ -49,7 +49,7 @@ func (r *rehearsal) setUp(ctx context.Context) error {
 func (r *rehearsal) prepare(ctx context.Context, op *plan.Op, log io.Writer) error {
 	switch op.Action {
 	case "prepare":
-		return r.Provider.Prepare(ctx, r.File.Spec.Cluster.KubernetesVersion, io.MultiWriter(log, r.Progress))
+		return r.Provider.Prepare(ctx, r.spec(io.MultiWriter(log, r.Progress)))
 	case "create":
 		return r.createCluster(ctx, op, log)
 	case "apply":
@@ -62,11 +62,7 @@ func (r *rehearsal) createCluster(ctx context.Context, _ *plan.Op, log io.Writer
 	if err := r.journal.write(entry{Undo: &undo{StateDir: r.StateDir}}); err != nil {
 		return err
 	}
-	c := r.File.Spec.Cluster
-	made, err := r.Provider.Create(ctx, cluster.Spec{
-		Name: r.ID, KubernetesVersion: c.KubernetesVersion, ControlPlanes: c.ControlPlanes, Workers: c.Workers,
-		Dir: r.folder.file(clusterDir), StateDir: r.StateDir, Progress: log, OnCommand: r.recordCommand,
-	})
+	made, err := r.Provider.Create(ctx, r.spec(log))
 	if err != nil {
 		return err
 	}
@@ -75,7 +71,16 @@ func (r *rehearsal) createCluster(ctx context.Context, _ *plan.Op, log io.Writer
 	return r.connect(ctx)
 }
 
-// connect makes the clients and begins to observe. The observers outlive the op: they end with tearDown.
+// spec is the cluster that the scenario asks for.
+func (r *rehearsal) spec(progress io.Writer) cluster.Spec {
+	c := r.File.Spec.Cluster
+	return cluster.Spec{
+		Name: r.ID, KubernetesVersion: c.KubernetesVersion, ControlPlanes: c.ControlPlanes, Workers: c.Workers,
+		Dir: r.folder.file(clusterDir), StateDir: r.StateDir, Progress: progress, OnCommand: r.recordCommand,
+	}
+}
+
+// connect makes the clients and begins to observe. The observers outlive the op: they end with stopObserving.
 func (r *rehearsal) connect(ctx context.Context) error {
 	config := r.stage.cluster.RESTConfig()
 	kube, err := kubernetes.NewForConfig(config)
@@ -148,12 +153,17 @@ func (r *rehearsal) recordCommand(c cluster.Command) {
 	_ = r.record(trace.Event{Kind: trace.KindCommand, Subject: "node/" + c.Node, Change: change}, data)
 }
 
+// restartsTimeout is how long the question which components ended may take.
+const restartsTimeout = 30 * time.Second
+
 // recordRestarts puts the components that ended unasked into the recording, and says so.
 func (r *rehearsal) recordRestarts(ctx context.Context) error {
 	restarter, ok := r.stage.cluster.(cluster.Restarter)
 	if !ok {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, restartsTimeout)
+	defer cancel()
 	restarts, err := restarter.Restarts(ctx)
 	if err != nil {
 		return fmt.Errorf("ask which components ended unasked: %w", err)

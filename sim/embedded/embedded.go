@@ -86,8 +86,8 @@ func (p *Provider) Settings() []string {
 }
 
 // Prepare gets the release into the store.
-func (p *Provider) Prepare(ctx context.Context, kubernetesVersion string, _ io.Writer) error {
-	_, err := p.options.Releases(ctx, kubernetesVersion, kubernetesComponents)
+func (p *Provider) Prepare(ctx context.Context, spec cluster.Spec) error {
+	_, err := p.options.Releases(ctx, spec.KubernetesVersion, kubernetesComponents)
 	return err
 }
 

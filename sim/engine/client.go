@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -48,7 +49,7 @@ func Reopen(supervisor *proc.Supervisor, e Engine, env []string) *Client {
 }
 
 // Environment is the environment of the engine's commands, for other programs that run them.
-func (c *Client) Environment() []string { return c.env }
+func (c *Client) Environment() []string { return slices.Clone(c.env) }
 
 // passed are the variables that say where an engine is and keeps its things.
 var passed = []string{

@@ -10,8 +10,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
-	"github.com/seatrial/seatrial/harness/cluster"
 	"github.com/seatrial/seatrial/sim/engine"
 	"github.com/seatrial/seatrial/sim/proc"
 )
@@ -24,6 +24,9 @@ const runLabel = "dev.seatrial.run"
 
 // clusterLabel marks containers with the name of their cluster; kind sets it.
 const clusterLabel = "io.x-k8s.kind.cluster"
+
+// removeTimeout bounds the removal of a cluster: four nodes took three seconds.
+const removeTimeout = time.Minute
 
 // claim is a file that says which cluster is, or is about to be, on this machine, and all that its removal takes: whoever finds it can do that.
 type claim struct {
@@ -75,7 +78,7 @@ func (c *Cluster) claim(ctx context.Context) error {
 	if c.disclaim, err = c.options.Supervisor.Undo(RemoveEntry, made.path); err != nil {
 		return fmt.Errorf("claim the cluster: %w", err)
 	}
-	if err := made.write(os.O_CREATE | os.O_EXCL); err != nil {
+	if err := made.write(os.Link); err != nil {
 		return errors.Join(fmt.Errorf("claim the cluster: %w", err), c.disclaim())
 	}
 	c.claimed = made
@@ -101,8 +104,8 @@ func (l *claim) refuseTaken(ctx context.Context, e *engine.Client) error {
 	return nil
 }
 
-// write writes the claim for the user alone; flags tell what becomes of one that is there.
-func (l *claim) write(flags int) error {
+// write writes the claim for the user alone, whole or not at all. place gives it its name: os.Link when there must be none, os.Rename in place of the old one.
+func (l *claim) write(place func(from, to string) error) error {
 	data, err := json.MarshalIndent(l, "", "  ")
 	if err != nil {
 		return err
@@ -110,12 +113,15 @@ func (l *claim) write(flags int) error {
 	if err := os.MkdirAll(filepath.Dir(l.path), 0o700); err != nil {
 		return err
 	}
-	file, err := os.OpenFile(l.path, os.O_WRONLY|flags, 0o600)
-	if err != nil {
+	partial := l.path + ".partial"
+	if err := os.WriteFile(partial, append(data, '\n'), 0o600); err != nil {
 		return err
 	}
-	_, err = file.Write(append(data, '\n'))
-	return errors.Join(err, file.Close())
+	err = place(partial, l.path)
+	if removeErr := os.Remove(partial); !errors.Is(removeErr, os.ErrNotExist) {
+		err = errors.Join(err, removeErr)
+	}
+	return err
 }
 
 func readClaim(path string) (*claim, error) {
@@ -142,20 +148,19 @@ func (l *claim) containers(ctx context.Context, e *engine.Client) ([]string, err
 // names: measured with podman, one for four nodes is faster than four side by side.
 func (l *claim) remove(ctx context.Context, e *engine.Client) error {
 	const rounds = 3 // a container that was being made while its maker was killed comes to light late
+	var failed error // of the last round: somebody else may have been removing too
 	for round := 0; ; round++ {
 		left, err := l.look(ctx, e)
 		if err != nil {
-			return err
+			return errors.Join(err, failed)
 		}
 		if left.none() {
 			break
 		}
 		if round == rounds {
-			return fmt.Errorf("remove cluster %q: still there are %s", l.Name, left)
+			return errors.Join(fmt.Errorf("remove cluster %q: still there are %s", l.Name, left), failed)
 		}
-		if err := left.remove(ctx, e); err != nil {
-			return err
-		}
+		failed = left.remove(ctx, e)
 	}
 	for _, path := range []string{l.kubeconfig(), l.path} {
 		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -237,8 +242,10 @@ func each[T any](all []T, do func(T) error) error {
 	return errors.Join(errs...)
 }
 
-// remove removes the cluster and gives up its claim.
+// remove removes the cluster and gives up its claim, in a time of its own.
 func (c *Cluster) remove(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeTimeout)
+	defer cancel()
 	if err := c.claimed.remove(ctx, c.engine); err != nil {
 		return err
 	}
@@ -253,7 +260,7 @@ func (c *Cluster) Keep(ctx context.Context) ([]string, error) {
 		instructions, c.closeErr = c.keep(ctx)
 	})
 	if c.closeErr != nil {
-		return nil, fmt.Errorf("keep cluster %q: %w", c.spec.Name, c.closeErr)
+		return instructions, fmt.Errorf("keep cluster %q: %w", c.spec.Name, c.closeErr)
 	}
 	return instructions, nil
 }
@@ -264,19 +271,14 @@ func (c *Cluster) keep(ctx context.Context) ([]string, error) {
 		return nil, err
 	}
 	c.claimed.Kept = true
-	err = errors.Join(
-		c.collectLogs(ctx),
-		os.WriteFile(c.claimed.kubeconfig(), kubeconfig, 0o600),
-		c.claimed.write(os.O_TRUNC),
-	)
-	if err != nil {
-		return nil, errors.Join(err, c.remove(ctx))
+	if err := errors.Join(os.WriteFile(c.claimed.kubeconfig(), kubeconfig, 0o600), c.claimed.write(os.Rename)); err != nil {
+		return nil, errors.Join(err, c.remove(ctx)) // nobody would know of it
 	}
 	return []string{
 		"reach it:  kubectl --kubeconfig " + c.claimed.kubeconfig() + " get nodes",
 		"look in:   " + c.engine.Name + " exec -it " + c.machines[0].container + " bash",
 		"delete it: seatrial gc " + c.spec.Name,
-	}, c.disclaim()
+	}, errors.Join(c.disclaim(), c.collectLogs(ctx))
 }
 
 // RemoveMain is the entry "_kind-remove PATH": the reaper of a process that was killed removes its cluster, unless that was to be kept.
@@ -287,7 +289,7 @@ func RemoveMain(args []string) int {
 	ctx := context.Background()
 	supervisor, err := proc.NewSupervisor(ctx)
 	if err == nil {
-		_, err = collect(ctx, supervisor, args[0], func(l *claim) bool { return !l.Kept })
+		_, err = collect(ctx, supervisor, args[0], func(l *claim) bool { return !l.Kept && l.Owner.Gone() })
 		err = errors.Join(err, supervisor.Close(ctx))
 	}
 	if err != nil {
@@ -309,20 +311,20 @@ func CollectGarbage(ctx context.Context, supervisor *proc.Supervisor, dir string
 		return nil, fmt.Errorf("look for clusters left behind: %w", err)
 	}
 	var errs []error
-	for _, name := range kept {
-		if !slices.Contains(paths, filepath.Join(dir, name+".json")) {
-			errs = append(errs, fmt.Errorf("no cluster %q was kept", name))
-		}
-	}
 	for _, path := range paths {
-		var name string
-		gone, err := collect(ctx, supervisor, path, func(l *claim) bool {
-			name = l.Name
-			return l.Owner.Gone() && (!l.Kept || slices.Contains(kept, l.Name))
-		})
+		name := strings.TrimSuffix(filepath.Base(path), ".json")
+		named := slices.Contains(kept, name)
+		gone, err := collect(ctx, supervisor, path, func(l *claim) bool { return l.Owner.Gone() && (!l.Kept || named) })
 		errs = append(errs, err)
 		if gone {
 			removed = append(removed, name)
+		} else if named && err == nil {
+			errs = append(errs, fmt.Errorf("cluster %q is of a run that is under way", name))
+		}
+	}
+	for _, name := range kept {
+		if !slices.Contains(paths, filepath.Join(dir, name+".json")) {
+			errs = append(errs, fmt.Errorf("no cluster %q was kept", name))
 		}
 	}
 	return removed, errors.Join(errs...)
@@ -337,7 +339,7 @@ func collect(ctx context.Context, supervisor *proc.Supervisor, path string, want
 	if err != nil || !wanted(l) {
 		return false, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, cluster.CloseTimeout)
+	ctx, cancel := context.WithTimeout(ctx, removeTimeout)
 	defer cancel()
 	err = l.remove(ctx, engine.Reopen(supervisor, l.Engine, l.Environment))
 	return err == nil, err

@@ -16,6 +16,7 @@ import (
 	"github.com/seatrial/seatrial/harness/cluster"
 	"github.com/seatrial/seatrial/sim/engine"
 	"github.com/seatrial/seatrial/sim/proc"
+	"github.com/seatrial/seatrial/sim/ready"
 )
 
 func TestMain(m *testing.M) {
@@ -171,7 +172,7 @@ func TestCollectGarbage(t *testing.T) {
 	gone := proc.Identity{PID: self.PID, Started: self.Started - 1} // our number, and another process
 	for name, l := range map[string]claim{"alive": {Owner: self}, "orphan": {Owner: gone}, "kept": {Owner: gone, Kept: true}, "kept-too": {Owner: gone, Kept: true}} {
 		l.Name, l.Engine, l.Environment, l.path = name, client.Engine, client.Environment(), filepath.Join(f.claims, name+".json")
-		g.Expect(l.write(os.O_CREATE)).To(Succeed())
+		g.Expect(l.write(os.Link)).To(Succeed())
 	}
 	removed, err := CollectGarbage(t.Context(), f.provider.options.Supervisor, f.claims, []string{"kept"})
 	g.Expect(err).NotTo(HaveOccurred())
@@ -198,4 +199,18 @@ func TestTheEndOfAnOutputIsKept(t *testing.T) {
 	g.Expect(end(long)).To(HaveLen(cluster.OutputLimit))
 	g.Expect(end(long)).To(HaveSuffix("the end"))
 	g.Expect(end("short")).To(Equal("short"))
+}
+
+// TestExplainAsksTheNodesThatAreMissing, and no others.
+func TestExplainAsksTheNodesThatAreMissing(t *testing.T) {
+	g := NewWithT(t)
+	f := newFakeEngine(t, `"exec drain-web-1-worker") echo "E1124 unknown flag: --flag-of-the-future";;
+"exec drain-web-1-control-plane") echo "all is well";;`)
+	client, err := f.provider.open(t.Context())
+	g.Expect(err).NotTo(HaveOccurred())
+	c := newCluster(f.provider.options, client, spec(1, 1), Image{})
+	err = c.explain(t.Context(), fmt.Errorf("create: %w", &ready.NodesError{Missing: []string{"worker-1"}, Err: context.DeadlineExceeded}))
+	g.Expect(err).To(MatchError(context.DeadlineExceeded))
+	g.Expect(err).To(MatchError(HaveSuffix("the last lines of the kubelet of worker-1:\n    E1124 unknown flag: --flag-of-the-future")))
+	g.Expect(err).NotTo(MatchError(ContainSubstring("all is well")))
 }

@@ -110,11 +110,11 @@ func (p *Provider) Settings() []string {
 }
 
 // Prepare gets the images.
-func (p *Provider) Prepare(ctx context.Context, kubernetesVersion string, progress io.Writer) error {
+func (p *Provider) Prepare(ctx context.Context, spec cluster.Spec) error {
 	if _, err := p.open(ctx); err != nil {
 		return err
 	}
-	_, err := p.options.Images(ctx, kubernetesVersion, false, progress)
+	_, err := p.options.Images(ctx, spec.KubernetesVersion, spec.ControlPlanes > 1, spec.Progress)
 	return err
 }
 
@@ -132,8 +132,6 @@ func (p *Provider) create(ctx context.Context, spec cluster.Spec) (*Cluster, err
 	if err := validate(spec); err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, cluster.ReadyTimeout, fmt.Errorf("it is not ready within %s", cluster.ReadyTimeout))
-	defer cancel()
 	client, err := p.open(ctx)
 	if err != nil {
 		return nil, err
@@ -142,6 +140,8 @@ func (p *Provider) create(ctx context.Context, spec cluster.Spec) (*Cluster, err
 	if err != nil {
 		return nil, err
 	}
+	ctx, cancel := context.WithTimeoutCause(ctx, cluster.ReadyTimeout, fmt.Errorf("it is not ready within %s", cluster.ReadyTimeout))
+	defer cancel()
 	c := newCluster(p.options, client, spec, image)
 	if err := c.claim(ctx); err != nil {
 		return nil, err
@@ -216,7 +216,7 @@ func newCluster(o Options, client *engine.Client, spec cluster.Spec, image Image
 		options: o, engine: client, spec: spec, image: image, machines: machines(spec),
 		addresses: map[string]string{}, off: map[string]bool{}, cycled: map[string]bool{}, progress: spec.Progress, started: time.Now(),
 	}
-	c.services = services{cluster: c, addresses: map[cluster.ServicePort]string{}}
+	c.services = services{cluster: c, addresses: map[cluster.ServicePort]string{}, doubted: map[cluster.ServicePort]bool{}}
 	if c.progress == nil {
 		c.progress = io.Discard
 	}
@@ -246,6 +246,9 @@ func (c *Cluster) Nodes() []cluster.Node {
 
 // Version is the exact version of the control plane.
 func (c *Cluster) Version() string { return c.image.Version }
+
+// logsTimeout bounds the collection of logs, so that a node that hangs does not keep its cluster from being removed.
+const logsTimeout = time.Minute
 
 // Close collects the logs of the nodes and removes the cluster. It may be called more than once.
 func (c *Cluster) Close(ctx context.Context) error {

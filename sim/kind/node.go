@@ -14,6 +14,7 @@ import (
 
 	"github.com/seatrial/seatrial/harness/cluster"
 	"github.com/seatrial/seatrial/sim/engine"
+	"github.com/seatrial/seatrial/sim/proc"
 )
 
 // run executes a command on a node, as its argv is, and has it recorded. It returns what the command wrote to stdout.
@@ -52,8 +53,13 @@ func end(text string) string {
 
 // equip gives the nodes the workload program and its image, which images of ours have.
 func (c *Cluster) equip(ctx context.Context) error {
-	if err := c.engine.Do(ctx, engine.Command{Args: []string{"exec", c.machines[0].container, "test", "-x", proberPath}}); err == nil {
-		return nil
+	var exit *proc.ExitError
+	err := c.engine.Do(ctx, engine.Command{Args: []string{"exec", c.machines[0].container, "test", "-x", proberPath}})
+	if err == nil || !errors.As(err, &exit) || exit.Status != 1 {
+		return err // it has it, or that could not be asked
+	}
+	if c.options.Workload == nil {
+		return fmt.Errorf("image %s has no workload program, and there is none to give it", c.image.Ref)
 	}
 	return c.options.Workload(ctx, func(program, archive string) error {
 		return each(c.machines, func(m machine) error { return c.equipNode(ctx, m, program, archive) })
@@ -76,6 +82,8 @@ func (c *Cluster) equipNode(ctx context.Context, m machine, program, archive str
 // collectLogs writes what the nodes have to say into the cluster's folder, a folder a node: the journals of kubelet and containerd, and the logs of all
 // pods. A node that does not run has its container's output only.
 func (c *Cluster) collectLogs(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, logsTimeout, fmt.Errorf("the logs were not collected within %s", logsTimeout))
+	defer cancel()
 	return each(c.machines, func(m machine) error {
 		if err := c.collectNode(ctx, m); err != nil {
 			return fmt.Errorf("collect the logs of node %q: %w", m.node, err)

@@ -21,10 +21,10 @@ func (c *Cluster) PowerOff(ctx context.Context, node string) error {
 	if err != nil {
 		return err
 	}
-	c.setOff(node, true)
 	if err := c.engine.Do(ctx, engine.Command{Args: []string{"kill", "--signal", "KILL", m.container}}); err != nil {
 		return fmt.Errorf("power off node %q: %w", node, err)
 	}
+	c.setOff(node, true)
 	return ready.Poll(ctx, "container "+m.container+" has ended", func(ctx context.Context) error {
 		running, err := c.running(ctx, m)
 		if err == nil && running {
@@ -145,6 +145,11 @@ func (c *Cluster) Restarts(ctx context.Context) ([]cluster.Restart, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	for i := range c.restarted {
+		if _, ok := counts[i]; !ok && !c.cycled[i.node] {
+			return nil, fmt.Errorf("look for restarts: %s of node %q was there when the cluster was ready, and its pod is not", i.component, i.node)
+		}
+	}
 	var found []cluster.Restart
 	for i, count := range counts {
 		if count <= c.restarted[i] || c.cycled[i.node] {

@@ -33,6 +33,7 @@ type services struct {
 
 	mu        sync.Mutex
 	addresses map[cluster.ServicePort]string // cluster IP and port
+	doubted   map[cluster.ServicePort]bool   // a request to it failed: it may be another service by now
 	prober    *prober                        // nil before the first request
 }
 
@@ -57,9 +58,9 @@ func (s *services) request(ctx context.Context, port cluster.ServicePort) (strin
 	if errors.Is(err, errProber) {
 		pod, err = s.ask(ctx, address) // from another node
 	}
-	if err != nil {
-		s.lookAgain(ctx, port)
-	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.doubted[port] = err != nil
 	return pod, err
 }
 
@@ -71,15 +72,26 @@ func (s *services) ask(ctx context.Context, address string) (string, error) {
 	return p.ask(ctx, address)
 }
 
-// address is the cluster IP and port of a service. It is remembered, so that a request needs no API server, as a client's does not.
+// lookUpTimeout is what looking up a known address anew may take of a request's time.
+const lookUpTimeout = 200 * time.Millisecond
+
+// address is the cluster IP and port of a service. It is remembered, so that a request needs no API server, as a client's does not; after a request that failed
+// it is looked up anew, and when nobody answers the known one is still the best.
 func (s *services) address(ctx context.Context, port cluster.ServicePort) (string, error) {
 	s.mu.Lock()
-	known := s.addresses[port]
+	known, doubted := s.addresses[port], s.doubted[port]
 	s.mu.Unlock()
-	if known != "" {
-		return known, nil
+	switch {
+	case known == "":
+		return s.lookUp(ctx, port)
+	case doubted:
+		ctx, cancel := context.WithTimeout(ctx, lookUpTimeout)
+		defer cancel()
+		if fresh, err := s.lookUp(ctx, port); err == nil {
+			return fresh, nil
+		}
 	}
-	return s.lookUp(ctx, port)
+	return known, nil
 }
 
 // lookUp asks the API for the address, and remembers it.
@@ -99,13 +111,6 @@ func (s *services) lookUp(ctx context.Context, port cluster.ServicePort) (string
 	defer s.mu.Unlock()
 	s.addresses[port] = address
 	return address, nil
-}
-
-// lookAgain looks after a failed request whether the service has another address by now. Without an answer the known one is still the best.
-func (s *services) lookAgain(ctx context.Context, port cluster.ServicePort) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-	defer cancel()
-	_, _ = s.lookUp(ctx, port)
 }
 
 // running is the prober, started on the first node that has power when there is none or its node has lost it.
@@ -135,6 +140,7 @@ func (s *services) close(ctx context.Context) {
 type prober struct {
 	process *proc.Process
 	in      *io.PipeWriter
+	lines   chan []byte // what is to be written to in
 
 	mu      sync.Mutex
 	next    int
@@ -156,7 +162,7 @@ type answer struct {
 func startProber(ctx context.Context, c *Cluster, m machine) (*prober, error) {
 	stdin, in := io.Pipe()
 	out, stdout := io.Pipe()
-	p := &prober{in: in, waiting: map[int]chan answer{}}
+	p := &prober{in: in, lines: make(chan []byte), waiting: map[int]chan answer{}}
 	process, err := c.options.Supervisor.Start(ctx, proc.Command{
 		Name: "prober on " + m.node, Path: c.engine.Path, Args: []string{"exec", "--interactive", m.container, proberPath, "probe"},
 		Env: c.engine.Environment(), Stdin: stdin, Stdout: stdout,
@@ -165,9 +171,24 @@ func startProber(ctx context.Context, c *Cluster, m machine) (*prober, error) {
 		return nil, err
 	}
 	p.process = process
-	go func() { <-process.Done(); stdout.Close(); stdin.Close() }() // ends read
+	go func() { <-process.Done(); stdout.Close(); stdin.Close() }() // ends read and write
 	go p.read(out)
+	go p.write()
 	return p, nil
+}
+
+// write writes the questions, until the prober has ended.
+func (p *prober) write() {
+	for {
+		select {
+		case line := <-p.lines:
+			if _, err := p.in.Write(line); err != nil {
+				return
+			}
+		case <-p.process.Done():
+			return
+		}
+	}
 }
 
 // read gives the answers to those who wait for them, until the prober has ended.
@@ -184,6 +205,7 @@ func (p *prober) read(out io.Reader) {
 		}
 		p.mu.Unlock()
 	}
+	p.in.Close() // who can't be heard is not asked: it ends with its stdin
 }
 
 func (p *prober) alive() bool {
@@ -216,8 +238,12 @@ func (p *prober) ask(ctx context.Context, address string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if _, err := p.in.Write(append(line, '\n')); err != nil {
-		return "", errors.Join(errProber, p.process.Err(), err)
+	select {
+	case p.lines <- append(line, '\n'):
+	case <-p.process.Done():
+		return "", errors.Join(errProber, p.process.Err())
+	case <-ctx.Done():
+		return "", ctx.Err()
 	}
 	select {
 	case a := <-waiter:

@@ -48,7 +48,10 @@ func (c *Cluster) start(ctx context.Context) error {
 	if err := c.connect(ctx); err != nil {
 		return err
 	}
-	if err := errors.Join(c.equip(ctx), c.awaitReady(ctx)); err != nil {
+	if err := c.equip(ctx); err != nil {
+		return err
+	}
+	if err := c.awaitReady(ctx); err != nil {
 		return err
 	}
 	c.say("%d nodes are Ready", len(c.machines))
@@ -161,7 +164,7 @@ func (c *Cluster) awaitReady(ctx context.Context) error {
 		}
 		return ready.Nodes(ctx, c.client, names)
 	})
-	waits.Go(func() error { return ready.DaemonSets(ctx, c.client, "kube-system") })
+	waits.Go(func() error { return ready.DaemonSets(ctx, c.client, "kube-system", len(c.machines)) })
 	return waits.Wait()
 }
 

@@ -60,7 +60,10 @@ type Options struct {
 }
 
 // Builder makes images. Its methods may be called from several goroutines and processes.
-type Builder struct{ Options }
+type Builder struct {
+	Options
+	look func(ctx context.Context, engine string) engine.Facts
+}
 
 // NewBuilder returns a builder.
 func NewBuilder(o Options) (*Builder, error) {
@@ -71,7 +74,7 @@ func NewBuilder(o Options) (*Builder, error) {
 		}
 		o.Dir = filepath.Join(cache, "seatrial", "nodeimage")
 	}
-	return &Builder{o}, nil
+	return &Builder{Options: o, look: engine.Look}, nil
 }
 
 // Image is a node image.
@@ -127,7 +130,7 @@ func (b *Builder) once(ctx context.Context, ref, recipe string, make func() erro
 const neededSpace = 6 << 30
 
 func (b *Builder) checkSpace(ctx context.Context) error {
-	facts := engine.Look(ctx, b.Engine.Name)
+	facts := b.look(ctx, b.Engine.Name)
 	if facts.StorageFree < neededSpace && facts.Storage != "" {
 		return fmt.Errorf("not enough space for an image at %s: %.1f GiB are free, %d GiB are needed", facts.Storage, float64(facts.StorageFree)/(1<<30), neededSpace>>30)
 	}

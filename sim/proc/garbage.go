@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"golang.org/x/sys/unix"
 )
 
 // ownerFile in a temporary folder names the process that made it, so that a later process can tell whether it is gone.
 const ownerFile = ".seatrial-owner"
 
-// Identity names a process for ever: its number is used again, together with its start time it is not.
+// Identity names a process: its number is used again, together with its start time, until the machine boots, it is not.
 type Identity struct {
 	PID     int    `json:"pid"`
 	Started uint64 `json:"started"` // clock ticks since boot
@@ -22,10 +24,13 @@ func Self() (Identity, error) {
 	return Identity{PID: os.Getpid(), Started: stat.started}, err
 }
 
-// Gone tells whether the process has ended.
+// Gone tells whether the process has ended. One that can't be looked at is not taken for gone.
 func (i Identity) Gone() bool {
 	stat, err := readStat(i.PID)
-	return err != nil || stat.dead || stat.started != i.Started
+	if err != nil {
+		return errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ESRCH)
+	}
+	return stat.dead || stat.started != i.Started
 }
 
 // own writes the owner file.

@@ -130,7 +130,7 @@ func (e *estate) reap(deadline time.Time) error {
 }
 
 // undoTimeout bounds what undoes the rest. It is longer than [ReapTimeout], which is kept where the machine is not busy: late is better than never.
-const undoTimeout = time.Minute
+const undoTimeout = 2 * time.Minute
 
 // undo runs what undoes the rest, side by side, each a process of its own.
 func (e *estate) undo() error {

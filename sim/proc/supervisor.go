@@ -36,6 +36,7 @@ type Supervisor struct {
 	starting  sync.WaitGroup // Starts that saw closing == false
 	processes map[*Process]struct{}
 	dirs      map[string]struct{}
+	undos     int // that were not forgotten
 }
 
 // fork is a request to the forking thread.
@@ -245,7 +246,7 @@ func (s *Supervisor) removeDir(dir string) error {
 	return s.tellReaper("remove-dir", strconv.Quote(dir))
 }
 
-// Undo has the reaper run this binary with an entry that [Dispatch] knows, should we die before forget is called: what is not a process or a folder
+// Undo has the reaper run this binary with an entry that [Dispatch] knows, should we die, or close, before forget is called (once): what is not a process or a folder
 // of ours, as a container is, only a program can remove. The arguments together are shorter than 3 kB.
 func (s *Supervisor) Undo(entry string, args ...string) (forget func() error, err error) {
 	line, err := json.Marshal(append([]string{entry}, args...))
@@ -260,7 +261,13 @@ func (s *Supervisor) Undo(entry string, args ...string) (forget func() error, er
 	if err := s.tellReaper("add-undo", string(line)); err != nil {
 		return nil, err
 	}
-	return func() error { return s.tellReaper("remove-undo", string(line)) }, nil
+	s.undos++
+	return func() error {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.undos--
+		return s.tellReaper("remove-undo", string(line))
+	}, nil
 }
 
 // tellReaper writes one registration. It is shorter than PIPE_BUF, so that writes don't mix.
@@ -289,7 +296,7 @@ func (s *Supervisor) Close(ctx context.Context) error {
 	for dir := range s.dirs {
 		errs = append(errs, s.removeDir(dir))
 	}
-	clean := len(s.processes) == 0 && len(s.dirs) == 0
+	clean := len(s.processes) == 0 && len(s.dirs) == 0 && s.undos == 0
 	if clean {
 		errs = append(errs, s.tellReaper("done", ""))
 	}

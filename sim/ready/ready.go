@@ -107,16 +107,16 @@ func Leader(ctx context.Context, client kubernetes.Interface, name string) error
 	})
 }
 
-// DaemonSets waits until every node that is to have a pod of a DaemonSet of the namespace has one that is Ready.
-func DaemonSets(ctx context.Context, client kubernetes.Interface, namespace string) error {
+// DaemonSets waits until each DaemonSet of the namespace has a Ready pod on every one of so many nodes.
+func DaemonSets(ctx context.Context, client kubernetes.Interface, namespace string, nodes int) error {
 	return Poll(ctx, "the DaemonSets of "+namespace+" are on every node", func(ctx context.Context) error {
 		all, err := client.AppsV1().DaemonSets(namespace).List(ctx, metav1.ListOptions{})
 		if err != nil {
 			return err
 		}
 		for _, d := range all.Items {
-			if s := d.Status; s.ObservedGeneration < d.Generation || s.NumberReady < s.DesiredNumberScheduled || s.DesiredNumberScheduled == 0 {
-				return fmt.Errorf("%s has %d ready pods of %d", d.Name, s.NumberReady, s.DesiredNumberScheduled)
+			if s := d.Status; s.ObservedGeneration < d.Generation || int(s.NumberReady) < nodes {
+				return fmt.Errorf("%s has %d ready pods, and there are %d nodes", d.Name, s.NumberReady, nodes)
 			}
 		}
 		return nil
@@ -142,16 +142,16 @@ func (e *NodesError) Error() string {
 
 func (e *NodesError) Unwrap() error { return e.Err }
 
-// Nodes waits until all these nodes are Ready and schedulable. It watches, because a thousand nodes are too much to list twenty times a second. The
+// Nodes waits until all these nodes are Ready and without the taint of those that are not. It watches, because a thousand nodes are too much to list twenty times a second. The
 // error is a [*NodesError].
 func Nodes(ctx context.Context, client kubernetes.Interface, names []string) error {
 	nodes := client.CoreV1().Nodes()
-	lw := &cache.ListWatch{
+	lw := cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return nodes.List(ctx, o) },
 		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 			return nodes.Watch(ctx, o)
 		},
-	}
+	}, client)
 	wanted, missing := map[string]bool{}, map[string]bool{}
 	for _, name := range names {
 		wanted[name], missing[name] = true, true

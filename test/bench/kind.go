@@ -170,17 +170,18 @@ func (k *kindBench) measureDrain(ctx context.Context) (rows []row, err error) {
 	c := exec.CommandContext(ctx, k.seatrial, "run", "--provider", "kind", "--keep", "always", "--runs", string(t), "scenarios/drain-web")
 	var output bytes.Buffer
 	c.Stdout, c.Stderr = &output, &output
-	if err := c.Run(); err != nil {
-		return nil, fmt.Errorf("seatrial run scenarios/drain-web: %w; output: %s", err, output.String())
-	}
+	runErr := c.Run()
 	folders, err := filepath.Glob(filepath.Join(string(t), "drain-web-*"))
 	if err != nil || len(folders) != 1 {
-		return nil, errors.Join(err, fmt.Errorf("expected one run, found %q", folders))
+		return nil, errors.Join(runErr, err, fmt.Errorf("expected one run, found %q", folders))
 	}
 	name := filepath.Base(folders[0])
 	defer func() {
 		err = errors.Join(err, exec.CommandContext(context.WithoutCancel(ctx), k.seatrial, "gc", name).Run())
 	}()
+	if runErr != nil {
+		return nil, fmt.Errorf("seatrial run scenarios/drain-web: %w; output: %s", runErr, output.String())
+	}
 	ours, err := stepsTook(filepath.Join(folders[0], "trace.jsonl"))
 	if err != nil {
 		return nil, err

@@ -6,6 +6,7 @@
 package conformance
 
 import (
+	"cmp"
 	"encoding/json"
 	"io/fs"
 	"os"
@@ -17,6 +18,7 @@ import (
 	"time"
 
 	. "github.com/onsi/gomega"
+	"sigs.k8s.io/yaml"
 
 	"github.com/seatrial/seatrial/test/berth"
 )
@@ -75,6 +77,7 @@ func TestConformance(t *testing.T) {
 			b := berth.New(t)
 			t.Cleanup(func() { b.NothingInEngine(5 * time.Second) })
 			embedded, kind := rehearse(b, "embedded", name), rehearse(b, "kind", name)
+			b.Expect(embedded.Verdict).To(Equal(expected(b, name)), "two runs that both went wrong are alike too: %+v", embedded)
 			if reason, ok := known[name]; ok {
 				b.Expect(kind).NotTo(Equal(embedded), "docs/fidelity.md lists a difference that is none any more: %s", reason)
 				t.Logf("differs, as docs/fidelity.md says: %s\nembedded: %+v\nkind: %+v", reason, embedded, kind)
@@ -83,6 +86,17 @@ func TestConformance(t *testing.T) {
 			b.Expect(kind).To(Equal(embedded))
 		})
 	}
+}
+
+// expected is the verdict that the scenario expects.
+func expected(b *berth.Berth, name string) string {
+	content, err := os.ReadFile(filepath.Join(root, "scenarios", name, "scenario.yaml"))
+	b.Expect(err).NotTo(HaveOccurred())
+	var file struct {
+		Spec struct{ Expect struct{ Verdict string } }
+	}
+	b.Expect(yaml.Unmarshal(content, &file)).To(Succeed())
+	return cmp.Or(file.Spec.Expect.Verdict, "Passed")
 }
 
 // rehearse runs a scenario on a provider.
@@ -118,15 +132,18 @@ var generated = regexp.MustCompile(`^(pod/[^/]+/.+)-[a-z0-9]{8,10}-[a-z0-9]{5}$`
 
 func anonymous(subject string) string { return generated.ReplaceAllString(subject, "$1-*") }
 
-// row is a line of the table of differences: | `scenario` | what differs | reason |.
+// row is a line of the table of differences: | `scenario` | reason |.
 var row = regexp.MustCompile("(?m)^\\| `([^`]+)` \\| (.+) \\|$")
 
 // differences reads docs/fidelity.md.
 func differences(t *testing.T) map[string]string {
 	doc, err := os.ReadFile(filepath.Join(root, "docs", "fidelity.md"))
 	NewWithT(t).Expect(err).NotTo(HaveOccurred())
+	_, section, found := strings.Cut(string(doc), "\n## Scenarios whose outcome differs\n")
+	NewWithT(t).Expect(found).To(BeTrue(), "docs/fidelity.md has no such section")
+	section, _, _ = strings.Cut(section, "\n## ")
 	known := map[string]string{}
-	for _, m := range row.FindAllStringSubmatch(string(doc), -1) {
+	for _, m := range row.FindAllStringSubmatch(section, -1) {
 		NewWithT(t).Expect(all(t)).To(ContainElement(m[1]), "docs/fidelity.md names a scenario that there is not")
 		known[m[1]] = m[2]
 	}
