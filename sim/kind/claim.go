@@ -75,7 +75,7 @@ func (c *Cluster) claim(ctx context.Context) error {
 	if err := made.refuseTaken(ctx, c.engine); err != nil {
 		return err
 	}
-	if c.disclaim, err = c.options.Supervisor.Undo(RemoveEntry, made.path); err != nil {
+	if c.disclaim, err = c.options.Supervisor.Undo(RemoveEntry, made.path, self.String()); err != nil {
 		return fmt.Errorf("claim the cluster: %w", err)
 	}
 	if err := made.write(os.Link); err != nil {
@@ -281,15 +281,16 @@ func (c *Cluster) keep(ctx context.Context) ([]string, error) {
 	}, errors.Join(c.disclaim(), c.collectLogs(ctx))
 }
 
-// RemoveMain is the entry "_kind-remove PATH": the reaper of a process that was killed removes its cluster, unless that was to be kept.
+// RemoveMain is the entry "_kind-remove CLAIM OWNER": the reaper of a process that was killed, or could not remove its cluster, removes it, unless it was to be
+// kept. A claim of that name by somebody else is not touched.
 func RemoveMain(args []string) int {
-	if len(args) != 1 {
+	if len(args) != 2 {
 		return 2
 	}
 	ctx := context.Background()
 	supervisor, err := proc.NewSupervisor(ctx)
 	if err == nil {
-		_, err = collect(ctx, supervisor, args[0], func(l *claim) bool { return !l.Kept && l.Owner.Gone() })
+		_, err = collect(ctx, supervisor, args[0], func(l *claim) bool { return !l.Kept && l.Owner.String() == args[1] })
 		err = errors.Join(err, supervisor.Close(ctx))
 	}
 	if err != nil {

@@ -149,16 +149,20 @@ func TestCreateEndsWithItsContext(t *testing.T) {
 	f.expectNothingLeft()
 }
 
-// TestAClusterThatCantBeRemovedKeepsItsClaim, so that gc finds it.
+// TestAClusterThatCantBeRemovedKeepsItsClaim, so that the reaper, which tries again when we close, finds it, and gc after that.
 func TestAClusterThatCantBeRemovedKeepsItsClaim(t *testing.T) {
 	g := NewWithT(t)
-	f := newFakeEngine(t, `"network create") touch `+"$0.made"+`; exit 1;;
+	f := newFakeEngine(t, `"network create") touch $0.made; exit 1;;
 "ps --all") test -e $0.made && echo drain-web-1-worker; exit 0;;`)
 	err := f.create(t.Context())
 	g.Expect(err).To(MatchError(ContainSubstring(`remove cluster "drain-web-1": still there are containers ["drain-web-1-worker"], volumes [], networks []`)))
 	l, err := readClaim(filepath.Join(f.claims, "drain-web-1.json"))
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(l.Containers).To(ConsistOf("drain-web-1-control-plane", "drain-web-1-worker", "drain-web-1-external-load-balancer"))
+
+	g.Expect(os.Remove(filepath.Join(filepath.Dir(f.log), "podman.made"))).To(Succeed()) // now it can be removed
+	g.Expect(f.provider.options.Supervisor.Close(t.Context())).To(Succeed())
+	f.expectNothingLeft()
 }
 
 // TestCollectGarbage removes what is nobody's, and what was kept only when it is named.
@@ -182,6 +186,37 @@ func TestCollectGarbage(t *testing.T) {
 
 	_, err = CollectGarbage(t.Context(), f.provider.options.Supervisor, f.claims, []string{"never-there"})
 	g.Expect(err).To(MatchError(`no cluster "never-there" was kept`))
+}
+
+// TestTheReaperRemovesWhatIsItsOwners: RemoveMain is what it runs. Of a claim that is somebody else's, or kept, it touches nothing.
+func TestTheReaperRemovesWhatIsItsOwners(t *testing.T) {
+	self, err := proc.Self()
+	NewWithT(t).Expect(err).NotTo(HaveOccurred())
+	for name, c := range map[string]struct {
+		owner proc.Identity
+		kept  bool
+		gone  bool
+	}{
+		"its owner's": {self, false, true}, "somebody else's": {proc.Identity{PID: 1, Started: 1}, false, false}, "kept": {self, true, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			f := newFakeEngine(t, "")
+			client, err := f.provider.open(t.Context())
+			g.Expect(err).NotTo(HaveOccurred())
+			l := claim{path: filepath.Join(f.claims, "a.json"), Name: "a", Engine: client.Engine, Environment: client.Environment(), Owner: c.owner, Kept: c.kept}
+			g.Expect(l.write(os.Link)).To(Succeed())
+			g.Expect(RemoveMain([]string{l.path, self.String()})).To(BeZero())
+			if c.gone {
+				g.Expect(l.path).NotTo(BeAnExistingFile())
+			} else {
+				g.Expect(l.path).To(BeAnExistingFile())
+				g.Expect(f.told()).To(BeEmpty())
+			}
+		})
+	}
+	NewWithT(t).Expect(RemoveMain(nil)).To(Equal(2))
+	NewWithT(t).Expect(RemoveMain([]string{filepath.Join(t.TempDir(), "none.json"), self.String()})).To(BeZero(), "nothing was made yet")
 }
 
 func TestLabelsInBothNotations(t *testing.T) {

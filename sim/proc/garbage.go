@@ -18,6 +18,9 @@ type Identity struct {
 	Started uint64 `json:"started"` // clock ticks since boot
 }
 
+// String is the number and the start time: "4711 123456".
+func (i Identity) String() string { return fmt.Sprintf("%d %d", i.PID, i.Started) }
+
 // Self is the identity of this process.
 func Self() (Identity, error) {
 	stat, err := readStat(os.Getpid())
@@ -39,7 +42,7 @@ func own(dir string) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(dir, ownerFile), fmt.Appendf(nil, "%d %d\n", self.PID, self.Started), 0o600)
+	return os.WriteFile(filepath.Join(dir, ownerFile), []byte(self.String()+"\n"), 0o600)
 }
 
 // CollectGarbage removes the temporary folders below parent (empty: the system's) that a process made which is gone, killed together
