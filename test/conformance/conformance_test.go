@@ -75,7 +75,7 @@ func TestConformance(t *testing.T) {
 	for _, name := range scenarios(t) {
 		t.Run(name, func(t *testing.T) {
 			b := berth.New(t)
-			t.Cleanup(func() { b.NothingInEngine(5 * time.Second) })
+			t.Cleanup(func() { b.NothingInEngine(time.Second) })
 			embedded, kind := rehearse(b, "embedded", name), rehearse(b, "kind", name)
 			b.Expect(embedded.Verdict).To(Equal(expected(b, name)), "two runs that both went wrong are alike too: %+v", embedded)
 			if reason, ok := known[name]; ok {
