@@ -13,6 +13,8 @@ package cluster
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"time"
 
@@ -39,6 +41,21 @@ type Spec struct {
 	// OnCommand is told of every command that was executed on a node, when it has ended; nil when nobody wants to know. It may be called from
 	// several goroutines.
 	OnCommand func(Command)
+}
+
+// Validate says what is wrong with a specification, all at once.
+func (s Spec) Validate() error {
+	var errs []error
+	if s.ControlPlanes < 1 || s.ControlPlanes%2 == 0 {
+		errs = append(errs, fmt.Errorf("%d control planes: want an odd number, so that etcd has a majority", s.ControlPlanes))
+	}
+	if s.Workers < 0 {
+		errs = append(errs, fmt.Errorf("%d workers: want 0 or more", s.Workers))
+	}
+	if s.Dir == "" || s.StateDir == "" {
+		errs = append(errs, errors.New("the cluster needs a folder for logs and one for its state"))
+	}
+	return errors.Join(errs...)
 }
 
 // Command is one command that was executed on a node: no shell is between.

@@ -95,7 +95,7 @@ func (p *Provider) Prepare(ctx context.Context, spec cluster.Spec) error {
 // error has its exit status and its last lines ([*proc.ExitError]). On error nothing is left running and
 // spec.StateDir is empty.
 func (p *Provider) Create(ctx context.Context, spec cluster.Spec) (cluster.Cluster, error) {
-	if err := validate(spec); err != nil {
+	if err := spec.Validate(); err != nil {
 		return nil, fmt.Errorf("create cluster %q: %w", spec.Name, err)
 	}
 	release, err := p.options.Releases(ctx, spec.KubernetesVersion, kubernetesComponents)
@@ -110,21 +110,6 @@ func (p *Provider) Create(ctx context.Context, spec cluster.Spec) (cluster.Clust
 		return nil, errors.Join(err, c.Close(ctx))
 	}
 	return c, nil
-}
-
-// validate says what is wrong with a specification, all at once.
-func validate(spec cluster.Spec) error {
-	var errs []error
-	if spec.ControlPlanes < 1 || spec.ControlPlanes%2 == 0 {
-		errs = append(errs, fmt.Errorf("%d control planes: want an odd number, so that etcd has a majority", spec.ControlPlanes))
-	}
-	if spec.Workers < 0 {
-		errs = append(errs, fmt.Errorf("%d workers: want 0 or more", spec.Workers))
-	}
-	if spec.Dir == "" || spec.StateDir == "" {
-		errs = append(errs, errors.New("the cluster needs a folder for logs and one for its state"))
-	}
-	return errors.Join(errs...)
 }
 
 // Cluster is a running embedded cluster. Its methods may be called from several goroutines.

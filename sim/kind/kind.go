@@ -159,20 +159,11 @@ func (p *Provider) create(ctx context.Context, spec cluster.Spec) (*Cluster, err
 
 // validate says what is wrong with a specification, all at once.
 func validate(spec cluster.Spec) error {
-	var errs []error
-	if spec.ControlPlanes < 1 || spec.ControlPlanes%2 == 0 {
-		errs = append(errs, fmt.Errorf("%d control planes: want an odd number, so that etcd has a majority", spec.ControlPlanes))
-	}
-	if spec.Workers < 0 {
-		errs = append(errs, fmt.Errorf("%d workers: want 0 or more", spec.Workers))
-	}
-	if spec.Dir == "" || spec.StateDir == "" {
-		errs = append(errs, errors.New("the cluster needs a folder for logs and one for its state"))
-	}
+	err := spec.Validate()
 	if len(spec.Name) > nameLimit || !plainName.MatchString(spec.Name) {
-		errs = append(errs, fmt.Errorf("name %q: want a DNS label of at most %d characters, because host names are made of it", spec.Name, nameLimit))
+		err = errors.Join(err, fmt.Errorf("name %q: want a DNS label of at most %d characters, because host names are made of it", spec.Name, nameLimit))
 	}
-	return errors.Join(errs...)
+	return err
 }
 
 // Cluster is a running kind cluster. Its methods may be called from several goroutines.
