@@ -58,10 +58,10 @@ type Options struct {
 	Images func(ctx context.Context, version string, balanced bool, progress io.Writer) (Image, error)
 	// Workload gives do the workload program and its image as an archive, for nodes whose image has neither.
 	Workload func(ctx context.Context, do func(program, archive string) error) error
-	// patch changes kind's configuration: tests break clusters with it.
-	patch func(*v1alpha4.Cluster)
 	// Dir is the folder that claims are in. Empty means seatrial/clusters in the user's cache folder.
 	Dir string
+	// patch changes kind's configuration: tests break clusters with it.
+	patch func(*v1alpha4.Cluster)
 }
 
 // Provider makes kind clusters.

@@ -166,13 +166,11 @@ func resolve(ctx context.Context, repository, version string) (Image, error) {
 // GetBalancer makes the engine have the image of kind's load balancer container: the real one where it is there or can be pulled, else ours.
 func (b *Builder) GetBalancer(ctx context.Context, ref string) error {
 	has, err := b.Engine.HasImage(ctx, ref)
-	if err == nil && !has && b.Registry == Upstream {
-		if b.pullRef(ctx, ref) == nil {
-			return nil
-		}
-	}
 	if err != nil {
 		return err
+	}
+	if !has && b.Registry == Upstream && b.pullRef(ctx, ref) == nil {
+		return nil
 	}
 	return b.BuildBalancer(ctx, ref)
 }
