@@ -20,10 +20,12 @@ rehearse: build
 rehearse-kind: build machine
 	$(SEATRIAL) run --provider kind scenarios/drain-web
 
-# What a Debian machine needs for nodes in containers, unless an engine answers already; seatrial doctor says the rest.
+# What a Debian machine needs for nodes in containers, unless it is there already: packages, and inotify limits for more than a few nodes; seatrial doctor says the rest.
 ENGINE = podman runc conmon netavark aardvark-dns iptables
 machine: build
 	@mkdir -p /lib/modules 2>/dev/null || true
+	@for want in instances=512 watches=524288; do limit=/proc/sys/fs/inotify/max_user_$${want%=*}; \
+		[ $$(cat $$limit) -ge $${want#*=} ] || { echo $${want#*=} >$$limit; } 2>/dev/null || true; done
 	@$(SEATRIAL) doctor >/dev/null 2>&1 && command -v mmdebstrap >/dev/null || \
 	{ ! command -v apt-get >/dev/null || [ $$(id -u) != 0 ]; } || \
 	{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(ENGINE) mmdebstrap; }

@@ -37,7 +37,7 @@ const (
 	needMemory    = 2 << 30
 	wantWatches   = 524288
 	wantInstances = 512
-	needInstances = 64 // a node's systemd, containerd and kubelet together take less than a dozen
+	needInstances = 64 // a control plane and two workers take 52
 	needOpenFiles = 4096
 )
 

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -131,6 +132,11 @@ func (p *Provider) Create(ctx context.Context, spec cluster.Spec) (cluster.Clust
 func (p *Provider) create(ctx context.Context, spec cluster.Spec) (*Cluster, error) {
 	if err := validate(spec); err != nil {
 		return nil, err
+	}
+	if os.Geteuid() == 0 {
+		if err := engine.RoomForNodes(spec.ControlPlanes, spec.Workers); err != nil {
+			return nil, err
+		}
 	}
 	client, err := p.open(ctx)
 	if err != nil {

@@ -15,6 +15,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -171,13 +173,13 @@ func (c *Cluster) awaitReady(ctx context.Context) error {
 // kubeletLines is how many of a kubelet's last lines an error has.
 const kubeletLines = "20"
 
-// explain adds to the error of a creation the last lines of the kubelets of the nodes that did not become ready, or of all that there are when it did not
-// come to asking for them.
+// explain adds to the error of a creation what crashed in kube-system, and the last lines of the kubelets of the nodes that did not become ready, or of all
+// that there are when it did not come to asking for them.
 func (c *Cluster) explain(ctx context.Context, err error) error {
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
 	var missing *ready.NodesError
-	errs := []error{err}
+	errs := append([]error{err}, c.crashes(ctx)...)
 	for _, m := range c.machines {
 		if errors.As(err, &missing) && !slices.Contains(missing.Missing, m.node) {
 			continue
@@ -189,4 +191,37 @@ func (c *Cluster) explain(ctx context.Context, err error) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// crashLines is how many of a crashed container's last lines an error has.
+const crashLines = int64(5)
+
+// crashes has, for each container of kube-system that crashes, the last lines of one of its pods. An API that does not answer has said so in the error already.
+func (c *Cluster) crashes(ctx context.Context) []error {
+	if c.client == nil {
+		return nil
+	}
+	pods := c.client.CoreV1().Pods(metav1.NamespaceSystem)
+	list, err := pods.List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil
+	}
+	var errs []error
+	said := map[string]bool{}
+	for _, p := range list.Items {
+		for _, s := range p.Status.ContainerStatuses {
+			if s.State.Waiting == nil || s.LastTerminationState.Terminated == nil || said[s.Name] {
+				continue
+			}
+			lines := crashLines
+			log, err := pods.GetLogs(p.Name, &corev1.PodLogOptions{Container: s.Name, Previous: true, TailLines: &lines}).DoRaw(ctx)
+			if err != nil {
+				log = []byte(err.Error())
+			}
+			said[s.Name] = true
+			errs = append(errs, fmt.Errorf("pod %s on %s ended with status %d; its last lines:\n    %s", p.Name, p.Spec.NodeName, s.LastTerminationState.Terminated.ExitCode,
+				strings.ReplaceAll(strings.TrimSpace(string(log)), "\n", "\n    ")))
+		}
+	}
+	return errs
 }
