@@ -27,6 +27,8 @@ type Spec struct {
 	Name string
 	// KubernetesVersion is a minor ("v1.34": the newest patch the release store knows) or an exact version ("v1.34.4").
 	KubernetesVersion string
+	// Upgrades are the versions that the cluster is to be upgraded to, in order, each a minor or exact.
+	Upgrades []string
 	// ControlPlanes is the number of control plane nodes: odd, at least 1. They are named cp-1, cp-2, …
 	ControlPlanes int
 	// Workers is the number of worker nodes. They are named worker-1, worker-2, …
@@ -126,6 +128,8 @@ const (
 	CapComponents Capability = "components"
 	// CapNetwork is Network.
 	CapNetwork Capability = "network"
+	// CapUpgrade is Upgrader.
+	CapUpgrade Capability = "upgrade"
 )
 
 // Power switches machines off and on, the way a power cut does: nothing on the node gets to say goodbye.
@@ -150,6 +154,43 @@ type Network interface {
 	CutOff(ctx context.Context, node string) error
 	Reconnect(ctx context.Context, node string) error
 }
+
+// Upgrader puts other versions of Kubernetes on nodes, in the portions that kubeadm's procedure has. A version is one of Spec.Upgrades. When the node does not
+// take it, the error is an [*UpgradeError]. A call that is made again finds its work done.
+//
+// https://kubernetes.io/docs/tasks/administer-cluster/kubeadm/kubeadm-upgrade/
+type Upgrader interface {
+	// Stage brings the version's programs to the node without installing any, and says which version exactly that is.
+	Stage(ctx context.Context, node, version string) (exact string, err error)
+	// CheckUpgrade asks the first control plane whether the cluster can be upgraded: kubeadm upgrade plan.
+	CheckUpgrade(ctx context.Context, node, version string) error
+	// UpgradeControlPlane replaces the components of a control plane node and returns when they answer: on the first kubeadm upgrade apply, on others
+	// kubeadm upgrade node. The node's kubelet stays as it is.
+	UpgradeControlPlane(ctx context.Context, node, version string, first bool) error
+	// UpgradeWorker brings a worker the version's configuration of its kubelet: kubeadm upgrade node.
+	UpgradeWorker(ctx context.Context, node, version string) error
+	// UpgradeKubelet installs the node's kubelet and kubectl and restarts the kubelet.
+	UpgradeKubelet(ctx context.Context, node, version string) error
+}
+
+// UpgradeError says that a node did not take a version.
+type UpgradeError struct {
+	Node, Version string
+	// Component is what did not come up, or "" when it did not come to that.
+	Component string
+	// Err says why, with the last lines of what was said.
+	Err error
+}
+
+func (e *UpgradeError) Error() string {
+	what := "node " + e.Node
+	if e.Component != "" {
+		what = e.Component + " of node " + e.Node
+	}
+	return fmt.Sprintf("upgrade %s to %s: %v", what, e.Version, e.Err)
+}
+
+func (e *UpgradeError) Unwrap() error { return e.Err }
 
 // ServiceClient is a client inside the cluster.
 type ServiceClient interface {

@@ -242,7 +242,7 @@ func (r *runJudgement) momentInput(e trace.Event, change world.Change, touched m
 		"seq", ast.IntNumberTerm(int(e.Seq)), "kind", ast.InternedTerm(string(e.Kind)), "subject", ast.StringTerm(e.Subject),
 		"change", ast.InternedTerm(e.Change), "op", op, "before", was, "after", is,
 	)
-	return object("event", event, "touched", ast.NewTerm(keys), "op", op, "params", noParams).Value, nil
+	return object("event", event, "touched", ast.NewTerm(keys), "op", op, "plan", ast.NewTerm(r.plan), "params", noParams).Value, nil
 }
 
 // noParams is input.params of policies without parameters; the query replaces it for the others.

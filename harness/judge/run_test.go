@@ -138,15 +138,15 @@ func TestEachPolicySpeaksInItsVoyage(t *testing.T) {
 		{"all well", voyage{}, scenario.Passed, nil},
 		{"not cordoned", voyage{uncordoned: true}, scenario.Failed, []string{"drain/cordon_before_evict pod/production/web-0"}},
 		{"no budget", voyage{noBudget: true}, scenario.Failed, []string{"drain/workload_has_budget deployment/production/web"}},
-		{"budget bypassed", voyage{below: true, delete: true, options: scenario.Drain{DisableEviction: true}}, scenario.Failed,
+		{"budget bypassed", voyage{below: true, delete: true, options: scenario.Drain{DrainOptions: scenario.DrainOptions{DisableEviction: true}}}, scenario.Failed,
 			[]string{"drain/budget_respected poddisruptionbudget/production/web"}},
 		// No breach, because nobody took the pod; and no pass, because the drain took none.
-		{"power cut below the budget", voyage{below: true, lost: true, options: scenario.Drain{DisableEviction: true}}, scenario.Errored, nil},
+		{"power cut below the budget", voyage{below: true, lost: true, options: scenario.Drain{DrainOptions: scenario.DrainOptions{DisableEviction: true}}}, scenario.Errored, nil},
 		{"budget that allows nothing", voyage{below: true, lost: true}, scenario.Failed, []string{"drain/budget_allows_progress poddisruptionbudget/production/web"}},
 		{"bare pod", voyage{bare: true}, scenario.Failed, []string{"drain/no_orphan_deleted pod/production/web-0"}},
 		{"pod of a DaemonSet", voyage{daemonset: true}, scenario.Failed, []string{"drain/daemonset_untouched pod/production/web-0"}},
 		{"local data", voyage{scratch: true}, scenario.Failed, []string{"drain/local_data_acknowledged deployment/production/web"}},
-		{"local data acknowledged", voyage{scratch: true, options: scenario.Drain{DeleteEmptyDirData: true}}, scenario.Passed, nil},
+		{"local data acknowledged", voyage{scratch: true, options: scenario.Drain{DrainOptions: scenario.DrainOptions{DeleteEmptyDirData: true}}}, scenario.Passed, nil},
 		{"node left cordoned", voyage{leaveCordoned: true}, scenario.Failed, []string{"node/uncordoned_at_end node/worker-1"}},
 		{"service out", voyage{outage: "service/production/web:80"}, scenario.Failed, []string{"availability/service_outage service/production/web:80"}},
 		{"API out", voyage{outage: "api/balancer"}, scenario.Failed, []string{"availability/api_outage api/balancer"}},
@@ -179,12 +179,12 @@ func encode(t *testing.T, v any) []byte {
 }
 
 func TestAFindingHoldsFromItsFirstMomentToItsLast(t *testing.T) {
-	result := voyage{below: true, delete: true, options: scenario.Drain{DisableEviction: true}}.judge(t, library(t), scenario.Policies{})
+	result := voyage{below: true, delete: true, options: scenario.Drain{DrainOptions: scenario.DrainOptions{DisableEviction: true}}}.judge(t, library(t), scenario.Policies{})
 	f := result.Findings[0]
 	if f.Open || f.Moments < 2 || f.ToSeq <= f.FromSeq || f.Op != "evict/drain" || !f.To.After(*f.From) {
 		t.Errorf("a finding that ends: %+v", f)
 	}
-	open := voyage{below: true, delete: true, notBack: true, options: scenario.Drain{DisableEviction: true}}.judge(t, library(t), scenario.Policies{})
+	open := voyage{below: true, delete: true, notBack: true, options: scenario.Drain{DrainOptions: scenario.DrainOptions{DisableEviction: true}}}.judge(t, library(t), scenario.Policies{})
 	if f := open.Findings[0]; !f.Open || f.FromSeq == 0 {
 		t.Errorf("a finding that stays open: %+v", f)
 	}

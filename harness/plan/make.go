@@ -15,7 +15,15 @@ import (
 // Expander turns steps into ops; the procedures' catalog gives one for each kind of step.
 type Expander interface {
 	Needs() []cluster.Capability
-	Plan(step scenario.Step) *Op
+	Plan(step scenario.Step, s Setting) *Op
+}
+
+// Setting is the cluster as a step finds it, as far as the scenario says it.
+type Setting struct {
+	// Nodes lists the machines, control planes first, each group ordered by number.
+	Nodes []cluster.Node
+	// Version is that of the control planes: a minor or exact.
+	Version string
 }
 
 // UsesProbe in Plan.Uses says that a service is probed.
@@ -47,6 +55,7 @@ func Make(f *scenario.File, provider cluster.Provider, find func(kind string) Ex
 		}
 		p.Uses = append(p.Uses, UsesProbe)
 	}
+	setting := Setting{Nodes: f.Nodes(), Version: f.Spec.Cluster.KubernetesVersion}
 	for _, step := range f.Spec.Steps {
 		kind, _ := step.Kind()
 		expander := find(kind)
@@ -58,9 +67,16 @@ func Make(f *scenario.File, provider cluster.Provider, find func(kind string) Ex
 				return nil, &MissingError{Step: step.ID, Provider: provider.Name(), Capability: c}
 			}
 		}
-		p.Uses = append(p.Uses, kind)
-		p.Ops = append(p.Ops, expander.Plan(step))
+		p.Ops = append(p.Ops, expander.Plan(step, setting))
+		if step.Upgrade != nil {
+			setting.Version = step.Upgrade.To
+		}
 	}
+	p.Walk(func(op *Op, _ int) {
+		if op.Procedure != "run" {
+			p.Uses = append(p.Uses, op.Procedure)
+		}
+	})
 	slices.Sort(p.Uses)
 	p.Uses = slices.Compact(p.Uses)
 	number(p.Ops, "")

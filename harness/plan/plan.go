@@ -12,6 +12,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -19,7 +20,7 @@ import (
 type Plan struct {
 	Scenario string `json:"scenario"`
 	Provider string `json:"provider"`
-	// Uses lists the kinds of step in the plan, and "probe" when a service is probed; sorted. A policy that needs what is not listed does not apply.
+	// Uses lists the procedures of the plan, which are kinds of step, and "probe" when a service is probed; sorted. A policy that needs what is not listed does not apply.
 	Uses []string `json:"uses"`
 	Ops  []*Op    `json:"ops"`
 }
@@ -38,11 +39,15 @@ type Op struct {
 	Action string `json:"action"`
 	// Node that the op works on, or "".
 	Node string `json:"node,omitempty"`
+	// Version of Kubernetes that the op works towards: a minor or exact; "" when it changes none.
+	Version string `json:"version,omitempty"`
 	// Options is the step as the scenario wrote it, with defaults, so that policies can judge it.
 	Options any `json:"options,omitempty"`
 	// Timeout is when the op is given up. Leaves always have one.
 	Timeout Seconds `json:"timeoutSeconds,omitempty"`
 	Ops     []*Op   `json:"ops,omitempty"`
+	// Parallel is how many of the Ops are performed at a time; 0 means one after the other.
+	Parallel int `json:"parallel,omitempty"`
 }
 
 // Seconds is a duration that JSON shows as a number of seconds.
@@ -81,6 +86,17 @@ func walk(ops []*Op, depth int, visit func(*Op, int)) {
 		visit(op, depth)
 		walk(op.Ops, depth+1, visit)
 	}
+}
+
+// Versions lists the versions that the plan upgrades to, in order.
+func (p *Plan) Versions() []string {
+	versions := []string{}
+	p.Walk(func(op *Op, _ int) {
+		if op.Version != "" && !slices.Contains(versions, op.Version) {
+			versions = append(versions, op.Version)
+		}
+	})
+	return versions
 }
 
 // Leaves lists the ops that are performed, in order.

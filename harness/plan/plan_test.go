@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"os"
+	"path/filepath"
 	"testing"
 
 	. "github.com/onsi/gomega"
@@ -56,14 +57,21 @@ func load(t *testing.T, name string) *scenario.File {
 
 // TestGolden shows what a change does to a plan, and that the same scenario gives the same bytes.
 func TestGolden(t *testing.T) {
-	for _, name := range []string{"drain-web", "drain-web-power-cut"} {
+	upgrades, err := filepath.Glob("../../scenarios/known-bad/upgrade-*")
+	NewWithT(t).Expect(err).NotTo(HaveOccurred())
+	NewWithT(t).Expect(upgrades).NotTo(BeEmpty())
+	names := []string{"drain-web", "drain-web-power-cut", "upgrade", "upgrade-ha"}
+	for _, folder := range upgrades {
+		names = append(names, "known-bad/"+filepath.Base(folder))
+	}
+	for _, name := range names {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
-			p, err := plan.Make(load(t, name), provider{cluster.CapPower, cluster.CapService}, find)
+			p, err := plan.Make(load(t, name), provider{cluster.CapPower, cluster.CapService, cluster.CapUpgrade}, find)
 			g.Expect(err).NotTo(HaveOccurred())
 			got, err := json.MarshalIndent(p, "", "  ")
 			g.Expect(err).NotTo(HaveOccurred())
-			golden := "testdata/" + name + ".json"
+			golden := "testdata/" + filepath.Base(name) + ".json"
 			if *update {
 				g.Expect(os.MkdirAll("testdata", 0o755)).To(Succeed())
 				g.Expect(os.WriteFile(golden, append(got, '\n'), 0o644)).To(Succeed())
@@ -78,10 +86,12 @@ func TestGolden(t *testing.T) {
 // TestLeavesHaveATimeout: nothing hangs.
 func TestLeavesHaveATimeout(t *testing.T) {
 	g := NewWithT(t)
-	p, err := plan.Make(load(t, "drain-web-power-cut"), provider{cluster.CapPower, cluster.CapService}, find)
-	g.Expect(err).NotTo(HaveOccurred())
-	for _, op := range p.Leaves() {
-		g.Expect(op.Timeout).To(BeNumerically(">", 0), op.ID)
+	for _, name := range []string{"drain-web-power-cut", "upgrade-ha", "known-bad/upgrade-undrained"} {
+		p, err := plan.Make(load(t, name), provider{cluster.CapPower, cluster.CapService, cluster.CapUpgrade}, find)
+		g.Expect(err).NotTo(HaveOccurred())
+		for _, op := range p.Leaves() {
+			g.Expect(op.Timeout).To(BeNumerically(">", 0), op.ID)
+		}
 	}
 }
 
@@ -90,6 +100,8 @@ func TestMissingCapability(t *testing.T) {
 	g := NewWithT(t)
 	_, err := plan.Make(load(t, "drain-web-power-cut"), provider{cluster.CapService}, find)
 	g.Expect(err).To(MatchError(&plan.MissingError{Step: "power-cut", Provider: "paper", Capability: cluster.CapPower}))
+	_, err = plan.Make(load(t, "upgrade"), provider{cluster.CapService}, find)
+	g.Expect(err).To(MatchError(&plan.MissingError{Step: "roll", Provider: "paper", Capability: cluster.CapUpgrade}))
 	_, err = plan.Make(load(t, "drain-web"), provider{}, find)
 	g.Expect(err).To(MatchError(&plan.MissingError{Step: "probes", Provider: "paper", Capability: cluster.CapService}))
 }

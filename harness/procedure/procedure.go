@@ -27,7 +27,7 @@ type Procedure interface {
 	// Needs lists the capabilities that a cluster must have for the step.
 	Needs() []cluster.Capability
 	// Plan expands a step into an op, with children where it takes several, without numbers. It is pure.
-	Plan(step scenario.Step) *plan.Op
+	Plan(step scenario.Step, s plan.Setting) *plan.Op
 	// Do performs one of those ops, and then looks whether it happened. ctx has the op's timeout. A [Failure] says that the cluster
 	// did not let us, which is an outcome of the rehearsal; any other error says that we could not tell.
 	Do(ctx context.Context, env *Env, step scenario.Step, op *plan.Op) error

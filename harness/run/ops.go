@@ -6,9 +6,14 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/seatrial/seatrial/harness/plan"
 	"github.com/seatrial/seatrial/harness/procedure"
@@ -21,8 +26,8 @@ type ops struct {
 	states []report.Op
 	index  map[string]int
 
-	mu  sync.Mutex
-	now string
+	mu     sync.Mutex
+	active []string // ids of the leaves under way
 }
 
 func newOps(p *plan.Plan) *ops {
@@ -34,17 +39,51 @@ func newOps(p *plan.Plan) *ops {
 	return o
 }
 
-// current is the op under way, or "".
+// current is the op under way, or what all that are under way side by side have in common; "" when none is.
 func (o *ops) current() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.now
+	if len(o.active) == 0 {
+		return ""
+	}
+	common := o.active[0]
+	for _, id := range o.active[1:] {
+		for id != common && !strings.HasPrefix(id, common+"/") {
+			common = path.Dir(common)
+		}
+	}
+	return common
 }
 
 func (o *ops) enter(id string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.now = id
+	o.active = append(o.active, id)
+}
+
+func (o *ops) leave(id string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.active = slices.DeleteFunc(o.active, func(active string) bool { return active == id })
+}
+
+// become notes what became of an op.
+func (o *ops) become(id string, change func(*report.Op)) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	change(&o.states[o.index[id]])
+}
+
+// worst is how the first op of a list stands that is not done, and Done when all are.
+func (o *ops) worst(list []*plan.Op) report.State {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, op := range list {
+		if s := o.states[o.index[op.ID]].State; s == report.Failed || s == report.Errored {
+			return s
+		}
+	}
+	return report.Done
 }
 
 // failed tells whether an op failed or errored.
@@ -60,20 +99,42 @@ func (o *ops) failed() bool {
 // act is the work of one leaf.
 type act func(ctx context.Context, op *plan.Op, log io.Writer) error
 
-// do performs an op: its children one after the other, or itself. It returns false when the ops after it must not be performed.
+// do performs an op: its children, or itself. It returns false when the ops after it must not be performed.
 func (r *rehearsal) do(ctx context.Context, op *plan.Op, work act) (bool, error) {
 	if len(op.Ops) == 0 {
 		return r.leaf(ctx, op, work)
 	}
 	began := r.Now()
+	goOn, err := r.children(ctx, op, work)
+	r.set(op, r.ops.worst(op.Ops), began, nil)
+	return goOn, err
+}
+
+// children performs the children of an op, one after the other or as many side by side as it says. When one does not go well, those under way come to
+// their end and no more are begun.
+func (r *rehearsal) children(ctx context.Context, op *plan.Op, work act) (bool, error) {
+	var mu sync.Mutex
+	goOn := true
+	var failure error
+	var performing errgroup.Group
+	performing.SetLimit(max(1, op.Parallel))
 	for _, child := range op.Ops {
-		if goOn, err := r.do(ctx, child, work); err != nil || !goOn {
-			r.set(op, r.ops.states[r.ops.index[child.ID]].State, began, nil)
-			return goOn, err
-		}
+		performing.Go(func() error {
+			mu.Lock()
+			stop := !goOn || failure != nil
+			mu.Unlock()
+			if stop {
+				return nil
+			}
+			ok, err := r.do(ctx, child, work)
+			mu.Lock()
+			defer mu.Unlock()
+			goOn, failure = goOn && ok, errors.Join(failure, err)
+			return nil
+		})
 	}
-	r.set(op, report.Done, began, nil)
-	return true, nil
+	_ = performing.Wait() // what went wrong is in failure
+	return goOn && failure == nil, failure
 }
 
 // leaf performs one op, with its journal entries, its events and its log. What the op's own failure does not explain is returned.
@@ -82,7 +143,7 @@ func (r *rehearsal) leaf(ctx context.Context, op *plan.Op, work act) (bool, erro
 		return false, err
 	}
 	r.ops.enter(op.ID)
-	defer r.ops.enter("")
+	defer r.ops.leave(op.ID)
 	if err := r.opEvent(op, trace.OpStarted, trace.OpData{}); err != nil {
 		return false, err
 	}
@@ -126,18 +187,19 @@ func (r *rehearsal) set(op *plan.Op, state report.State, began time.Time, err er
 	if errors.As(err, &failure) {
 		data.Blockers = failure.Blockers
 	}
-	s := &r.ops.states[r.ops.index[op.ID]]
 	from := began.UTC()
-	s.From, s.State, s.Seconds, s.Error, s.Blockers = &from, state, data.Seconds, data.Error, data.Blockers
-	if len(op.Ops) == 0 {
-		s.Log = logName(op)
-		fmt.Fprintf(r.Progress, "%-5s %-28s %-60s %-7s %6.1fs\n", op.Number, op.ID, op.Title, state, data.Seconds)
-	}
+	r.ops.become(op.ID, func(s *report.Op) {
+		s.From, s.State, s.Seconds, s.Error, s.Blockers = &from, state, data.Seconds, data.Error, data.Blockers
+		if len(op.Ops) == 0 {
+			s.Log = logName(op)
+			fmt.Fprintf(r.Progress, "%-5s %-28s %-60s %-7s %6.1fs\n", op.Number, op.ID, op.Title, state, data.Seconds)
+		}
+	})
 	return data
 }
 
 func (r *rehearsal) opEvent(op *plan.Op, change string, data trace.OpData) error {
-	return r.record(trace.Event{Kind: trace.KindOp, Subject: "op/" + op.ID, Change: change}, data)
+	return r.record(trace.Event{Op: op.ID, Kind: trace.KindOp, Subject: "op/" + op.ID, Change: change}, data)
 }
 
 func logName(op *plan.Op) string { return filepath.Join(logsDir, filepath.FromSlash(op.ID)+".log") }

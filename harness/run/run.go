@@ -124,9 +124,9 @@ func start(o Options, p *plan.Plan, promised *world.World) (*rehearsal, error) {
 	)
 }
 
-// record writes an event under the op that is being performed.
+// record writes an event, under the op that is being performed unless it names one.
 func (r *rehearsal) record(e trace.Event, data any) error {
-	e.Op = r.ops.current()
+	e.Op = cmp.Or(e.Op, r.ops.current())
 	_, err := r.trace.Record(e, data)
 	return err
 }

@@ -75,7 +75,7 @@ func (r *rehearsal) createCluster(ctx context.Context, _ *plan.Op, log io.Writer
 func (r *rehearsal) spec(progress io.Writer) cluster.Spec {
 	c := r.File.Spec.Cluster
 	return cluster.Spec{
-		Name: r.ID, KubernetesVersion: c.KubernetesVersion, ControlPlanes: c.ControlPlanes, Workers: c.Workers,
+		Name: r.ID, KubernetesVersion: c.KubernetesVersion, Upgrades: r.plan.Versions(), ControlPlanes: c.ControlPlanes, Workers: c.Workers,
 		Dir: r.folder.file(clusterDir), StateDir: r.StateDir, Progress: progress, OnCommand: r.recordCommand,
 	}
 }
@@ -110,15 +110,15 @@ func (r *rehearsal) applyObjects(ctx context.Context, op *plan.Op, log io.Writer
 	if !ok {
 		return fmt.Errorf("op %q has options of type %T", op.ID, op.Options)
 	}
-	return apply.File(ctx, r.env(log), file.File, file.Awaits())
+	return apply.File(ctx, r.env(op, log), file.File, file.Awaits())
 }
 
 // env is what a procedure works with in the op that is being performed.
-func (r *rehearsal) env(log io.Writer) *procedure.Env {
+func (r *rehearsal) env(op *plan.Op, log io.Writer) *procedure.Env {
 	env := r.stage.env
 	env.Log = log
 	env.Record = func(kind trace.Kind, subject, change string, data any) error {
-		return r.record(trace.Event{Kind: kind, Subject: subject, Change: change}, data)
+		return r.record(trace.Event{Op: op.ID, Kind: kind, Subject: subject, Change: change}, data)
 	}
 	return &env
 }
@@ -185,10 +185,8 @@ func (r *rehearsal) steps(ctx context.Context) error {
 	}
 	for i, op := range ops {
 		step := r.File.Spec.Steps[i]
-		kind, _ := step.Kind()
-		p := catalog.Find(kind)
 		goOn, err := r.do(ctx, op, func(ctx context.Context, op *plan.Op, log io.Writer) error {
-			return p.Do(ctx, r.env(log), step, op)
+			return catalog.Find(op.Procedure).Do(ctx, r.env(op, log), step, op)
 		})
 		if err != nil || !goOn {
 			return err

@@ -215,22 +215,21 @@ func (d *decoder) decodeStruct(n *yaml.Node, v reflect.Value, path string) {
 		d.wants(n, path, "a mapping")
 		return
 	}
-	fields := map[string]int{}
-	for i := range v.NumField() {
-		fields[fieldName(v.Type().Field(i))] = i
+	known := map[string]reflect.StructField{}
+	for _, f := range fields(v.Type()) {
+		known[fieldName(f)] = f
 	}
 	present := map[string]bool{}
 	d.pairs(n, path, func(key, value *yaml.Node) {
-		i, ok := fields[key.Value]
+		f, ok := known[key.Value]
 		if !ok {
-			d.errorf(nodePosition(key), "%s: unknown field %q; known are %s", path, key.Value, strings.Join(slices.Sorted(maps.Keys(fields)), ", "))
+			d.errorf(nodePosition(key), "%s: unknown field %q; known are %s", path, key.Value, strings.Join(slices.Sorted(maps.Keys(known)), ", "))
 			return
 		}
 		present[key.Value] = true
-		d.decode(value, v.Field(i), join(path, key.Value))
+		d.decode(value, v.FieldByIndex(f.Index), join(path, key.Value))
 	})
-	for i := range v.NumField() {
-		f := v.Type().Field(i)
+	for _, f := range fields(v.Type()) {
 		if name := fieldName(f); isRequired(f) && !present[name] {
 			d.errorf(nodePosition(n), "%s is required", join(path, name))
 		}
@@ -306,6 +305,11 @@ func join(path, name string) string {
 		return name
 	}
 	return path + "." + name
+}
+
+// fields are the fields of a struct as a file has them: those of an embedded struct are its own.
+func fields(t reflect.Type) []reflect.StructField {
+	return slices.DeleteFunc(reflect.VisibleFields(t), func(f reflect.StructField) bool { return f.Anonymous })
 }
 
 func fieldName(f reflect.StructField) string {

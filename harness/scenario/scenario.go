@@ -84,15 +84,17 @@ type Service struct {
 
 // Step is one thing that is done: an id and exactly one of the kinds.
 type Step struct {
-	ID       string    `json:"id" jsonschema:"required" doc:"Name of the step: a DNS label, unique in the scenario."`
-	Apply    *Apply    `json:"apply,omitempty" doc:"Apply manifests, as kubectl apply --server-side does."`
-	Wait     *Wait     `json:"wait,omitempty" doc:"Wait for an object, as kubectl wait and kubectl rollout status do, or for a time."`
-	Cordon   *Cordon   `json:"cordon,omitempty" doc:"Mark a node unschedulable, as kubectl cordon does."`
-	Drain    *Drain    `json:"drain,omitempty" doc:"Cordon a node and evict its pods, as kubectl drain does."`
-	Uncordon *Uncordon `json:"uncordon,omitempty" doc:"Mark a node schedulable, as kubectl uncordon does."`
-	Scale    *Scale    `json:"scale,omitempty" doc:"Set the replicas of a workload, as kubectl scale does."`
-	PowerOff *PowerOff `json:"powerOff,omitempty" doc:"Cut a node's power: nothing on it gets to say goodbye."`
-	PowerOn  *PowerOn  `json:"powerOn,omitempty" doc:"Boot a node again and wait until it is Ready, and its DaemonSets' and static pods with it."`
+	ID          string       `json:"id" jsonschema:"required" doc:"Name of the step: a DNS label, unique in the scenario."`
+	Apply       *Apply       `json:"apply,omitempty" doc:"Apply manifests, as kubectl apply --server-side does."`
+	Wait        *Wait        `json:"wait,omitempty" doc:"Wait for an object, as kubectl wait and kubectl rollout status do, or for a time."`
+	Cordon      *Cordon      `json:"cordon,omitempty" doc:"Mark a node unschedulable, as kubectl cordon does."`
+	Drain       *Drain       `json:"drain,omitempty" doc:"Cordon a node and evict its pods, as kubectl drain does."`
+	Uncordon    *Uncordon    `json:"uncordon,omitempty" doc:"Mark a node schedulable, as kubectl uncordon does."`
+	Scale       *Scale       `json:"scale,omitempty" doc:"Set the replicas of a workload, as kubectl scale does."`
+	Upgrade     *Upgrade     `json:"upgrade,omitempty" doc:"Upgrade the cluster as kubeadm does it: the control planes one at a time, then each worker cordoned, drained, upgraded and uncordoned."`
+	UpgradeNode *UpgradeNode `json:"upgradeNode,omitempty" doc:"Upgrade one node and do nothing else: no drain, and no look at whose turn it is. For runbooks that go their own way."`
+	PowerOff    *PowerOff    `json:"powerOff,omitempty" doc:"Cut a node's power: nothing on it gets to say goodbye."`
+	PowerOn     *PowerOn     `json:"powerOn,omitempty" doc:"Boot a node again and wait until it is Ready, and its DaemonSets' and static pods with it."`
 }
 
 // Apply is the step apply.
@@ -125,7 +127,12 @@ type Uncordon struct {
 //
 // https://kubernetes.io/docs/reference/kubectl/generated/kubectl_drain/
 type Drain struct {
-	Node               string   `json:"node" jsonschema:"required" doc:"Node to drain."`
+	Node string `json:"node" jsonschema:"required" doc:"Node to drain."`
+	DrainOptions
+}
+
+// DrainOptions are the options of kubectl drain.
+type DrainOptions struct {
 	IgnoreDaemonSets   bool     `json:"ignoreDaemonSets,omitempty" doc:"--ignore-daemonsets: leave pods of DaemonSets alone instead of refusing."`
 	DeleteEmptyDirData bool     `json:"deleteEmptyDirData,omitempty" doc:"--delete-emptydir-data: go on although pods use emptyDir, whose data is lost."`
 	Timeout            Duration `json:"timeout,omitempty" jsonschema:"default=5m" doc:"--timeout: give up after this time."`
@@ -141,6 +148,52 @@ type Scale struct {
 	Namespace string   `json:"namespace,omitempty" jsonschema:"default=default" doc:"Namespace of the workload."`
 	Replicas  *int32   `json:"replicas" jsonschema:"required,minimum=0" doc:"Number of replicas."`
 	Timeout   Duration `json:"timeout,omitempty" jsonschema:"default=2m" doc:"How long to wait until the workload has that many ready replicas."`
+}
+
+// The ways in which an upgrade over several minors goes.
+const (
+	HopsThrough = "through" // a minor at a time
+	HopsNever   = "never"   // refused before anything is started
+	HopsSkip    = "skip"    // in one go, which kubeadm does not support
+)
+
+// Upgrade is the step upgrade.
+//
+// https://kubernetes.io/docs/tasks/administer-cluster/kubeadm/kubeadm-upgrade/
+type Upgrade struct {
+	To            string               `json:"to" jsonschema:"required" doc:"A minor (v1.34: the newest patch that the release store knows) or an exact version (v1.34.4)."`
+	Hops          string               `json:"hops,omitempty" jsonschema:"default=through,enum=through,enum=never,enum=skip" doc:"What to do when the target is several minors on: through goes a minor at a time, never refuses, skip goes there in one go, which a policy refuses."`
+	Drain         DrainOptions         `json:"drain,omitempty" doc:"How each worker is drained, with the options of kubectl drain. DaemonSets are always ignored, since every node has some."`
+	ControlPlanes UpgradeControlPlanes `json:"controlPlanes,omitempty" doc:"How the control planes are upgraded."`
+	Workers       UpgradeWorkers       `json:"workers,omitempty" doc:"How the workers are upgraded."`
+	Timeout       Duration             `json:"timeout,omitempty" jsonschema:"default=10m" doc:"How long each command that upgrades a node may take, and each wait for health after it."`
+}
+
+// UpgradeControlPlanes says how the control planes are upgraded.
+type UpgradeControlPlanes struct {
+	Drain bool `json:"drain,omitempty" doc:"Drain each control plane node before its kubelet is upgraded."`
+	// Kubelets is when their kubelets are upgraded.
+	Kubelets string `json:"kubelets,omitempty" jsonschema:"default=last,enum=last,enum=each" doc:"last upgrades their kubelets when all control planes have the new version, so that none is newer than the oldest API server; each does it right after its own control plane."`
+}
+
+// When the kubelets of control planes are upgraded.
+const (
+	KubeletsLast = "last"
+	KubeletsEach = "each"
+)
+
+// UpgradeWorkers says how the workers are upgraded.
+type UpgradeWorkers struct {
+	Parallel       int      `json:"parallel,omitempty" jsonschema:"default=1,minimum=1" doc:"How many are worked on at a time."`
+	MaxUnavailable int      `json:"maxUnavailable,omitempty" jsonschema:"minimum=1" doc:"How many may be cordoned or not Ready at a time; more is a finding. Absent means as many as parallel."`
+	Order          []string `json:"order,omitempty" doc:"Workers that come first, in this order; the others follow in the order of their numbers."`
+}
+
+// UpgradeNode is the step upgradeNode.
+type UpgradeNode struct {
+	Node    string   `json:"node" jsonschema:"required" doc:"Node to upgrade."`
+	To      string   `json:"to" jsonschema:"required" doc:"A minor or an exact version, as in upgrade."`
+	Timeout Duration `json:"timeout,omitempty" jsonschema:"default=10m" doc:"How long each command that upgrades the node may take."`
 }
 
 // PowerOff is the step powerOff.
@@ -224,9 +277,8 @@ func (d Duration) Or(fallback time.Duration) time.Duration {
 // Kinds lists the kinds of step, in the order of their documentation.
 func Kinds() []string {
 	var kinds []string
-	t := reflect.TypeFor[Step]()
-	for i := range t.NumField() {
-		if f := t.Field(i); f.Type.Kind() == reflect.Pointer {
+	for _, f := range fields(reflect.TypeFor[Step]()) {
+		if f.Type.Kind() == reflect.Pointer {
 			kinds = append(kinds, fieldName(f))
 		}
 	}
@@ -240,9 +292,9 @@ func (s Step) Kind() (string, any) {
 		return "", nil
 	}
 	v := reflect.ValueOf(s)
-	for i := range v.NumField() {
-		if fieldName(v.Type().Field(i)) == set[0] {
-			return set[0], v.Field(i).Interface()
+	for _, f := range fields(v.Type()) {
+		if fieldName(f) == set[0] {
+			return set[0], v.FieldByIndex(f.Index).Interface()
 		}
 	}
 	return "", nil
@@ -252,9 +304,9 @@ func (s Step) Kind() (string, any) {
 func (s Step) kinds() []string {
 	var set []string
 	v := reflect.ValueOf(s)
-	for i := range v.NumField() {
-		if v.Field(i).Kind() == reflect.Pointer && !v.Field(i).IsNil() {
-			set = append(set, fieldName(v.Type().Field(i)))
+	for _, f := range fields(v.Type()) {
+		if value := v.FieldByIndex(f.Index); value.Kind() == reflect.Pointer && !value.IsNil() {
+			set = append(set, fieldName(f))
 		}
 	}
 	return set

@@ -61,8 +61,7 @@ func Reference() []byte {
 			t     reflect.Type
 		}
 		var below []nested
-		for i := range t.NumField() {
-			f := t.Field(i)
+		for _, f := range fields(t) {
 			inner, typeName := fieldType(f.Type)
 			fmt.Fprintf(&out, "| `%s` | %s | %s | %s |\n", fieldName(f), typeName, tagValue(f, "default", isRequired(f)), strings.ReplaceAll(f.Tag.Get("doc"), "|", `\|`))
 			if inner != nil {

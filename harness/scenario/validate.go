@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -9,6 +10,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/validation"
+	utilversion "k8s.io/apimachinery/pkg/util/version"
 	"k8s.io/client-go/util/jsonpath"
 )
 
@@ -18,6 +20,7 @@ const (
 	MaxWorkers       = 5000
 	MaxSteps         = 1000
 	MaxProbes        = 100
+	MaxHops          = 10                    // minors that one upgrade goes through
 	MinInterval      = 10 * time.Millisecond // between two requests of a probe
 )
 
@@ -29,6 +32,7 @@ const (
 	DefaultInterval      = 200 * time.Millisecond
 	DefaultTimeout       = 2 * time.Minute
 	DefaultDrain         = 5 * time.Minute
+	DefaultUpgrade       = 10 * time.Minute
 )
 
 // setDefaults fills in what the file leaves out; written says whether it has a field with that path.
@@ -77,19 +81,35 @@ func (s Step) setDefaults() {
 	case s.Scale != nil:
 		timeout(&s.Scale.Timeout, DefaultTimeout)
 		namespace(&s.Scale.Namespace)
+	case s.Upgrade != nil:
+		s.Upgrade.setDefaults()
+	case s.UpgradeNode != nil:
+		timeout(&s.UpgradeNode.Timeout, DefaultUpgrade)
 	case s.PowerOn != nil:
 		timeout(&s.PowerOn.Timeout, DefaultTimeout)
 	}
+}
+
+func (u *Upgrade) setDefaults() {
+	u.Hops = cmp.Or(u.Hops, HopsThrough)
+	u.ControlPlanes.Kubelets = cmp.Or(u.ControlPlanes.Kubelets, KubeletsLast)
+	u.Workers.Parallel = cmp.Or(u.Workers.Parallel, 1)
+	u.Workers.MaxUnavailable = cmp.Or(u.Workers.MaxUnavailable, max(1, u.Workers.Parallel))
+	u.Drain.IgnoreDaemonSets = true
+	u.Drain.Timeout.Duration = u.Drain.Timeout.Or(DefaultDrain)
+	u.Timeout.Duration = u.Timeout.Or(DefaultUpgrade)
 }
 
 // checker validates one file; every method reports what it finds and goes on.
 type checker struct {
 	*decoder
 	nodes []string
+	// version is what the control planes have when the step that is checked begins, as far as the file says it.
+	version string
 }
 
 func (f *File) validate(d *decoder) {
-	c := &checker{decoder: d}
+	c := &checker{decoder: d, version: f.Spec.Cluster.KubernetesVersion}
 	for _, n := range f.Nodes() {
 		c.nodes = append(c.nodes, n.Name)
 	}
@@ -146,10 +166,16 @@ func listed(names []string) string {
 
 var versionPattern = regexp.MustCompile(`^v1\.\d+(\.\d+)?$`)
 
-func (c *checker) cluster(spec Cluster) {
-	if !versionPattern.MatchString(spec.KubernetesVersion) {
-		c.report("spec.cluster.kubernetesVersion", "%q is neither a minor such as v1.34 nor a version such as v1.34.4", spec.KubernetesVersion)
+func (c *checker) kubernetesVersion(path, value string) bool {
+	ok := versionPattern.MatchString(value)
+	if !ok {
+		c.report(path, "%q is neither a minor such as v1.34 nor a version such as v1.34.4", value)
 	}
+	return ok
+}
+
+func (c *checker) cluster(spec Cluster) {
+	c.kubernetesVersion("spec.cluster.kubernetesVersion", spec.KubernetesVersion)
 	if n := spec.ControlPlanes; n < 1 || n > MaxControlPlanes || n%2 == 0 {
 		c.report("spec.cluster.controlPlanes", "%d is not an odd number from 1 to %d: an even number of etcd members survives no more than one fewer", n, MaxControlPlanes)
 	}
@@ -227,6 +253,11 @@ func (c *checker) step(path string, s Step) {
 		if n := s.Scale.Replicas; n != nil && *n < 0 {
 			c.report(path+".replicas", "%d is less than 0", *n)
 		}
+	case s.Upgrade != nil:
+		c.upgrade(path, s.Upgrade)
+	case s.UpgradeNode != nil:
+		c.node(path+".node", s.UpgradeNode.Node)
+		c.kubernetesVersion(path+".to", s.UpgradeNode.To)
 	case s.PowerOff != nil:
 		c.node(path+".node", s.PowerOff.Node)
 	case s.PowerOn != nil:
@@ -234,8 +265,61 @@ func (c *checker) step(path string, s Step) {
 	}
 }
 
+// upgrade checks a target against the version that the file gives the cluster. An older one is left to the plan's policies, as an upgrade that skips a minor on
+// purpose is.
+func (c *checker) upgrade(path string, u *Upgrade) {
+	c.oneOf(path+".hops", u.Hops, HopsThrough, HopsNever, HopsSkip)
+	c.oneOf(path+".controlPlanes.kubelets", u.ControlPlanes.Kubelets, KubeletsLast, KubeletsEach)
+	c.drainOptions(path+".drain", u.Drain)
+	if n := u.Workers.Parallel; n < 1 {
+		c.report(path+".workers.parallel", "%d is less than 1", n)
+	}
+	if n := u.Workers.MaxUnavailable; n < 1 {
+		c.report(path+".workers.maxUnavailable", "%d is less than 1", n)
+	}
+	seen := map[string]bool{}
+	for i, name := range u.Workers.Order {
+		at := fmt.Sprintf("%s.workers.order[%d]", path, i)
+		switch {
+		case seen[name]:
+			c.report(at, "%q is there twice", name)
+		case strings.HasPrefix(name, "cp-"):
+			c.report(at, "%q is no worker", name)
+		default:
+			c.node(at, name)
+		}
+		seen[name] = true
+	}
+	from := c.version
+	if !c.kubernetesVersion(path+".to", u.To) || !versionPattern.MatchString(from) {
+		return
+	}
+	c.version = u.To
+	switch minors := Minor(u.To) - Minor(from); {
+	case minors == 0 && u.To == from:
+		c.report(path+".to", "the cluster has %s already", from)
+	case minors > 1 && u.Hops == HopsNever:
+		c.report(path+".to", "%s is %d minors after %s, and hops is never: upgrade to v1.%d first, or let hops be through", u.To, minors, from, Minor(from)+1)
+	case minors > MaxHops:
+		c.report(path+".to", "%s is %d minors after %s; there may be %d", u.To, minors, from, MaxHops)
+	}
+}
+
+// Minor is the minor of a version that a scenario may have: 34 of v1.34.4.
+func Minor(version string) int {
+	v, err := utilversion.ParseGeneric(version)
+	if err != nil {
+		return 0
+	}
+	return int(v.Minor())
+}
+
 func (c *checker) drain(path string, d *Drain) {
 	c.node(path+".node", d.Node)
+	c.drainOptions(path, d.DrainOptions)
+}
+
+func (c *checker) drainOptions(path string, d DrainOptions) {
 	if _, err := labels.Parse(d.PodSelector); err != nil {
 		c.report(path+".podSelector", "%v", err)
 	}

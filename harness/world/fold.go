@@ -182,27 +182,12 @@ func fold[T any](f *Fold, e trace.Event, key string, gone bool, m map[string]*T,
 func (f *Fold) fact(e trace.Event) (Change, error) {
 	kind, key, _ := strings.Cut(e.Subject, "/")
 	if kind == "component" && e.Change == trace.Restarted {
-		return fold(f, e, e.Subject, false, f.World.Components, f.component)
+		return fold(f, e, e.Subject, false, f.World.Components, f.restarted)
 	}
 	if kind != "pod" || (e.Change != trace.Evicting && e.Change != trace.Deleting) {
 		return Change{}, nil
 	}
 	return fold(f, e, key, false, f.World.Pods, f.taking)
-}
-
-// component counts an unasked end.
-func (f *Fold) component(e trace.Event, key string, _ bool) error {
-	var d trace.RestartData
-	if err := jsonv2.Unmarshal(e.Data, &d); err != nil {
-		return fmt.Errorf("%s: %w", key, err)
-	}
-	restarts := 1
-	if old := f.World.Components[key]; old != nil {
-		restarts += old.Restarts
-	}
-	f.World.Components[key] = &Component{Restarts: restarts, Error: d.Error}
-	f.touch("components", key)
-	return nil
 }
 
 func (f *Fold) fault(e trace.Event) (Change, error) {

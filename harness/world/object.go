@@ -52,8 +52,11 @@ func (m *metadata) controller() string {
 type podObject struct {
 	Metadata metadata `json:"metadata"`
 	Spec     struct {
-		NodeName string   `json:"nodeName"`
-		Volumes  []volume `json:"volumes"`
+		NodeName   string   `json:"nodeName"`
+		Volumes    []volume `json:"volumes"`
+		Containers []struct {
+			Image string `json:"image"`
+		} `json:"containers"`
 	} `json:"spec"`
 	Status struct {
 		Phase             string      `json:"phase"`
@@ -136,6 +139,7 @@ func (f *Fold) pod(e trace.Event, key string, gone bool, o *podObject) {
 	f.note(key, pod.Taken, gone)
 	f.podInBudgets(old, pod, gone, e)
 	f.podInWorkloads(old, pod, gone)
+	f.podInComponents(o, pod, gone)
 }
 
 func readPod(o *podObject, w *World) *Pod {

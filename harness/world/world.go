@@ -25,7 +25,8 @@ type World struct {
 	Budgets   map[string]*Budget   `json:"budgets"`
 	Services  map[string]*Service  `json:"services"`
 	Probes    map[string]*Probe    `json:"probes"`
-	// Components are the control plane components that ended unasked, by their subject: component/cp-1/kube-scheduler.
+	// Components are the programs of Kubernetes that run as pods of kube-system on the nodes, by their subject: component/cp-1/kube-scheduler. The kubelet is
+	// not among them: its version is the node's.
 	Components map[string]*Component `json:"components"`
 }
 
@@ -203,12 +204,23 @@ type Probe struct {
 	Answers int `json:"answers"`
 }
 
-// Component is a control plane component that ended unasked and was started again.
+// Component is a program of Kubernetes on a node.
 type Component struct {
+	Node string `json:"node"`
+	// Name is that of its executable: "kube-apiserver", "etcd", "kube-proxy".
+	Name string `json:"name"`
+	// Version is the tag of the image that its pod was made with: "v1.34.4". "" when only its end was seen.
+	Version string `json:"version"`
+	// Ready is its pod's condition; false too while there is no such pod.
+	Ready bool `json:"ready"`
+	// Restarts is how often it ended unasked and was started again.
 	Restarts int `json:"restarts"`
 	// Error says how it ended last.
 	Error string `json:"error"`
 }
+
+// Subject is how findings name the component.
+func (c *Component) Subject() string { return "component/" + c.Node + "/" + c.Name }
 
 // The conditions whose intervals are kept.
 const (

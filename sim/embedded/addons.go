@@ -111,22 +111,27 @@ var (
 // staticPods are the manifests of a control plane node as kubeadm writes them, of the versions that really run, and without
 // what only a container runtime would read. Their hollow pods show the real processes in the API.
 func staticPods(kubernetes string) []corev1.Pod {
-	requests := func(cpu, memory string) corev1.ResourceList {
-		list := corev1.ResourceList{corev1.ResourceCPU: resource.MustParse(cpu)}
-		if memory != "" {
-			list[corev1.ResourceMemory] = resource.MustParse(memory)
-		}
-		return list
+	var pods []corev1.Pod
+	for _, name := range bootOrder {
+		pods = append(pods, staticPodOf(name, kubernetes))
 	}
-	return []corev1.Pod{
-		staticPod(etcd, version.Version+"-0", requests("100m", "100Mi")),
-		staticPod(apiServer, kubernetes, requests("250m", "")),
-		staticPod(controllerManager, kubernetes, requests("200m", "")),
-		staticPod(scheduler, kubernetes, requests("100m", "")),
-	}
+	return pods
 }
 
-func staticPod(name, tag string, requests corev1.ResourceList) corev1.Pod {
+// staticRequests are what the components ask for.
+var staticRequests = map[string]corev1.ResourceList{
+	etcd:              {corev1.ResourceCPU: resource.MustParse("100m"), corev1.ResourceMemory: resource.MustParse("100Mi")},
+	apiServer:         {corev1.ResourceCPU: resource.MustParse("250m")},
+	controllerManager: {corev1.ResourceCPU: resource.MustParse("200m")},
+	scheduler:         {corev1.ResourceCPU: resource.MustParse("100m")},
+}
+
+// staticPodOf is the manifest of one component.
+func staticPodOf(name, kubernetes string) corev1.Pod {
+	tag := kubernetes
+	if name == etcd {
+		tag = version.Version + "-0"
+	}
 	priority := int32(2000001000) // of the class system-node-critical, which no admission fills in for a mirror pod
 	return corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
@@ -140,7 +145,7 @@ func staticPod(name, tag string, requests corev1.ResourceList) corev1.Pod {
 				Image:           "registry.k8s.io/" + name + ":" + tag,
 				ImagePullPolicy: corev1.PullIfNotPresent,
 				Command:         []string{name},
-				Resources:       corev1.ResourceRequirements{Requests: requests},
+				Resources:       corev1.ResourceRequirements{Requests: staticRequests[name].DeepCopy()},
 			}},
 			HostNetwork:       true,
 			Priority:          &priority,

@@ -73,7 +73,7 @@ func (p *Provider) Name() string { return Name }
 
 // Has tells whether the clusters implement the capability.
 func (p *Provider) Has(c cluster.Capability) bool {
-	return slices.Contains([]cluster.Capability{cluster.CapPower, cluster.CapService}, c)
+	return slices.Contains([]cluster.Capability{cluster.CapPower, cluster.CapService, cluster.CapUpgrade}, c)
 }
 
 // Settings lists what differs from production on purpose.
@@ -85,10 +85,14 @@ func (p *Provider) Settings() []string {
 	}
 }
 
-// Prepare gets the release into the store.
+// Prepare gets the releases into the store.
 func (p *Provider) Prepare(ctx context.Context, spec cluster.Spec) error {
-	_, err := p.options.Releases(ctx, spec.KubernetesVersion, kubernetesComponents)
-	return err
+	for _, version := range append([]string{spec.KubernetesVersion}, spec.Upgrades...) {
+		if _, err := p.options.Releases(ctx, version, kubernetesComponents); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Create starts a cluster and returns when it is ready. A component that ends before that ends the creation, and the
@@ -144,6 +148,7 @@ var (
 	_ cluster.Cluster       = (*Cluster)(nil)
 	_ cluster.Power         = (*Cluster)(nil)
 	_ cluster.ServiceClient = (*Cluster)(nil)
+	_ cluster.Upgrader      = (*Cluster)(nil)
 )
 
 func newCluster(ctx context.Context, o Options, spec cluster.Spec, release Release) *Cluster {

@@ -25,6 +25,8 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -306,6 +308,47 @@ func (k *Kubelets) Reconnect(node string) error {
 	})
 }
 
+// SetVersion restarts the kubelet of a node as one of another version. Its pods go on, as they do under a kubelet that restarts.
+func (k *Kubelets) SetVersion(node, version string) error {
+	m, err := k.machine(node, "upgrade the kubelet of")
+	if err != nil {
+		return err
+	}
+	k.mu.Lock()
+	m.KubeletVersion, m.reported = version, time.Time{}
+	k.mu.Unlock()
+	k.nodeQueue.Add(m.Name)
+	return nil
+}
+
+// SetStaticPod gives a node another file of that name in its manifests folder, or one more: the pod that it had ends, and the new one starts.
+func (k *Kubelets) SetStaticPod(ctx context.Context, node string, pod corev1.Pod) error {
+	m, err := k.machine(node, "give a static pod to")
+	if err != nil {
+		return err
+	}
+	key := namespaceOf(pod) + "/" + mirrorName(pod, m.Name)
+	k.mu.Lock()
+	m.StaticPods = append(slices.DeleteFunc(slices.Clone(m.StaticPods), func(p corev1.Pod) bool {
+		return namespaceOf(p) == namespaceOf(pod) && p.Name == pod.Name
+	}), pod)
+	k.statics[key] = staticPod{on: m, pod: pod}
+	k.bury(key)
+	k.mu.Unlock()
+	ctx, release, up := k.hold(ctx, m)
+	if !up {
+		return fmt.Errorf("replace mirror pod %q: its node has no power or no connection", key)
+	}
+	defer release()
+	now := int64(0)
+	err = k.client.CoreV1().Pods(namespaceOf(pod)).Delete(ctx, mirrorName(pod, m.Name), metav1.DeleteOptions{GracePeriodSeconds: &now})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("replace mirror pod %q: %w", key, err)
+	}
+	k.podQueue.Add(key)
+	return nil
+}
+
 // resume changes a node and, if that put it back into the cluster, has it and its pods looked at.
 func (k *Kubelets) resume(node, verb string, change func(*machine) bool) error {
 	m, err := k.machine(node, verb)
@@ -364,9 +407,11 @@ func (k *Kubelets) wakePods(m *machine) {
 	if err != nil {
 		panic(fmt.Sprintf("index of pods: %v", err)) // the index is made in watches
 	}
+	k.mu.Lock()
 	for _, p := range m.StaticPods {
 		keys = append(keys, namespaceOf(p)+"/"+mirrorName(p, m.Name))
 	}
+	k.mu.Unlock()
 	slices.Sort(keys)
 	for _, key := range slices.Compact(keys) {
 		k.podQueue.Add(key)

@@ -227,11 +227,13 @@ func (k *Kubelets) removePod(ctx context.Context, pod *corev1.Pod) error {
 
 // podMissing forgets a pod that is not in the API any more, unless it shows a static pod: that is shown again.
 func (k *Kubelets) podMissing(ctx context.Context, key string) error {
+	k.mu.Lock()
 	static, ok := k.statics[key]
 	if !ok {
-		k.mu.Lock()
-		defer k.mu.Unlock()
 		k.bury(key)
+	}
+	k.mu.Unlock()
+	if !ok {
 		return nil
 	}
 	ctx, release, up := k.hold(ctx, static.on)

@@ -120,14 +120,17 @@ func (b *bench) drain(ctx context.Context) (elapsed time.Duration, err error) {
 		return 0, err
 	}
 	step := scenario.Step{ID: "drain", Drain: &scenario.Drain{
-		Node: drainedNode, Timeout: scenario.Duration{Duration: drainTimeout},
-		PodSelector: "app=" + drainedApp, // CoreDNS may be there, whose lame duck takes longer than our pods
+		Node: drainedNode,
+		DrainOptions: scenario.DrainOptions{
+			Timeout:     scenario.Duration{Duration: drainTimeout},
+			PodSelector: "app=" + drainedApp, // CoreDNS may be there, whose lame duck takes longer than our pods
+		},
 	}}
 	procedure := drain.Drain{Cordon: cordon.Set}
 	ctx, cancel := context.WithTimeout(ctx, 2*drainTimeout)
 	defer cancel()
 	began := time.Now()
-	for _, op := range procedure.Plan(step).Ops {
+	for _, op := range drain.Ops(step.ID, step.Drain) {
 		if err := procedure.Do(ctx, env, step, op); err != nil {
 			return 0, err
 		}

@@ -24,7 +24,7 @@ func (Apply) Kind() string { return "apply" }
 func (Apply) Needs() []cluster.Capability { return nil }
 
 // Plan implements procedure.Procedure.
-func (Apply) Plan(step scenario.Step) *plan.Op {
+func (Apply) Plan(step scenario.Step, _ plan.Setting) *plan.Op {
 	return &plan.Op{
 		ID: step.ID, Title: "apply " + step.Apply.File, Procedure: "apply", Action: "apply",
 		Options: step.Apply, Timeout: plan.Seconds(step.Apply.Timeout.Duration),

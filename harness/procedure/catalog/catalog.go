@@ -8,6 +8,7 @@ import (
 	"github.com/seatrial/seatrial/harness/procedure/drain"
 	"github.com/seatrial/seatrial/harness/procedure/power"
 	"github.com/seatrial/seatrial/harness/procedure/scale"
+	"github.com/seatrial/seatrial/harness/procedure/upgrade"
 	"github.com/seatrial/seatrial/harness/procedure/wait"
 )
 
@@ -19,6 +20,8 @@ var Procedures = []procedure.Procedure{
 	drain.Drain{Cordon: cordon.Set},
 	cordon.Mark{},
 	scale.Scale{},
+	upgrade.Cluster{Drain: drain.Ops},
+	upgrade.Node{},
 	power.Off{},
 	power.On{},
 }

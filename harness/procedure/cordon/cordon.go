@@ -33,7 +33,7 @@ func (m Mark) Kind() string {
 func (Mark) Needs() []cluster.Capability { return nil }
 
 // Plan implements procedure.Procedure.
-func (m Mark) Plan(step scenario.Step) *plan.Op {
+func (m Mark) Plan(step scenario.Step, _ plan.Setting) *plan.Op {
 	op := &plan.Op{ID: step.ID, Procedure: m.Kind(), Action: m.Kind(), Timeout: procedure.Quick}
 	if m.Unschedulable {
 		op.Node, op.Options, op.Title = step.Cordon.Node, step.Cordon, "mark "+step.Cordon.Node+" unschedulable"

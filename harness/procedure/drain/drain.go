@@ -40,19 +40,23 @@ func (Drain) Kind() string { return "drain" }
 func (Drain) Needs() []cluster.Capability { return nil }
 
 // Plan implements procedure.Procedure.
-func (Drain) Plan(step scenario.Step) *plan.Op {
-	spec := step.Drain
+func (Drain) Plan(step scenario.Step, _ plan.Setting) *plan.Op {
 	return &plan.Op{
-		ID: step.ID, Title: "drain " + spec.Node, Procedure: "drain", Action: "all", Node: spec.Node, Options: spec,
-		Ops: []*plan.Op{
-			{
-				ID: step.ID + "/cordon", Title: "mark " + spec.Node + " unschedulable", Procedure: "drain", Action: "cordon",
-				Node: spec.Node, Options: spec, Timeout: procedure.Quick,
-			},
-			{
-				ID: step.ID + "/drain", Title: title(spec), Procedure: "drain", Action: "drain",
-				Node: spec.Node, Options: spec, Timeout: plan.Seconds(spec.Timeout.Duration + procedure.Margin),
-			},
+		ID: step.ID, Title: "drain " + step.Drain.Node, Procedure: "drain", Action: "all", Node: step.Drain.Node, Options: step.Drain,
+		Ops: Ops(step.ID, step.Drain),
+	}
+}
+
+// Ops are the ops of a drain below the op with that id: cordon, and evict.
+func Ops(id string, spec *scenario.Drain) []*plan.Op {
+	return []*plan.Op{
+		{
+			ID: id + "/cordon", Title: "mark " + spec.Node + " unschedulable", Procedure: "drain", Action: "cordon",
+			Node: spec.Node, Options: spec, Timeout: procedure.Quick,
+		},
+		{
+			ID: id + "/drain", Title: title(spec), Procedure: "drain", Action: "drain",
+			Node: spec.Node, Options: spec, Timeout: plan.Seconds(spec.Timeout.Duration + procedure.Margin),
 		},
 	}
 }
@@ -65,11 +69,15 @@ func title(spec *scenario.Drain) string {
 }
 
 // Do implements procedure.Procedure.
-func (d Drain) Do(ctx context.Context, env *procedure.Env, step scenario.Step, op *plan.Op) error {
+func (d Drain) Do(ctx context.Context, env *procedure.Env, _ scenario.Step, op *plan.Op) error {
 	if op.Action == "cordon" {
 		return d.Cordon(ctx, env, op.Node, true)
 	}
-	r := &round{env: env, spec: step.Drain, taken: map[types.UID]bool{}}
+	spec, ok := op.Options.(*scenario.Drain)
+	if !ok {
+		return fmt.Errorf("op %q has options of type %T", op.ID, op.Options)
+	}
+	r := &round{env: env, spec: spec, taken: map[types.UID]bool{}}
 	return r.drain(ctx)
 }
 

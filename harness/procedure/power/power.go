@@ -4,12 +4,8 @@ package power
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
-
-	"k8s.io/apimachinery/pkg/util/wait"
-	"k8s.io/client-go/kubernetes"
 
 	"github.com/seatrial/seatrial/harness/cluster"
 	"github.com/seatrial/seatrial/harness/objects"
@@ -29,7 +25,7 @@ func (Off) Kind() string { return "powerOff" }
 func (Off) Needs() []cluster.Capability { return []cluster.Capability{cluster.CapPower} }
 
 // Plan implements procedure.Procedure.
-func (Off) Plan(step scenario.Step) *plan.Op {
+func (Off) Plan(step scenario.Step, _ plan.Setting) *plan.Op {
 	return &plan.Op{
 		ID: step.ID, Title: "cut the power of " + step.PowerOff.Node, Procedure: "powerOff", Action: "powerOff",
 		Node: step.PowerOff.Node, Options: step.PowerOff, Timeout: procedure.Quick,
@@ -62,7 +58,7 @@ func (On) Kind() string { return "powerOn" }
 func (On) Needs() []cluster.Capability { return []cluster.Capability{cluster.CapPower} }
 
 // Plan implements procedure.Procedure.
-func (On) Plan(step scenario.Step) *plan.Op {
+func (On) Plan(step scenario.Step, _ plan.Setting) *plan.Op {
 	return &plan.Op{
 		ID: step.ID, Title: "boot " + step.PowerOn.Node, Procedure: "powerOn", Action: "powerOn",
 		Node: step.PowerOn.Node, Options: step.PowerOn, Timeout: plan.Seconds(step.PowerOn.Timeout.Duration),
@@ -93,7 +89,7 @@ func awaitBoot(ctx context.Context, env *procedure.Env, node string, began time.
 		if server.Node != node {
 			continue
 		}
-		if err := awaitReadyz(ctx, server); err != nil {
+		if err := procedure.AwaitAPIServer(ctx, server, ""); err != nil {
 			return err
 		}
 	}
@@ -104,23 +100,6 @@ func awaitBoot(ctx context.Context, env *procedure.Env, node string, began time.
 		return procedure.FromWait(err)
 	}
 	return procedure.FromWait(env.Objects.AwaitNodePods(ctx, node, began))
-}
-
-// awaitReadyz asks an API server every 200 ms until it is ready: there is no event to wait for from a server that is down.
-func awaitReadyz(ctx context.Context, server cluster.APIServer) error {
-	client, err := kubernetes.NewForConfig(server.Config)
-	if err != nil {
-		return fmt.Errorf("make client for api/%s: %w", server.Node, err)
-	}
-	last := errors.New("not asked")
-	err = wait.PollUntilContextCancel(ctx, 200*time.Millisecond, true, func(ctx context.Context) (bool, error) {
-		_, last = client.Discovery().RESTClient().Get().AbsPath("/readyz").DoRaw(ctx)
-		return last == nil, nil
-	})
-	if err != nil {
-		return procedure.Failf("wait for api/%s after the boot: expected /readyz to answer ok, last seen: %v", server.Node, last)
-	}
-	return nil
 }
 
 func powerOf(env *procedure.Env) (cluster.Power, error) {

@@ -26,7 +26,7 @@ func (Scale) Kind() string { return "scale" }
 func (Scale) Needs() []cluster.Capability { return nil }
 
 // Plan implements procedure.Procedure.
-func (Scale) Plan(step scenario.Step) *plan.Op {
+func (Scale) Plan(step scenario.Step, _ plan.Setting) *plan.Op {
 	s := step.Scale
 	return &plan.Op{
 		ID: step.ID, Title: fmt.Sprintf("scale %s to %d", s.Object, *s.Replicas), Procedure: "scale", Action: "scale",

@@ -25,7 +25,7 @@ func (Wait) Kind() string { return "wait" }
 func (Wait) Needs() []cluster.Capability { return nil }
 
 // Plan implements procedure.Procedure.
-func (Wait) Plan(step scenario.Step) *plan.Op {
+func (Wait) Plan(step scenario.Step, _ plan.Setting) *plan.Op {
 	w := step.Wait
 	op := &plan.Op{ID: step.ID, Procedure: "wait", Options: w}
 	if w.Duration.IsZero() {

@@ -1,0 +1,140 @@
+package upgrade
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/seatrial/seatrial/harness/cluster"
+	"github.com/seatrial/seatrial/harness/objects"
+	"github.com/seatrial/seatrial/harness/plan"
+	"github.com/seatrial/seatrial/harness/procedure"
+	"github.com/seatrial/seatrial/harness/scenario"
+	"github.com/seatrial/seatrial/harness/trace"
+)
+
+// staged is how many nodes are given a version's programs at a time.
+const staged = 4
+
+// Do implements procedure.Procedure.
+func (Node) Do(ctx context.Context, env *procedure.Env, step scenario.Step, op *plan.Op) error {
+	return Cluster{}.Do(ctx, env, step, op)
+}
+
+// Do implements procedure.Procedure.
+func (Cluster) Do(ctx context.Context, env *procedure.Env, _ scenario.Step, op *plan.Op) error {
+	upgrader, ok := env.Cluster.(cluster.Upgrader)
+	if !ok {
+		return fmt.Errorf("cluster lacks the capability %q, which its provider promised", cluster.CapUpgrade)
+	}
+	w := work{env: env, upgrader: upgrader, op: op}
+	switch op.Action {
+	case ActionCheck:
+		return w.check(ctx)
+	case ActionStage:
+		return w.stage(ctx)
+	case ActionApply:
+		return w.apply(ctx)
+	case ActionConfig:
+		return refused(upgrader.UpgradeWorker(ctx, op.Node, op.Version))
+	case ActionKubelet:
+		return w.kubelet(ctx)
+	case ActionRecover:
+		return w.recover(ctx)
+	}
+	return fmt.Errorf("op %q has the unknown action %q", op.ID, op.Action)
+}
+
+// work is one op under way.
+type work struct {
+	env      *procedure.Env
+	upgrader cluster.Upgrader
+	op       *plan.Op
+}
+
+// refused makes what a node did not take an outcome of the rehearsal.
+func refused(err error) error {
+	var failed *cluster.UpgradeError
+	if !errors.As(err, &failed) {
+		return err
+	}
+	subject := "node/" + failed.Node
+	if failed.Component != "" {
+		subject = "component/" + failed.Node + "/" + failed.Component
+	}
+	return &procedure.Failure{Message: failed.Error(), Blockers: []trace.Blocker{{Subject: subject, Reason: failed.Err.Error()}}}
+}
+
+// check looks whether the cluster is whole before anything is touched: an upgrade makes nothing better.
+// https://kubernetes.io/docs/tasks/administer-cluster/kubeadm/kubeadm-upgrade/#before-you-begin
+func (w work) check(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	if err := w.apiServers(ctx, ""); err != nil {
+		return err
+	}
+	for _, node := range w.env.Cluster.Nodes() {
+		if err := w.env.Objects.AwaitCondition(ctx, objects.Ref{Kind: "node", Name: node.Name}, "Ready", "True"); err != nil {
+			return procedure.FromWait(err)
+		}
+	}
+	return refused(w.upgrader.CheckUpgrade(ctx, w.op.Node, w.op.Version))
+}
+
+// checkTimeout is how long the cluster may take to show that it is whole.
+const checkTimeout = time.Minute
+
+// stage brings the version to the op's node, or to all.
+func (w work) stage(ctx context.Context) error {
+	staging, ctx := errgroup.WithContext(ctx)
+	staging.SetLimit(staged)
+	for _, node := range w.env.Cluster.Nodes() {
+		if w.op.Node != "" && node.Name != w.op.Node {
+			continue
+		}
+		staging.Go(func() error {
+			exact, err := w.upgrader.Stage(ctx, node.Name, w.op.Version)
+			if err == nil {
+				fmt.Fprintf(w.env.Log, "node/%s has the programs of %s\n", node.Name, exact)
+			}
+			return err
+		})
+	}
+	return refused(staging.Wait())
+}
+
+// apply upgrades the components of a control plane, and looks whether its API server says so and all of them answer.
+func (w work) apply(ctx context.Context) error {
+	exact, err := w.upgrader.Stage(ctx, w.op.Node, w.op.Version)
+	if err != nil {
+		return refused(err)
+	}
+	options, _ := w.op.Options.(first)
+	if err := w.upgrader.UpgradeControlPlane(ctx, w.op.Node, w.op.Version, options.First); err != nil {
+		return refused(err)
+	}
+	return w.apiServers(ctx, exact)
+}
+
+// kubelet upgrades the kubelet of a node, and looks whether the node says so and is Ready.
+func (w work) kubelet(ctx context.Context) error {
+	exact, err := w.upgrader.Stage(ctx, w.op.Node, w.op.Version)
+	if err != nil {
+		return refused(err)
+	}
+	began := time.Now()
+	if err := w.upgrader.UpgradeKubelet(ctx, w.op.Node, w.op.Version); err != nil {
+		return refused(err)
+	}
+	node := objects.Ref{Kind: "node", Name: w.op.Node}
+	if err := w.env.Objects.AwaitJSONPath(ctx, node, "{.status.nodeInfo.kubeletVersion}", exact); err != nil {
+		return procedure.FromWait(err)
+	}
+	if err := w.env.Objects.AwaitRenewed(ctx, w.op.Node, began); err != nil {
+		return procedure.FromWait(err)
+	}
+	return procedure.FromWait(w.env.Objects.AwaitCondition(ctx, node, "Ready", "True"))
+}

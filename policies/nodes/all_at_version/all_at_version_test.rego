@@ -1,0 +1,37 @@
+package seatrial.nodes.all_at_version_test
+
+import data.seatrial.nodes.all_at_version
+
+planned := {"plan": {"ops": [
+	{"id": "a", "number": "2", "action": "hop", "options": {"from": "v1.32", "to": "v1.33"}},
+	{"id": "b", "number": "10", "action": "hop", "options": {"from": "v1.33", "to": "v1.34"}},
+	{"id": "c", "number": "11", "action": "hop", "options": {"from": "v1.34", "to": "v1.35", "node": "worker-9"}},
+]}}
+
+world(kubelet, server) := {
+	"nodes": {"worker-1": {"kubeletVersion": kubelet}},
+	"components": {
+		"component/cp-1/kube-apiserver": {"name": "kube-apiserver", "version": "v1.34.4"},
+		"component/cp-2/kube-apiserver": {"name": "kube-apiserver", "version": server},
+	},
+}
+
+test_all if {
+	all_at_version.subjects == {"node/worker-1", "component/cp-1/kube-apiserver", "component/cp-2/kube-apiserver"} with input as planned with data.world as world("v1.34.4", "v1.34.4")
+	all_at_version.deny == set() with input as planned with data.world as world("v1.34.4", "v1.34.4")
+}
+
+test_exact_target if {
+	exact := {"plan": {"ops": [{"id": "b", "number": "1", "action": "hop", "options": {"from": "v1.33", "to": "v1.34.4"}}]}}
+	all_at_version.deny == set() with input as exact with data.world as world("v1.34.4", "v1.34.4")
+}
+
+test_a_kubelet_left_behind if {
+	some finding in all_at_version.deny with input as planned with data.world as world("v1.33.13", "v1.34.4")
+	finding == {"subject": "node/worker-1", "msg": "its kubelet is v1.33.13 at the end, and the upgrade went to v1.34"}
+}
+
+test_an_api_server_left_behind if {
+	some finding in all_at_version.deny with input as planned with data.world as world("v1.34.4", "v1.34.2")
+	finding.subject == "component/cp-2/kube-apiserver"
+}

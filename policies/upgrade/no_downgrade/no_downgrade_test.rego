@@ -1,0 +1,17 @@
+package seatrial.upgrade.no_downgrade_test
+
+import data.seatrial.upgrade.no_downgrade
+
+planned(from, to) := {"plan": {"ops": [{"id": "roll", "number": "3", "action": "hop", "options": {"from": from, "to": to}}]}}
+
+test_forward if {
+	no_downgrade.subjects == {"op/roll"} with input as planned("v1.33.13", "v1.34")
+	no_downgrade.deny == set() with input as planned("v1.33.13", "v1.34")
+	no_downgrade.deny == set() with input as planned("v1.34.2", "v1.34.4")
+	no_downgrade.deny == set() with input as planned("v1.34.4", "v1.34")
+}
+
+test_back if {
+	no_downgrade.deny == {{"subject": "op/roll", "msg": "goes back from v1.34 to v1.33.13"}} with input as planned("v1.34", "v1.33.13")
+	count(no_downgrade.deny) == 1 with input as planned("v1.34.4", "v1.34.2")
+}

@@ -1,0 +1,236 @@
+package embedded
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"path/filepath"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	utilversion "k8s.io/apimachinery/pkg/util/version"
+	"k8s.io/client-go/util/retry"
+
+	"github.com/seatrial/seatrial/harness/cluster"
+	"github.com/seatrial/seatrial/sim/ready"
+)
+
+const (
+	// componentGrace is what a component gets to end by itself, as its static pod's grace period.
+	componentGrace = 30 * time.Second
+	// componentTimeout is how long a component of a new version may take to answer. kubeadm gives it five minutes
+	// (cmd/kubeadm/app/phases/upgrade/staticpods.go, UpgradeManifestTimeout); here no image is unpacked and no kubelet looks for files.
+	componentTimeout = time.Minute
+)
+
+// Stage gets the version into the store, which serves every node.
+func (c *Cluster) Stage(ctx context.Context, node, version string) (string, error) {
+	release, err := c.options.Releases(ctx, version, kubernetesComponents)
+	if err != nil {
+		return "", fmt.Errorf("stage %s on node %q: %w", version, node, err)
+	}
+	return release.Version, nil
+}
+
+// CheckUpgrade refuses what kubeadm refuses: to go back, or to skip a minor.
+// https://kubernetes.io/releases/version-skew-policy/#kube-apiserver
+func (c *Cluster) CheckUpgrade(ctx context.Context, node, version string) error {
+	exact, err := c.Stage(ctx, node, version)
+	if err != nil {
+		return err
+	}
+	p := c.plane(node)
+	if p == nil {
+		return fmt.Errorf("check the upgrade to %s: %q is no control plane", version, node)
+	}
+	found, err := p.client.Discovery().ServerVersion()
+	if err != nil {
+		return fmt.Errorf("check the upgrade to %s: %w", version, err)
+	}
+	return checkSkew(node, found.GitVersion, exact)
+}
+
+func checkSkew(node, from, to string) error {
+	old, err := utilversion.ParseSemantic(from)
+	if err != nil {
+		return err
+	}
+	target, err := utilversion.ParseSemantic(to)
+	if err != nil {
+		return err
+	}
+	switch {
+	case target.LessThan(old):
+		err = fmt.Errorf("the API server is %s already, and nothing goes back", from)
+	case target.Minor() > old.Minor()+1:
+		err = fmt.Errorf("the API server is %s: an upgrade goes one minor at a time", from)
+	default:
+		return nil
+	}
+	return &cluster.UpgradeError{Node: node, Version: to, Err: err}
+}
+
+// UpgradeControlPlane starts the components of a node with the target's programs, one after the other in kubeadm's order. etcd stays: it is linked into this
+// program. One that does not come up is replaced by what was there before, as kubeadm does it. When the last node has the version, the addons get it.
+func (c *Cluster) UpgradeControlPlane(ctx context.Context, node, version string, _ bool) error {
+	p := c.plane(node)
+	if p == nil {
+		return fmt.Errorf("upgrade control plane %q: it is none", node)
+	}
+	release, err := c.options.Releases(ctx, version, kubernetesComponents)
+	if err != nil {
+		return fmt.Errorf("upgrade control plane %q: %w", node, err)
+	}
+	for _, name := range kubernetesComponents {
+		if err := c.replace(ctx, p, name, release); err != nil {
+			return &cluster.UpgradeError{Node: node, Version: release.Version, Component: name, Err: err}
+		}
+		if err := c.kubelets.SetStaticPod(ctx, node, staticPodOf(name, release.Version)); err != nil {
+			return fmt.Errorf("upgrade control plane %q: %w", node, err)
+		}
+	}
+	c.say("the control plane of %s is %s", node, release.Version)
+	for _, other := range c.planes {
+		if found, err := other.client.Discovery().ServerVersion(); err != nil || found.GitVersion != release.Version {
+			return err
+		}
+	}
+	return c.upgradeAddons(ctx, release.Version)
+}
+
+// replace ends a component and starts it from another release. It returns when it answers, or when what was there before does again.
+func (c *Cluster) replace(ctx context.Context, p *controlPlane, name string, release Release) error {
+	m := p.components[name]
+	before := m.command.Path
+	if before == filepath.Join(release.Dir, name) {
+		return nil
+	}
+	err := c.restart(ctx, p, name, filepath.Join(release.Dir, name))
+	if err == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), componentTimeout)
+	defer cancel()
+	return errors.Join(err, c.restart(ctx, p, name, before))
+}
+
+// restart ends a component and starts the executable in its place. It returns when that answers, or has ended.
+func (c *Cluster) restart(ctx context.Context, p *controlPlane, name, path string) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, componentTimeout, fmt.Errorf("it does not answer within %s", componentTimeout))
+	defer cancel()
+	m := p.components[name]
+	if err := m.stop(ctx, componentGrace); err != nil {
+		return err
+	}
+	m.command.Path = path
+	ends := c.endings(p.node, name)
+	if err := m.start(ctx); err != nil {
+		return err
+	}
+	ctx, ended := context.WithCancelCause(ctx)
+	defer ended(nil)
+	return ready.Poll(ctx, name+" of "+p.node+" answers", func(ctx context.Context) error {
+		if now := c.endings(p.node, name); len(now) > len(ends) {
+			ended(now[len(now)-1])
+		}
+		return p.healthy(ctx, name)
+	})
+}
+
+// endings lists how a component ended unasked so far.
+func (c *Cluster) endings(node, component string) []error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var errs []error
+	for _, r := range c.restarts {
+		if r.Node == node && r.Component == component {
+			errs = append(errs, r.Err)
+		}
+	}
+	return errs
+}
+
+// healthy asks a component as its kubelet's probes do: /readyz of an API server, and /healthz of the others, for which nobody needs to be somebody.
+// https://kubernetes.io/docs/reference/using-api/health-checks/
+func (p *controlPlane) healthy(ctx context.Context, name string) error {
+	if name == apiServer {
+		return p.client.Discovery().RESTClient().Get().AbsPath("/readyz").Do(ctx).Error()
+	}
+	port := map[string]int{controllerManager: p.ports.controllerManager, scheduler: p.ports.scheduler}[name]
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+address(port)+"/healthz", nil)
+	if err != nil {
+		return err
+	}
+	// The component signed its certificate itself, and a kubelet does not look at it either.
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	answer, err := client.Do(request)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		body, _ := io.ReadAll(io.LimitReader(answer.Body, 1<<10))
+		return fmt.Errorf("/healthz answered %s: %s", answer.Status, body)
+	}
+	return nil
+}
+
+// upgradeAddons gives kube-proxy and CoreDNS what kubeadm installs with a version. Their controllers roll it out.
+func (c *Cluster) upgradeAddons(ctx context.Context, version string) error {
+	wanted, err := addonObjects(version)
+	if err != nil {
+		return err
+	}
+	for _, object := range wanted {
+		err := retry.RetryOnConflict(retry.DefaultBackoff, func() error { return c.updateTemplate(ctx, object) })
+		if err != nil {
+			return fmt.Errorf("upgrade addon %q: %w", object.GetName(), err)
+		}
+	}
+	c.say("kube-proxy and CoreDNS are those of %s", version)
+	return nil
+}
+
+// updateTemplate gives a DaemonSet or Deployment the pod template that it is to have. Other objects stay.
+func (c *Cluster) updateTemplate(ctx context.Context, object metav1.Object) error {
+	switch wanted := object.(type) {
+	case *appsv1.DaemonSet:
+		api := c.client.AppsV1().DaemonSets(wanted.Namespace)
+		found, err := api.Get(ctx, wanted.Name, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		found.Spec.Template = wanted.Spec.Template
+		_, err = api.Update(ctx, found, metav1.UpdateOptions{})
+		return err
+	case *appsv1.Deployment:
+		api := c.client.AppsV1().Deployments(wanted.Namespace)
+		found, err := api.Get(ctx, wanted.Name, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		found.Spec.Template = wanted.Spec.Template
+		_, err = api.Update(ctx, found, metav1.UpdateOptions{})
+		return err
+	}
+	return nil
+}
+
+// UpgradeWorker has nothing to do: a hollow kubelet has no configuration.
+func (c *Cluster) UpgradeWorker(ctx context.Context, node, version string) error {
+	_, err := c.Stage(ctx, node, version)
+	return err
+}
+
+// UpgradeKubelet restarts the hollow kubelet of a node as one of that version.
+func (c *Cluster) UpgradeKubelet(ctx context.Context, node, version string) error {
+	exact, err := c.Stage(ctx, node, version)
+	if err != nil {
+		return err
+	}
+	return c.kubelets.SetVersion(node, exact)
+}

@@ -1,0 +1,41 @@
+package hollow
+
+import (
+	"testing"
+
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// TestSetVersion: a kubelet of another version reports it at once, and renews its lease.
+func TestSetVersion(t *testing.T) {
+	s := sail(t, nodes)
+	s.Eventually(func() bool { // what the watch does not show yet is reported with the next lease
+		_, known, _ := s.k.nodes.GetIndexer().GetByKey("worker-1")
+		return known
+	}).Should(BeTrue())
+	s.Expect(s.k.SetVersion("worker-1", "v1.34.4")).To(Succeed())
+	s.Eventually(func() string { return s.node("worker-1").Status.NodeInfo.KubeletVersion }).Should(Equal("v1.34.4"))
+	s.Expect(s.node("cp-1").Status.NodeInfo.KubeletVersion).To(Equal("v1.33.1"))
+	s.Expect(s.k.SetVersion("worker-9", "v1.34.4")).To(MatchError(ContainSubstring("no such hollow node")))
+}
+
+// TestSetStaticPod: another file in the manifests folder ends the pod and starts a new one; a node without power takes none.
+func TestSetStaticPod(t *testing.T) {
+	s := sail(t, nodes)
+	image := func() string {
+		p, err := s.client.CoreV1().Pods("kube-system").Get(t.Context(), "etcd-cp-1", metav1.GetOptions{})
+		if err != nil {
+			return err.Error()
+		}
+		return p.Spec.Containers[0].Image
+	}
+	s.Eventually(image).Should(Equal("etcd:3"))
+	next := *nodes[0].StaticPods[0].DeepCopy()
+	next.Spec.Containers = []corev1.Container{{Name: "etcd", Image: "etcd:4"}}
+	s.Expect(s.k.SetStaticPod(t.Context(), "cp-1", next)).To(Succeed())
+	s.Eventually(image).Should(Equal("etcd:4"))
+	s.Expect(s.k.PowerOff("cp-1")).To(Succeed())
+	s.Expect(s.k.SetStaticPod(t.Context(), "cp-1", next)).To(MatchError(ContainSubstring("no power or no connection")))
+}
