@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seatrial/seatrial/harness/judge"
+	"github.com/seatrial/seatrial/harness/plan"
 	"github.com/seatrial/seatrial/harness/run"
 	"github.com/seatrial/seatrial/harness/scenario"
 )
@@ -24,6 +25,7 @@ func newTestCommand(a *app) *cobra.Command {
 		Use:   "test DIR…",
 		Short: "Run scenarios and compare the outcomes with what they expect",
 		Long: "Run every scenario below the folders and compare verdict and findings with its expect.\n" +
+			"A scenario that needs what the provider does not have is skipped, and said to be.\n" +
 			"A folder that holds a recorded run is judged as it is, without a cluster.",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -86,7 +88,7 @@ func (a *app) test(ctx context.Context, paths []string, f rehearsalFlags, count 
 	if invalid != nil {
 		return invalid
 	}
-	passed, failed := 0, 0
+	tally := map[string]int{}
 	for _, path := range paths {
 		for range count {
 			began := time.Now()
@@ -94,25 +96,32 @@ func (a *app) test(ctx context.Context, paths []string, f rehearsalFlags, count 
 			if ctx.Err() != nil {
 				return errors.Join(context.Cause(ctx), err)
 			}
-			if err != nil {
-				problems = append(problems, err.Error())
-			}
-			state := "ok  "
-			if len(problems) > 0 {
+			state := "ok"
+			var missing *plan.MissingError
+			switch {
+			case errors.As(err, &missing):
+				state, problems = "SKIP", []string{missing.Error()}
+			case err != nil:
+				state, problems = "FAIL", append(problems, err.Error())
+			case len(problems) > 0:
 				state = "FAIL"
-				failed++
-			} else {
-				passed++
 			}
-			fmt.Fprintf(a.stdout, "%s  %-50s %5.1fs\n", state, path, time.Since(began).Seconds())
+			tally[state]++
+			fmt.Fprintf(a.stdout, "%-4s  %-50s %5.1fs\n", state, path, time.Since(began).Seconds())
 			for _, p := range problems {
 				fmt.Fprintf(a.stdout, "      %s\n", p)
 			}
+			if state == "SKIP" {
+				break // it will not have the capability the next time either
+			}
 		}
 	}
-	fmt.Fprintf(a.stdout, "%d passed, %d failed\n", passed, failed)
-	if failed > 0 {
+	fmt.Fprintf(a.stdout, "%d passed, %d failed, %d skipped\n", tally["ok"], tally["FAIL"], tally["SKIP"])
+	switch {
+	case tally["FAIL"] > 0:
 		return verdictError{scenario.Failed}
+	case tally["ok"] == 0:
+		return verdictError{scenario.Skipped} // nothing was looked at
 	}
 	return nil
 }

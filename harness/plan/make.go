@@ -72,8 +72,11 @@ func Make(f *scenario.File, provider cluster.Provider, find func(kind string) Ex
 			setting.Version = step.Upgrade.To
 		}
 	}
+	if err := p.attach(f, provider, find); err != nil {
+		return nil, err
+	}
 	p.Walk(func(op *Op, _ int) {
-		if op.Procedure != "run" {
+		if op.Procedure != "run" && op.Procedure != FaultProcedure {
 			p.Uses = append(p.Uses, op.Procedure)
 		}
 	})

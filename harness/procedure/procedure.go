@@ -22,12 +22,17 @@ import (
 
 // Procedure is one kind of step.
 type Procedure interface {
+	Performer
 	// Kind is the step's field in a scenario: "drain".
 	Kind() string
 	// Needs lists the capabilities that a cluster must have for the step.
 	Needs() []cluster.Capability
 	// Plan expands a step into an op, with children where it takes several, without numbers. It is pure.
 	Plan(step scenario.Step, s plan.Setting) *plan.Op
+}
+
+// Performer performs ops.
+type Performer interface {
 	// Do performs one of those ops, and then looks whether it happened. ctx has the op's timeout. A [Failure] says that the cluster
 	// did not let us, which is an outcome of the rehearsal; any other error says that we could not tell.
 	Do(ctx context.Context, env *Env, step scenario.Step, op *plan.Op) error
@@ -44,6 +49,8 @@ type Env struct {
 	Record func(kind trace.Kind, subject, change string, data any) error
 	// Recorded waits until the trace shows an object in a resource version or a later one, so that what an op does next comes after it there too.
 	Recorded func(ctx context.Context, subject, resourceVersion string) error
+	// Background takes what an op leaves to be done while others are performed.
+	Background *Background
 	// Log is the op's log: what the equivalent command would print.
 	Log io.Writer
 }

@@ -93,7 +93,9 @@ func (r *rehearsal) connect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.stage.env = procedure.Env{Cluster: r.stage.cluster, Kube: kube, Objects: client, Manifests: r.File.Manifests}
+	r.stage.env = procedure.Env{
+		Cluster: r.stage.cluster, Kube: kube, Objects: client, Manifests: r.File.Manifests, Background: procedure.NewBackground(context.WithoutCancel(ctx)),
+	}
 	meta, err := metadata.NewForConfig(config)
 	if err != nil {
 		return fmt.Errorf("make metadata client: %w", err)
@@ -183,16 +185,26 @@ func (r *rehearsal) steps(ctx context.Context) error {
 	for len(ops) > 0 && ops[0].Procedure == "run" {
 		ops = ops[1:]
 	}
-	for i, op := range ops {
-		step := r.File.Spec.Steps[i]
+	for _, op := range ops {
 		goOn, err := r.do(ctx, op, func(ctx context.Context, op *plan.Op, log io.Writer) error {
-			return catalog.Find(op.Procedure).Do(ctx, r.env(op, log), step, op)
+			return catalog.Performer(op.Procedure).Do(ctx, r.env(op, log), r.step(op), op)
 		})
 		if err != nil || !goOn {
 			return err
 		}
 	}
 	return nil
+}
+
+// step is the step that an op was made of; the ops of faults have none.
+func (r *rehearsal) step(op *plan.Op) scenario.Step {
+	id, _, _ := strings.Cut(op.ID, "/")
+	for _, step := range r.File.Spec.Steps {
+		if step.ID == id {
+			return step
+		}
+	}
+	return scenario.Step{}
 }
 
 // apiInterval is the time between two requests of the API probes.
@@ -262,6 +274,9 @@ func apiProbe(name string, config *rest.Config) (observe.Probe, error) {
 func (r *rehearsal) stopObserving() error {
 	if r.stage == nil {
 		return nil
+	}
+	if r.stage.env.Background != nil {
+		r.stage.env.Background.Stop()
 	}
 	var err error
 	if r.stage.probes != nil {

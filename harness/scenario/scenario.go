@@ -19,6 +19,7 @@ package scenario
 import (
 	"fmt"
 	"reflect"
+	"strings"
 	"time"
 )
 
@@ -48,6 +49,7 @@ type Spec struct {
 	Objects  []ObjectFile `json:"objects,omitempty" doc:"Kubernetes objects, applied in this order before the first step."`
 	Probes   []Probe      `json:"probes,omitempty" doc:"What clients do all the while."`
 	Steps    []Step       `json:"steps" jsonschema:"required,minItems=1" doc:"What is done, in order."`
+	Faults   []Fault      `json:"faults,omitempty" doc:"What goes wrong meanwhile, at the operations of the plan."`
 	Policies Policies     `json:"policies,omitempty" doc:"How the policies judge this scenario."`
 	Expect   Expectation  `json:"expect,omitempty" doc:"What seatrial test compares the outcome with."`
 }
@@ -207,6 +209,62 @@ type PowerOn struct {
 	Timeout Duration `json:"timeout,omitempty" jsonschema:"default=2m" doc:"How long to wait until the node is back."`
 }
 
+// Fault is one thing that goes wrong at an operation of the plan: a place and exactly one of the kinds.
+type Fault struct {
+	At       string      `json:"at" jsonschema:"required" doc:"Where: before, during or after, and the id of an operation as seatrial plan prints it: before roll/cp-2/apply."`
+	PowerOff *NodeFault  `json:"powerOff,omitempty" doc:"Cut a node's power; it is booted again afterwards."`
+	CutOff   *NodeFault  `json:"cutOff,omitempty" doc:"Cut a node off from the network; what runs on it goes on."`
+	Kill     *KillFault  `json:"kill,omitempty" doc:"Kill a component of the node (SIGKILL). Whoever keeps it running starts it again."`
+	Pause    *PauseFault `json:"pause,omitempty" doc:"Stop a component of the node in its tracks (SIGSTOP): it is there, and does nothing."`
+}
+
+// NodeFault is a fault of a whole node.
+type NodeFault struct {
+	Node string   `json:"node" jsonschema:"required" doc:"Node that it happens to."`
+	For  Duration `json:"for,omitempty" jsonschema:"default=30s" doc:"How long it lasts. The operations go on meanwhile."`
+}
+
+// KillFault is the death of a component.
+type KillFault struct {
+	Node      string `json:"node" jsonschema:"required" doc:"Node that the component runs on."`
+	Component string `json:"component" jsonschema:"required,enum=etcd,enum=kube-apiserver,enum=kube-controller-manager,enum=kube-scheduler" doc:"The component, by its executable's name."`
+}
+
+// PauseFault is a component that stands still.
+type PauseFault struct {
+	KillFault
+	For Duration `json:"for,omitempty" jsonschema:"default=30s" doc:"How long it stands still. The operations go on meanwhile."`
+}
+
+// The places of a fault at an operation.
+const (
+	FaultBefore = "before"
+	FaultDuring = "during"
+	FaultAfter  = "after"
+)
+
+// Place takes a fault's at apart: "before" and the operation's id.
+func (f Fault) Place() (when, op string) {
+	when, op, _ = strings.Cut(f.At, " ")
+	return when, op
+}
+
+// Kind is the fault's kind, for example "powerOff", with the node that it happens to, the component ("" for a whole node) and how long it lasts (0: no time).
+// A validated fault has exactly one kind.
+func (f Fault) Kind() (kind, node, component string, lasts time.Duration) {
+	switch {
+	case f.PowerOff != nil:
+		return "powerOff", f.PowerOff.Node, "", f.PowerOff.For.Duration
+	case f.CutOff != nil:
+		return "cutOff", f.CutOff.Node, "", f.CutOff.For.Duration
+	case f.Kill != nil:
+		return "kill", f.Kill.Node, f.Kill.Component, 0
+	case f.Pause != nil:
+		return "pause", f.Pause.Node, f.Pause.Component, f.Pause.For.Duration
+	}
+	return "", "", "", 0
+}
+
 // Policies says how the policies judge this scenario.
 type Policies struct {
 	Params map[string]map[string]any `json:"params,omitempty" doc:"Parameters, by policy id: {availability/service_outage: {max: 2s}}."`
@@ -302,8 +360,13 @@ func (s Step) Kind() (string, any) {
 
 // kinds lists the kinds that are set, valid or not.
 func (s Step) kinds() []string {
+	return pointers(s)
+}
+
+// pointers lists the fields of a struct that are pointers and set.
+func pointers(of any) []string {
 	var set []string
-	v := reflect.ValueOf(s)
+	v := reflect.ValueOf(of)
 	for _, f := range fields(v.Type()) {
 		if value := v.FieldByIndex(f.Index); value.Kind() == reflect.Pointer && !value.IsNil() {
 			set = append(set, fieldName(f))

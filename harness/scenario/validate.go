@@ -20,6 +20,7 @@ const (
 	MaxWorkers       = 5000
 	MaxSteps         = 1000
 	MaxProbes        = 100
+	MaxFaults        = 100
 	MaxHops          = 10                    // minors that one upgrade goes through
 	MinInterval      = 10 * time.Millisecond // between two requests of a probe
 )
@@ -33,6 +34,7 @@ const (
 	DefaultTimeout       = 2 * time.Minute
 	DefaultDrain         = 5 * time.Minute
 	DefaultUpgrade       = 10 * time.Minute
+	DefaultFault         = 30 * time.Second
 )
 
 // setDefaults fills in what the file leaves out; written says whether it has a field with that path.
@@ -57,6 +59,9 @@ func (f *File) setDefaults(written func(path string) bool) {
 	}
 	for _, s := range spec.Steps {
 		s.setDefaults()
+	}
+	for _, f := range spec.Faults {
+		f.setDefaults()
 	}
 	if spec.Expect.Verdict == "" {
 		spec.Expect.Verdict = Passed
@@ -87,6 +92,17 @@ func (s Step) setDefaults() {
 		timeout(&s.UpgradeNode.Timeout, DefaultUpgrade)
 	case s.PowerOn != nil:
 		timeout(&s.PowerOn.Timeout, DefaultTimeout)
+	}
+}
+
+func (f Fault) setDefaults() {
+	for _, node := range []*NodeFault{f.PowerOff, f.CutOff} {
+		if node != nil {
+			node.For.Duration = node.For.Or(DefaultFault)
+		}
+	}
+	if f.Pause != nil {
+		f.Pause.For.Duration = f.Pause.For.Or(DefaultFault)
 	}
 }
 
@@ -122,6 +138,7 @@ func (f *File) validate(d *decoder) {
 	}
 	c.probes(f.Spec.Probes)
 	c.steps(f.Spec.Steps)
+	c.faults(f.Spec.Faults)
 	c.policies(f.Spec.Policies)
 	c.oneOf("spec.expect.verdict", string(f.Spec.Expect.Verdict), string(Passed), string(Failed), string(Errored))
 	if f.Spec.Expect.Verdict == Passed && len(f.Spec.Expect.Findings) > 0 {
@@ -233,8 +250,38 @@ func (c *checker) steps(steps []Step) {
 	}
 }
 
+// faults checks what can be checked without a plan; that the operations are there the plan says.
+func (c *checker) faults(faults []Fault) {
+	if len(faults) > MaxFaults {
+		c.report("spec.faults", "%d faults; there may be %d", len(faults), MaxFaults)
+	}
+	for i, f := range faults {
+		path := fmt.Sprintf("spec.faults[%d]", i)
+		when, op := f.Place()
+		if !slices.Contains([]string{FaultBefore, FaultDuring, FaultAfter}, when) || op == "" || strings.Contains(op, " ") {
+			c.report(path+".at", "%q is not before, during or after and the id of an operation", f.At)
+		}
+		kinds := pointers(f)
+		if len(kinds) != 1 {
+			c.report(path, "give it one of cutOff, kill, pause, powerOff; it has %d", len(kinds))
+			continue
+		}
+		kind, node, component, _ := f.Kind()
+		c.node(path+"."+kind+".node", node)
+		if kind == "kill" || kind == "pause" {
+			c.oneOf(path+"."+kind+".component", component, Components...)
+			if !strings.HasPrefix(node, "cp-") {
+				c.report(path+"."+kind+".node", "%q is no control plane; %s runs on those", node, component)
+			}
+		}
+	}
+}
+
+// Components are what can be killed and paused.
+var Components = []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"}
+
 // ReservedIDs are the ids of the ops that a run performs around the steps.
-var ReservedIDs = []string{"cluster", "objects", "probes"}
+var ReservedIDs = []string{"cluster", "objects", "probes", "faults"}
 
 func (c *checker) step(path string, s Step) {
 	switch {

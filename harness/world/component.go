@@ -2,7 +2,9 @@ package world
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	jsonv2 "github.com/go-json-experiment/json"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -39,15 +41,15 @@ func (f *Fold) podInComponents(o *podObject, pod *Pod, gone bool) {
 	if name == "" || len(o.Spec.Containers) == 0 {
 		return
 	}
-	c := &Component{Node: pod.Node, Name: name, Version: tag(o.Spec.Containers[0].Image), Ready: pod.Healthy() && !gone}
+	c := &Component{Node: pod.Node, Name: name, Version: tag(o.Spec.Containers[0].Image), Ready: pod.Healthy() && !gone, Ends: []string{}}
 	key := c.Subject()
 	old := f.World.Components[key]
 	if old != nil {
-		c.Restarts, c.Error = old.Restarts, old.Error
+		c.Restarts, c.Ends, c.Error = old.Restarts, old.Ends, old.Error
 		if (gone || pod.Deleting) && old.Version != c.Version {
 			return
 		}
-		if *old == *c {
+		if old.Version == c.Version && old.Ready == c.Ready {
 			return
 		}
 	}
@@ -70,13 +72,16 @@ func (f *Fold) restarted(e trace.Event, key string, _ bool) error {
 	if err := jsonv2.Unmarshal(e.Data, &d); err != nil {
 		return fmt.Errorf("%s: %w", key, err)
 	}
-	c := &Component{}
+	c := &Component{Ends: []string{}}
 	if old := f.World.Components[key]; old != nil {
 		*c = *old
 	} else if parts := strings.Split(key, "/"); len(parts) == 3 {
 		c.Node, c.Name = parts[1], parts[2]
 	}
 	c.Restarts, c.Error = c.Restarts+1, d.Error
+	if len(c.Ends) < MaxListed {
+		c.Ends = append(slices.Clone(c.Ends), d.Time.UTC().Format(time.RFC3339Nano))
+	}
 	f.World.Components[key] = c
 	f.touch("components", key)
 	return nil

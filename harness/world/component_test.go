@@ -3,6 +3,7 @@ package world
 import (
 	"encoding/json"
 	"testing"
+	"time"
 
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
@@ -34,17 +35,18 @@ func TestComponents(t *testing.T) {
 		g.Expect(err).NotTo(HaveOccurred())
 		return c
 	}
+	ended := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	const subject, pod = "component/cp-1/kube-apiserver", "pod/kube-system/kube-apiserver-cp-1"
 	old := static("kube-apiserver", "registry.k8s.io:5000/kube-apiserver:v1.33.13", corev1.ConditionTrue)
 	c := apply(trace.KindObject, pod, trace.Existing, old)
 	g.Expect(c.Touched).To(ContainElement(Ref{"components", subject}))
-	g.Expect(f.World.Components[subject]).To(Equal(&Component{Node: "cp-1", Name: "kube-apiserver", Version: "v1.33.13", Ready: true}))
+	g.Expect(f.World.Components[subject]).To(Equal(&Component{Node: "cp-1", Name: "kube-apiserver", Version: "v1.33.13", Ready: true, Ends: []string{}}))
 	c = apply(trace.KindObject, pod, trace.Modified, old)
 	g.Expect(c.Touched).NotTo(ContainElement(Ref{"components", subject}), "nothing changed")
 
-	apply(trace.KindFact, subject, trace.Restarted, trace.RestartData{Error: "exit status 1"})
+	apply(trace.KindFact, subject, trace.Restarted, trace.RestartData{Time: ended, Error: "exit status 1"})
 	apply(trace.KindObject, pod, trace.Deleted, old)
-	g.Expect(f.World.Components[subject]).To(Equal(&Component{Node: "cp-1", Name: "kube-apiserver", Version: "v1.33.13", Restarts: 1, Error: "exit status 1"}))
+	g.Expect(f.World.Components[subject]).To(Equal(&Component{Node: "cp-1", Name: "kube-apiserver", Version: "v1.33.13", Restarts: 1, Ends: []string{"2026-01-02T03:04:05Z"}, Error: "exit status 1"}))
 	apply(trace.KindObject, pod, trace.Added, static("kube-apiserver", "registry.k8s.io/kube-apiserver:v1.34.4@sha256:0", corev1.ConditionFalse))
 	g.Expect(f.World.Components[subject].Version).To(Equal("v1.34.4"))
 	g.Expect(f.World.Components[subject].Ready).To(BeFalse())

@@ -191,10 +191,14 @@ func (f *Fold) fact(e trace.Event) (Change, error) {
 }
 
 func (f *Fold) fault(e trace.Event) (Change, error) {
+	var d trace.FaultData
+	if err := jsonv2.Unmarshal(e.Data, &d); err != nil {
+		return Change{}, fmt.Errorf("fold event %d: fault of %s: %w", e.Seq, e.Subject, err)
+	}
 	kind, key, _ := strings.Cut(e.Subject, "/")
 	node := f.World.Nodes[key]
-	if kind != "node" || node == nil {
-		return Change{}, nil
+	if kind != "node" || node == nil || d.Fault != "powerOff" {
+		return Change{}, nil // what else happens shows in the cluster
 	}
 	before := *node
 	node.Powered = e.Change == trace.FaultEnded

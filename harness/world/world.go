@@ -215,6 +215,8 @@ type Component struct {
 	Ready bool `json:"ready"`
 	// Restarts is how often it ended unasked and was started again.
 	Restarts int `json:"restarts"`
+	// Ends are the times of these ends as RFC 3339 has them, at most MaxListed of them.
+	Ends []string `json:"ends"`
 	// Error says how it ended last.
 	Error string `json:"error"`
 }

@@ -73,7 +73,7 @@ func (p *Provider) Name() string { return Name }
 
 // Has tells whether the clusters implement the capability.
 func (p *Provider) Has(c cluster.Capability) bool {
-	return slices.Contains([]cluster.Capability{cluster.CapPower, cluster.CapService, cluster.CapUpgrade}, c)
+	return slices.Contains([]cluster.Capability{cluster.CapPower, cluster.CapService, cluster.CapUpgrade, cluster.CapComponents}, c)
 }
 
 // Settings lists what differs from production on purpose.
@@ -149,6 +149,7 @@ var (
 	_ cluster.Power         = (*Cluster)(nil)
 	_ cluster.ServiceClient = (*Cluster)(nil)
 	_ cluster.Upgrader      = (*Cluster)(nil)
+	_ cluster.Components    = (*Cluster)(nil)
 )
 
 func newCluster(ctx context.Context, o Options, spec cluster.Spec, release Release) *Cluster {

@@ -2,10 +2,12 @@
 package catalog
 
 import (
+	"github.com/seatrial/seatrial/harness/plan"
 	"github.com/seatrial/seatrial/harness/procedure"
 	"github.com/seatrial/seatrial/harness/procedure/apply"
 	"github.com/seatrial/seatrial/harness/procedure/cordon"
 	"github.com/seatrial/seatrial/harness/procedure/drain"
+	"github.com/seatrial/seatrial/harness/procedure/fault"
 	"github.com/seatrial/seatrial/harness/procedure/power"
 	"github.com/seatrial/seatrial/harness/procedure/scale"
 	"github.com/seatrial/seatrial/harness/procedure/upgrade"
@@ -24,6 +26,17 @@ var Procedures = []procedure.Procedure{
 	upgrade.Node{},
 	power.Off{},
 	power.On{},
+}
+
+// Performer returns who performs the ops of a procedure, or nil.
+func Performer(name string) procedure.Performer {
+	if name == plan.FaultProcedure {
+		return fault.Fault{}
+	}
+	if p := Find(name); p != nil {
+		return p
+	}
+	return nil
 }
 
 // Find returns the procedure of a kind, or nil.

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/seatrial/seatrial/harness/cluster"
-	"github.com/seatrial/seatrial/harness/objects"
 	"github.com/seatrial/seatrial/harness/plan"
 	"github.com/seatrial/seatrial/harness/procedure"
 	"github.com/seatrial/seatrial/harness/scenario"
@@ -79,27 +78,7 @@ func (On) Do(ctx context.Context, env *procedure.Env, _ scenario.Step, op *plan.
 		return err
 	}
 	fmt.Fprintf(env.Log, "node/%s boots\n", op.Node)
-	return awaitBoot(ctx, env, op.Node, began)
-}
-
-// awaitBoot waits until a node that was booted is back: its lease renewed since, its API server answering where it has one, the node
-// Ready, and the pods that belong to it started again. Ready alone proves nothing: it is True until the node controller has noticed the power cut.
-func awaitBoot(ctx context.Context, env *procedure.Env, node string, began time.Time) error {
-	for _, server := range env.Cluster.APIServers() {
-		if server.Node != node {
-			continue
-		}
-		if err := procedure.AwaitAPIServer(ctx, server, ""); err != nil {
-			return err
-		}
-	}
-	if err := env.Objects.AwaitRenewed(ctx, node, began); err != nil {
-		return procedure.FromWait(err)
-	}
-	if err := env.Objects.AwaitCondition(ctx, objects.Ref{Kind: "node", Name: node}, "Ready", "True"); err != nil {
-		return procedure.FromWait(err)
-	}
-	return procedure.FromWait(env.Objects.AwaitNodePods(ctx, node, began))
+	return procedure.AwaitBoot(ctx, env, op.Node, began)
 }
 
 func powerOf(env *procedure.Env) (cluster.Power, error) {

@@ -3,9 +3,11 @@ package upgrade
 import (
 	"context"
 	"fmt"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/seatrial/seatrial/harness/objects"
 	"github.com/seatrial/seatrial/harness/procedure"
@@ -25,13 +27,48 @@ func (w work) apiServers(ctx context.Context, exact string) error {
 	return nil
 }
 
-// recover waits until the node is Ready and every workload is complete: the next node may take pods from them only then. One that was incomplete before
-// holds the upgrade up too, as it should.
+// leaders waits until the controller manager and the scheduler work again. On a cluster with one API server they lose their leases while it is replaced, and until somebody
+// has them no pod is replaced and no endpoint follows: draining a node meanwhile would be an outage.
+func (w work) leaders(ctx context.Context) error {
+	since := time.Now()
+	for _, name := range []string{"kube-controller-manager", "kube-scheduler"} {
+		last := "not asked"
+		err := wait.PollUntilContextCancel(ctx, leaderEvery, true, func(ctx context.Context) (bool, error) {
+			lease, err := w.env.Kube.CoordinationV1().Leases(metav1.NamespaceSystem).Get(ctx, name, metav1.GetOptions{})
+			switch {
+			case err != nil:
+				last = err.Error()
+			case lease.Spec.RenewTime == nil || lease.Spec.HolderIdentity == nil || *lease.Spec.HolderIdentity == "":
+				last = "nobody holds it"
+			case lease.Spec.RenewTime.Time.Before(since):
+				last = fmt.Sprintf("%s renewed it last at %s", *lease.Spec.HolderIdentity, lease.Spec.RenewTime.UTC().Format(time.TimeOnly))
+			default:
+				return true, nil
+			}
+			return false, nil
+		})
+		if err != nil {
+			return procedure.Failf("wait for %s: expected its lease to be renewed, last seen: %s", name, last)
+		}
+	}
+	return nil
+}
+
+// leaderEvery is the time between two looks at a lease, which is renewed every two seconds.
+const leaderEvery = 500 * time.Millisecond
+
+// recover waits until the node is Ready and every Deployment and StatefulSet is complete: the next node may take pods from them only then. One that was incomplete
+// before holds the upgrade up too, as it should.
 func (w work) recover(ctx context.Context) error {
 	if err := w.env.Objects.AwaitCondition(ctx, objects.Ref{Kind: "node", Name: w.op.Node}, "Ready", "True"); err != nil {
 		return procedure.FromWait(err)
 	}
-	refs, err := w.incomplete(ctx)
+	return w.complete(ctx, false)
+}
+
+// complete waits until every workload is complete. DaemonSets, which are rolled out over all nodes one after the other, only when it is told to.
+func (w work) complete(ctx context.Context, daemonSets bool) error {
+	refs, err := w.incomplete(ctx, daemonSets)
 	if err != nil {
 		return err
 	}
@@ -44,9 +81,9 @@ func (w work) recover(ctx context.Context) error {
 	return nil
 }
 
-// incomplete lists the Deployments, StatefulSets and DaemonSets that have not all their replicas, updated and ready. Those that are updated by hand can't be
+// incomplete lists the Deployments and StatefulSets, and if asked the DaemonSets, that have not all their replicas, updated and ready. Those that are updated by hand can't be
 // waited for, and are passed over.
-func (w work) incomplete(ctx context.Context) ([]objects.Ref, error) {
+func (w work) incomplete(ctx context.Context, daemonSets bool) ([]objects.Ref, error) {
 	var refs []objects.Ref
 	look := func(kind string, o metav1.ObjectMeta, observed int64, byHand bool, want int32, have ...int32) {
 		done := observed >= o.Generation
@@ -72,6 +109,9 @@ func (w work) incomplete(ctx context.Context) ([]objects.Ref, error) {
 	for _, s := range sets.Items {
 		byHand := s.Spec.UpdateStrategy.Type == appsv1.OnDeleteStatefulSetStrategyType
 		look("statefulset", s.ObjectMeta, s.Status.ObservedGeneration, byHand, *s.Spec.Replicas, s.Status.UpdatedReplicas, s.Status.ReadyReplicas)
+	}
+	if !daemonSets {
+		return refs, nil
 	}
 	daemons, err := apps.DaemonSets("").List(ctx, all)
 	if err != nil {

@@ -31,7 +31,8 @@ const (
 	ActionApply         = "apply"         // kubeadm upgrade apply, or upgrade node on a further control plane
 	ActionConfig        = "config"        // kubeadm upgrade node on a worker
 	ActionKubelet       = "kubelet"       // kubelet and kubectl
-	ActionRecover       = "recover"       // the node is Ready and every workload is complete
+	ActionRecover       = "recover"       // the node is Ready and every Deployment and StatefulSet is complete
+	ActionComplete      = "complete"      // every workload is, the DaemonSets too
 )
 
 // Hop is one part of an upgrade: from one version to another, which follow each other unless the scenario says to skip. It is what the policies of scope
@@ -117,22 +118,27 @@ func (u Cluster) hop(id string, spec *scenario.Upgrade, s plan.Setting, from, to
 	if len(last) > 0 {
 		op.Ops = append(op.Ops, &plan.Op{ID: id + "/kubelets", Title: "upgrade the kubelets of the control planes", Procedure: kindCluster, Action: ActionControlPlanes, Version: to, Ops: last})
 	}
-	if len(workers) == 0 {
-		return op
+	if len(workers) > 0 {
+		op.Ops = append(op.Ops, u.workers(id, spec, leaf, workers))
 	}
-	all := &plan.Op{ID: id + "/workers", Title: "upgrade the workers", Procedure: kindCluster, Action: ActionWorkers, Version: to}
+	op.Ops = append(op.Ops, leaf.op(id+"/complete", "wait until every workload is complete, kube-proxy too", ActionComplete, ""))
+	return op
+}
+
+// workers plans the workers, each cordoned, drained, upgraded and uncordoned.
+func (u Cluster) workers(id string, spec *scenario.Upgrade, leaf leaves, workers []string) *plan.Op {
+	all := &plan.Op{ID: id + "/workers", Title: "upgrade the workers", Procedure: kindCluster, Action: ActionWorkers, Version: leaf.to}
 	if spec.Workers.Parallel > 1 {
 		all.Parallel, all.Title = spec.Workers.Parallel, fmt.Sprintf("upgrade the workers, %d at a time", spec.Workers.Parallel)
 	}
 	for _, node := range workers {
 		below := id + "/" + node
 		all.Ops = append(all.Ops, &plan.Op{
-			ID: below, Title: "upgrade worker " + node, Procedure: kindCluster, Action: ActionNode, Node: node, Version: to,
+			ID: below, Title: "upgrade worker " + node, Procedure: kindCluster, Action: ActionNode, Node: node, Version: leaf.to,
 			Ops: u.around(below, node, spec, true, leaf.config(below, node), leaf.kubelet(below, node)),
 		})
 	}
-	op.Ops = append(op.Ops, all)
-	return op
+	return all
 }
 
 // around puts a drain before ops on a node, and uncordons it after them.
@@ -147,7 +153,7 @@ func (u Cluster) around(id, node string, spec *scenario.Upgrade, drain bool, ops
 			Options: &scenario.Uncordon{Node: node}, Timeout: procedure.Quick,
 		},
 		&plan.Op{
-			ID: id + "/recover", Title: "wait until " + node + " is Ready and every workload is complete", Procedure: kindCluster, Action: ActionRecover, Node: node,
+			ID: id + "/recover", Title: "wait until " + node + " is Ready and the workloads are complete", Procedure: kindCluster, Action: ActionRecover, Node: node,
 			Timeout: plan.Seconds(spec.Timeout.Duration),
 		})
 }

@@ -44,6 +44,8 @@ func (Cluster) Do(ctx context.Context, env *procedure.Env, _ scenario.Step, op *
 		return w.kubelet(ctx)
 	case ActionRecover:
 		return w.recover(ctx)
+	case ActionComplete:
+		return w.complete(ctx, true)
 	}
 	return fmt.Errorf("op %q has the unknown action %q", op.ID, op.Action)
 }
@@ -116,7 +118,10 @@ func (w work) apply(ctx context.Context) error {
 	if err := w.upgrader.UpgradeControlPlane(ctx, w.op.Node, w.op.Version, options.First); err != nil {
 		return refused(err)
 	}
-	return w.apiServers(ctx, exact)
+	if err := w.apiServers(ctx, exact); err != nil {
+		return err
+	}
+	return w.leaders(ctx)
 }
 
 // kubelet upgrades the kubelet of a node, and looks whether the node says so and is Ready.

@@ -2,8 +2,10 @@
 # title: No control plane component ends unasked
 # description: >-
 #   A component that crashed and was started again during the rehearsal makes everything after it doubtful. A
-#   rehearsal with power cuts is left out: there, components may end because of what was done. A
-#   control plane that does not run as kubeadm's pods shows none of its components.
+#   rehearsal with faults is left out: there, components may end because of what was done. During an upgrade
+#   the controller manager and the scheduler of a node may end while its API server is replaced: they give
+#   up when they can't renew their leases. A control plane that does not run as kubeadm's pods shows none of
+#   its components.
 # related_resources:
 # - ref: https://kubernetes.io/docs/concepts/overview/components/
 # custom:
@@ -19,6 +21,24 @@ subjects contains key if some key, _ in data.world.components
 deny contains {"subject": key, "msg": msg} if {
 	some key, component in data.world.components
 	component.restarts > 0
-	not "powerOff" in input.plan.uses
+	every fault in {"powerOff", "cutOff", "kill", "pause"} { not fault in input.plan.uses }
+	not every_end_is_explained(component)
 	msg := sprintf("ended unasked %d time(s) and was started again: %s", [component.restarts, component.error])
+}
+
+every_end_is_explained(component) if {
+	some kind in {"upgrade", "upgradeNode"}
+	kind in input.plan.uses
+	component.name in {"kube-controller-manager", "kube-scheduler"}
+	component.restarts == count(component.ends)
+	every end in component.ends { replaced(component.node, time.parse_rfc3339_ns(end)) }
+}
+
+# They try for ten seconds (--leader-elect-renew-deadline), which may end a little after the API server is back.
+replaced(node, end) if {
+	some outage in input.intervals
+	outage.condition == "apiOutage"
+	outage.subject == sprintf("api/%s", [node])
+	time.parse_rfc3339_ns(outage.from) <= end
+	time.parse_rfc3339_ns(outage.to) + 15000000000 >= end
 }

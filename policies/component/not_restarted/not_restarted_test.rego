@@ -2,19 +2,42 @@ package seatrial.component.not_restarted_test
 
 import data.seatrial.component.not_restarted
 
-world := {"components": {
-	"component/cp-1/kube-scheduler": {"restarts": 1, "error": "exit status 2"},
-	"component/cp-1/etcd": {"restarts": 0, "error": ""},
-}}
+scheduler(ends) := {"node": "cp-1", "name": "kube-scheduler", "restarts": count(ends), "ends": ends, "error": "exit status 2"}
+
+etcd := {"node": "cp-1", "name": "etcd", "restarts": 0, "ends": [], "error": ""}
+
+world(ends) := {"components": {"component/cp-1/kube-scheduler": scheduler(ends), "component/cp-1/etcd": etcd}}
+
+at := "2026-11-24T14:30:04Z"
+
+given(uses) := {"plan": {"uses": uses}, "intervals": [
+	{"condition": "apiOutage", "subject": "api/cp-1", "from": "2026-11-24T14:29:54Z", "to": "2026-11-24T14:30:24Z"},
+	{"condition": "nodeCordoned", "subject": "node/worker-1", "from": "2026-11-24T14:29:54Z", "to": "2026-11-24T15:30:24Z"},
+]}
 
 test_restarted if {
-	count(not_restarted.deny) == 1 with data.world as world with input as {"plan": {"uses": ["drain"]}}
-	some finding in not_restarted.deny with data.world as world with input as {"plan": {"uses": ["drain"]}}
+	count(not_restarted.deny) == 1 with data.world as world([at]) with input as given(["drain"])
+	some finding in not_restarted.deny with data.world as world([at]) with input as given(["drain"])
 	finding.subject == "component/cp-1/kube-scheduler"
 	contains(finding.msg, "exit status 2")
 }
 
-test_with_a_power_cut if {
-	not_restarted.subjects == {"component/cp-1/kube-scheduler", "component/cp-1/etcd"} with data.world as world with input as {"plan": {"uses": ["powerOff"]}}
-	not_restarted.deny == set() with data.world as world with input as {"plan": {"uses": ["powerOff"]}}
+test_with_faults if {
+	not_restarted.subjects == {"component/cp-1/kube-scheduler", "component/cp-1/etcd"} with data.world as world([at]) with input as given(["powerOff"])
+	not_restarted.deny == set() with data.world as world([at]) with input as given(["powerOff"])
+	not_restarted.deny == set() with data.world as world([at]) with input as given(["drain", "kill"])
+}
+
+test_while_its_api_server_is_replaced if {
+	not_restarted.deny == set() with data.world as world([at]) with input as given(["upgrade"])
+	not_restarted.deny == set() with data.world as world([at]) with input as given(["upgradeNode"])
+}
+
+test_at_another_time_of_an_upgrade if {
+	count(not_restarted.deny) == 1 with data.world as world([at, "2026-11-24T14:31:00Z"]) with input as given(["upgrade"])
+}
+
+test_another_component_during_an_upgrade if {
+	server := object.union(scheduler([at]), {"name": "kube-apiserver"})
+	count(not_restarted.deny) == 1 with data.world as {"components": {"component/cp-1/kube-apiserver": server}} with input as given(["upgrade"])
 }

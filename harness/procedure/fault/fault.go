@@ -1,0 +1,115 @@
+// Package fault brings the faults of a scenario about, and ends them.
+package fault
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/seatrial/seatrial/harness/cluster"
+	"github.com/seatrial/seatrial/harness/plan"
+	"github.com/seatrial/seatrial/harness/procedure"
+	"github.com/seatrial/seatrial/harness/scenario"
+	"github.com/seatrial/seatrial/harness/trace"
+)
+
+// Fault performs the ops of faults.
+type Fault struct{}
+
+// Do implements procedure.Performer.
+func (Fault) Do(ctx context.Context, env *procedure.Env, _ scenario.Step, op *plan.Op) error {
+	if op.Action == plan.ActionFaultsEnd {
+		return env.Background.Wait(ctx)
+	}
+	f, ok := op.Options.(scenario.Fault)
+	if !ok {
+		return fmt.Errorf("op %q has options of type %T", op.ID, op.Options)
+	}
+	return begin(ctx, env, f)
+}
+
+// begin brings a fault about. It is in the trace before it is in the cluster, so that what follows from it is never taken for an act of ours.
+func begin(ctx context.Context, env *procedure.Env, f scenario.Fault) error {
+	kind, node, component, lasts := f.Kind()
+	subject := "node/" + node
+	if component != "" {
+		subject = "component/" + node + "/" + component
+	}
+	act, err := of(env, kind, node, component)
+	if err != nil {
+		return err
+	}
+	if err := env.Record(trace.KindFault, subject, trace.FaultBegan, trace.FaultData{Fault: kind}); err != nil {
+		return err
+	}
+	if err := act.begin(ctx); err != nil {
+		return fmt.Errorf("fault %s: %w", kind, err)
+	}
+	fmt.Fprintf(env.Log, "%s: %s\n", subject, kind)
+	quiet := *env
+	quiet.Log = io.Discard // the op and its log end before the fault does
+	env.Background.After(lasts, subject+" is over "+kind, func(ctx context.Context) error {
+		began := time.Now()
+		if err := act.end(ctx); err != nil {
+			return fmt.Errorf("end of fault %s: %w", kind, err)
+		}
+		if err := quiet.Record(trace.KindFault, subject, trace.FaultEnded, trace.FaultData{Fault: kind}); err != nil {
+			return err
+		}
+		return act.back(ctx, &quiet, began)
+	})
+	return nil
+}
+
+// act is how a fault begins and ends, and when its consequences are over.
+type act struct {
+	begin, end func(context.Context) error
+	back       func(ctx context.Context, env *procedure.Env, since time.Time) error
+}
+
+func of(env *procedure.Env, kind, node, component string) (act, error) {
+	back := func(await func(context.Context, *procedure.Env, string, time.Time) error) func(context.Context, *procedure.Env, time.Time) error {
+		return func(ctx context.Context, env *procedure.Env, since time.Time) error {
+			return await(ctx, env, node, since)
+		}
+	}
+	power, hasPower := env.Cluster.(cluster.Power)
+	network, hasNetwork := env.Cluster.(cluster.Network)
+	components, hasComponents := env.Cluster.(cluster.Components)
+	switch {
+	case kind == "powerOff" && hasPower:
+		return act{
+			func(ctx context.Context) error { return power.PowerOff(ctx, node) }, func(ctx context.Context) error { return power.PowerOn(ctx, node) },
+			back(procedure.AwaitBoot),
+		}, nil
+	case kind == "cutOff" && hasNetwork:
+		return act{
+			func(ctx context.Context) error { return network.CutOff(ctx, node) }, func(ctx context.Context) error { return network.Reconnect(ctx, node) },
+			back(procedure.AwaitBack),
+		}, nil
+	case kind == "kill" && hasComponents:
+		return act{
+			func(ctx context.Context) error { return components.Kill(ctx, node, component) }, func(context.Context) error { return nil },
+			answers(node),
+		}, nil
+	case kind == "pause" && hasComponents:
+		return act{
+			func(ctx context.Context) error { return components.Pause(ctx, node, component) }, func(ctx context.Context) error { return components.Resume(ctx, node, component) },
+			answers(node),
+		}, nil
+	}
+	return act{}, fmt.Errorf("cluster lacks what the fault %q takes, which its provider promised", kind)
+}
+
+// answers waits until the API server of the node answers, which needs its etcd.
+func answers(node string) func(context.Context, *procedure.Env, time.Time) error {
+	return func(ctx context.Context, env *procedure.Env, _ time.Time) error {
+		for _, server := range env.Cluster.APIServers() {
+			if server.Node == node {
+				return procedure.AwaitAPIServer(ctx, server, "")
+			}
+		}
+		return nil
+	}
+}
