@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"sync"
 	"syscall"
 
 	"github.com/go-logr/logr"
@@ -21,7 +22,9 @@ import (
 type app struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
-	supervisor     *proc.Supervisor
+
+	mu         sync.Mutex // guards the supervisor: scenarios may run side by side
+	supervisor *proc.Supervisor
 }
 
 // execute runs one command line and returns its exit status. A panic of ours is a defect and no verdict; the reaper cleans up after it.
@@ -66,6 +69,8 @@ func interruptible(parent context.Context) (context.Context, func()) {
 
 // processes returns the one supervisor of this process.
 func (a *app) processes(ctx context.Context) (*proc.Supervisor, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	if a.supervisor == nil {
 		s, err := proc.NewSupervisor(ctx)
 		if err != nil {

@@ -4,13 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/seatrial/seatrial/harness/judge"
 	"github.com/seatrial/seatrial/harness/plan"
@@ -20,7 +23,7 @@ import (
 
 func newTestCommand(a *app) *cobra.Command {
 	var f rehearsalFlags
-	var count int
+	var count, parallel int
 	c := &cobra.Command{
 		Use:   "test DIR…",
 		Short: "Run scenarios and compare the outcomes with what they expect",
@@ -38,12 +41,16 @@ func newTestCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.test(c.Context(), paths, f, count)
+			if count < 1 || parallel < 1 {
+				return usageError{errors.New("--count and --parallel: use 1 or more")}
+			}
+			return a.test(c.Context(), paths, f, count, parallel)
 		},
 	}
 	f.register(c)
 	f.registerRuns(c)
 	c.Flags().IntVar(&count, "count", 1, "how many times to run each scenario, in a row")
+	c.Flags().IntVar(&parallel, "parallel", 1, "how many to run side by side; a busy machine makes outages longer")
 	return c
 }
 
@@ -72,8 +79,8 @@ func findScenarios(dirs []string) ([]string, error) {
 	return slices.Compact(found), nil
 }
 
-// test runs the scenarios one after the other and prints a line for each. Nothing is started before all of them are valid.
-func (a *app) test(ctx context.Context, paths []string, f rehearsalFlags, count int) error {
+// test runs the scenarios, as many side by side as asked, and prints a line for each. Nothing is started before all of them are valid.
+func (a *app) test(ctx context.Context, paths []string, f rehearsalFlags, count, parallel int) error {
 	library, invalid := f.library()
 	for _, path := range paths {
 		if recorded(path) {
@@ -88,42 +95,92 @@ func (a *app) test(ctx context.Context, paths []string, f rehearsalFlags, count 
 	if invalid != nil {
 		return invalid
 	}
-	tally := map[string]int{}
+	t := tally{app: a, counts: map[string]int{}, skip: map[string]bool{}}
+	var running errgroup.Group
+	running.SetLimit(parallel)
 	for _, path := range paths {
 		for range count {
-			began := time.Now()
-			problems, err := a.testOne(ctx, path, f)
-			if ctx.Err() != nil {
-				return errors.Join(context.Cause(ctx), err)
-			}
-			state := "ok"
-			var missing *plan.MissingError
-			switch {
-			case errors.As(err, &missing):
-				state, problems = "SKIP", []string{missing.Error()}
-			case err != nil:
-				state, problems = "FAIL", append(problems, err.Error())
-			case len(problems) > 0:
-				state = "FAIL"
-			}
-			tally[state]++
-			fmt.Fprintf(a.stdout, "%-4s  %-50s %5.1fs\n", state, path, time.Since(began).Seconds())
-			for _, p := range problems {
-				fmt.Fprintf(a.stdout, "      %s\n", p)
-			}
-			if state == "SKIP" {
-				break // it will not have the capability the next time either
-			}
+			running.Go(func() error { return t.run(ctx, path, f, parallel > 1) })
 		}
 	}
-	fmt.Fprintf(a.stdout, "%d passed, %d failed, %d skipped\n", tally["ok"], tally["FAIL"], tally["SKIP"])
+	if err := running.Wait(); err != nil {
+		return err
+	}
+	fmt.Fprintf(a.stdout, "%d passed, %d failed, %d skipped\n", t.counts[passed], t.counts[failed], t.counts[skipped])
 	switch {
-	case tally["FAIL"] > 0:
+	case t.counts[failed] > 0:
 		return verdictError{scenario.Failed}
-	case tally["ok"] == 0:
+	case t.counts[passed] == 0:
 		return verdictError{scenario.Skipped} // nothing was looked at
 	}
 	return nil
+}
+
+// What became of a scenario.
+const (
+	passed  = "ok"
+	failed  = "FAIL"
+	skipped = "SKIP"
+)
+
+// tally runs scenarios and counts what became of them.
+type tally struct {
+	app *app
+
+	mu     sync.Mutex
+	counts map[string]int
+	skip   map[string]bool // scenarios that the provider can't do: it can't the next time either
+}
+
+// run runs a scenario once and prints its line. The error says that nothing more is to be run.
+func (t *tally) run(ctx context.Context, path string, f rehearsalFlags, named bool) error {
+	t.mu.Lock()
+	skip := t.skip[path]
+	t.mu.Unlock()
+	if skip || ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	progress := t.app.stderr
+	if named {
+		progress = &prefixWriter{prefix: filepath.Base(path) + ": ", out: progress}
+	}
+	began := time.Now()
+	problems, err := t.app.testOne(ctx, path, f, progress)
+	if ctx.Err() != nil {
+		return errors.Join(context.Cause(ctx), err)
+	}
+	state := passed
+	var missing *plan.MissingError
+	switch {
+	case errors.As(err, &missing):
+		state, problems = skipped, []string{missing.Error()}
+	case err != nil:
+		state, problems = failed, append(problems, err.Error())
+	case len(problems) > 0:
+		state = failed
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.counts[state]++
+	t.skip[path] = state == skipped
+	fmt.Fprintf(t.app.stdout, "%-4s  %-50s %5.1fs\n", state, path, time.Since(began).Seconds())
+	for _, p := range problems {
+		fmt.Fprintf(t.app.stdout, "      %s\n", p)
+	}
+	return nil
+}
+
+// prefixWriter says before each write whose it is: progress comes a line at a time.
+type prefixWriter struct {
+	prefix string
+	out    io.Writer
+}
+
+func (w *prefixWriter) Write(p []byte) (int, error) {
+	if _, err := io.WriteString(w.out, w.prefix+string(p)); err != nil {
+		return 0, err
+	}
+	return len(p), nil
 }
 
 // recorded tells whether the folder holds a recorded run.
@@ -133,14 +190,14 @@ func recorded(path string) bool {
 }
 
 // testOne returns what is not as the scenario expects.
-func (a *app) testOne(ctx context.Context, path string, f rehearsalFlags) ([]string, error) {
+func (a *app) testOne(ctx context.Context, path string, f rehearsalFlags, progress io.Writer) ([]string, error) {
 	var rec *run.Recording
 	var result judge.Result
 	var err error
 	if recorded(path) {
 		rec, result, err = judgeRecorded(ctx, path, f)
 	} else {
-		rec, result, err = a.rehearse(ctx, path, f, a.stderr)
+		rec, result, err = a.rehearse(ctx, path, f, progress)
 	}
 	if rec == nil {
 		return nil, err

@@ -49,7 +49,9 @@ func (o *ops) current() string {
 	common := o.active[0]
 	for _, id := range o.active[1:] {
 		for id != common && !strings.HasPrefix(id, common+"/") {
-			common = path.Dir(common)
+			if common = path.Dir(common); common == "." {
+				return "" // an op and a fault have nothing in common
+			}
 		}
 	}
 	return common

@@ -72,6 +72,20 @@ func TestSideBySide(t *testing.T) {
 	}
 }
 
+// TestCurrent: what several ops have in common.
+func TestCurrent(t *testing.T) {
+	g := NewWithT(t)
+	for want, active := range map[string][]string{
+		"": {"roll/cp-2/apply", "faults/1"}, "roll/a/drain": {"roll/a/drain"}, "roll": {"roll/a/drain", "roll/ab/drain"}, "roll/a": {"roll/a/drain", "roll/a/kubelet"},
+	} {
+		o := &ops{}
+		for _, id := range active {
+			o.enter(id)
+		}
+		g.Expect(o.current()).To(Equal(want), "%q", active)
+	}
+}
+
 // TestFailureEndsTheRest: after a failure nothing more is begun, in order or side by side.
 func TestFailureEndsTheRest(t *testing.T) {
 	for _, parallel := range []int{0, 2} {

@@ -140,11 +140,19 @@ func (m *component) stop(ctx context.Context, grace time.Duration) error {
 }
 
 // ended is told of an end that nobody asked for, and says whether to start the component again: while the cluster is being
-// created, an end is the end of the creation.
+// created, an end is the end of the creation. But of several API servers that start together one may lose the race to set up what is there once
+// ("cannot create cluster IP allocator: another caller has already initialized the resource"), and end; a kubelet starts it again, and so do we, once.
 func (c *Cluster) ended(m *component, err error) (again bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.failing != nil {
+		if m.name == apiServer && len(c.planes) > 1 && !c.stumbled[m.node] {
+			if c.stumbled == nil {
+				c.stumbled = map[string]bool{}
+			}
+			c.stumbled[m.node] = true
+			return true
+		}
 		c.failing(err)
 		return false
 	}

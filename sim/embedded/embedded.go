@@ -136,6 +136,7 @@ type Cluster struct {
 
 	mu       sync.Mutex
 	failing  context.CancelCauseFunc // while it is created: ends the creation
+	stumbled map[string]bool         // nodes whose API server ended once while the cluster was created
 	restarts []cluster.Restart
 	progress io.Writer
 	serving  []string // addresses of API servers that have been ready

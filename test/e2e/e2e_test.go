@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,11 +19,45 @@ func TestMain(m *testing.M) { os.Exit(berth.Main(m)) }
 
 // TestScenarios runs every scenario, good and bad, against what it expects.
 func TestScenarios(t *testing.T) {
+	others, _ := scenarios(t)
+	expected(t, others...)
+}
+
+// TestUpgrades runs those that upgrade. They mostly wait, half a minute for each API server that is asked to end, and so run side by side.
+func TestUpgrades(t *testing.T) {
+	_, upgrades := scenarios(t)
+	expected(t, append([]string{"--parallel", "3"}, upgrades...)...)
+}
+
+func expected(t *testing.T, args ...string) {
+	t.Helper()
 	b := berth.New(t)
-	out, status := b.Run("test", "--runs", b.Runs, "scenarios")
+	out, status := b.Run(append([]string{"test", "--runs", b.Runs}, args...)...)
 	t.Log(out)
 	b.Expect(status).To(Equal(0))
 	b.Expect(out).To(MatchRegexp(`(?m)^\d+ passed, 0 failed, 0 skipped$`))
+}
+
+// scenarios lists the folders of scenarios, those that upgrade apart.
+func scenarios(t *testing.T) (others, upgrades []string) {
+	t.Helper()
+	for _, pattern := range []string{"scenarios/*", "scenarios/known-bad/*"} {
+		found, err := filepath.Glob(filepath.Join("../..", pattern))
+		if err != nil || len(found) == 0 {
+			t.Fatalf("no scenarios like %q: %v", pattern, err)
+		}
+		for _, path := range found {
+			name := filepath.Join(filepath.Dir(pattern), filepath.Base(path))
+			switch {
+			case name == "scenarios/known-bad":
+			case strings.HasPrefix(filepath.Base(path), "upgrade"):
+				upgrades = append(upgrades, name)
+			default:
+				others = append(others, name)
+			}
+		}
+	}
+	return others, upgrades
 }
 
 // TestRecordingIsEvidence judges one recording again, with the same policies, with one more, and after somebody touched it.
