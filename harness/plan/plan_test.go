@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -60,14 +61,14 @@ func TestGolden(t *testing.T) {
 	upgrades, err := filepath.Glob("../../scenarios/known-bad/upgrade-*")
 	NewWithT(t).Expect(err).NotTo(HaveOccurred())
 	NewWithT(t).Expect(upgrades).NotTo(BeEmpty())
-	names := []string{"drain-web", "drain-web-power-cut", "upgrade", "upgrade-ha"}
+	names := []string{"drain-web", "drain-web-power-cut", "upgrade", "upgrade-ha", "upgrade-ha-with-faults", "upgrade-ha-with-power-cut"}
 	for _, folder := range upgrades {
 		names = append(names, "known-bad/"+filepath.Base(folder))
 	}
 	for _, name := range names {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
-			p, err := plan.Make(load(t, name), provider{cluster.CapPower, cluster.CapService, cluster.CapUpgrade}, find)
+			p, err := plan.Make(load(t, name), provider{cluster.CapPower, cluster.CapService, cluster.CapUpgrade, cluster.CapComponents}, find)
 			g.Expect(err).NotTo(HaveOccurred())
 			got, err := json.MarshalIndent(p, "", "  ")
 			g.Expect(err).NotTo(HaveOccurred())
@@ -86,8 +87,8 @@ func TestGolden(t *testing.T) {
 // TestLeavesHaveATimeout: nothing hangs.
 func TestLeavesHaveATimeout(t *testing.T) {
 	g := NewWithT(t)
-	for _, name := range []string{"drain-web-power-cut", "upgrade-ha", "known-bad/upgrade-undrained"} {
-		p, err := plan.Make(load(t, name), provider{cluster.CapPower, cluster.CapService, cluster.CapUpgrade}, find)
+	for _, name := range []string{"drain-web-power-cut", "upgrade-ha-with-faults", "known-bad/upgrade-undrained"} {
+		p, err := plan.Make(load(t, name), provider{cluster.CapPower, cluster.CapService, cluster.CapUpgrade, cluster.CapComponents}, find)
 		g.Expect(err).NotTo(HaveOccurred())
 		for _, op := range p.Leaves() {
 			g.Expect(op.Timeout).To(BeNumerically(">", 0), op.ID)
@@ -107,6 +108,47 @@ func TestMissingCapability(t *testing.T) {
 }
 
 // TestPromised has the scenario's nodes and objects, those that a step applies too.
+// TestFaults: a fault is where the scenario puts it, also among ops that are performed side by side, and one at an op that there is not has its place in the file.
+func TestFaults(t *testing.T) {
+	all := provider{cluster.CapPower, cluster.CapService, cluster.CapUpgrade, cluster.CapComponents, cluster.CapNetwork}
+	tree := func(at string) (string, error) {
+		f := load(t, "known-bad/upgrade-too-many-at-once")
+		f.Spec.Faults = []scenario.Fault{{At: at, Kill: &scenario.KillFault{Node: "cp-1", Component: "etcd"}}}
+		p, err := plan.Make(f, all, find)
+		if err != nil {
+			return "", err
+		}
+		parent := map[string]string{}
+		p.Walk(func(op *plan.Op, _ int) {
+			for i, child := range op.Ops {
+				parent[child.ID] = fmt.Sprintf("%s[%d] %d", op.ID, i, op.Parallel)
+			}
+		})
+		return parent["faults/1"], nil
+	}
+	for at, want := range map[string]string{
+		"before roll/worker-1/drain": "roll/worker-1[1] 0",
+		"after roll/worker-1/drain":  "roll/worker-1[2] 0",
+		"during roll/worker-1/drain": "roll/worker-1/drain/with-1[1] 2",
+		"before roll/worker-2":       "roll/worker-2/with-1[0] 0",
+		"after roll/worker-2":        "roll/worker-2/with-1[1] 0",
+	} {
+		g := NewWithT(t)
+		got, err := tree(at)
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(got).To(Equal(want), at)
+	}
+	g := NewWithT(t)
+	_, err := tree("before roll/worker-9")
+	g.Expect(err).To(MatchError(MatchRegexp(`scenario.yaml:\d+:\d+: spec.faults\[0\].at: the plan has no operation "roll/worker-9"; it has roll, roll/check, `)))
+	_, err = tree("before cluster/create")
+	g.Expect(err).To(MatchError(ContainSubstring("the plan has no operation")), "there is no cluster yet")
+	f := load(t, "upgrade")
+	f.Spec.Faults = []scenario.Fault{{At: "before roll", CutOff: &scenario.NodeFault{Node: "worker-1"}}}
+	_, err = plan.Make(f, provider{cluster.CapService, cluster.CapUpgrade}, find)
+	g.Expect(err).To(MatchError(&plan.MissingError{Step: "faults[0]", Provider: "paper", Capability: cluster.CapNetwork}))
+}
+
 func TestPromised(t *testing.T) {
 	g := NewWithT(t)
 	w, err := plan.Promised(load(t, "drain-web"))
