@@ -26,6 +26,17 @@ type Setting struct {
 	Version string
 }
 
+// after is the setting when a step has been performed.
+func (s Setting) after(step scenario.Step) Setting {
+	switch {
+	case step.Upgrade != nil:
+		s.Version = step.Upgrade.To
+	case step.UpgradeNode != nil && slices.Contains(s.Nodes, cluster.Node{Name: step.UpgradeNode.Node, Role: cluster.ControlPlane}):
+		s.Version = step.UpgradeNode.To
+	}
+	return s
+}
+
 // UsesProbe in Plan.Uses says that a service is probed.
 const UsesProbe = "probe"
 
@@ -68,9 +79,7 @@ func Make(f *scenario.File, provider cluster.Provider, find func(kind string) Ex
 			}
 		}
 		p.Ops = append(p.Ops, expander.Plan(step, setting))
-		if step.Upgrade != nil {
-			setting.Version = step.Upgrade.To
-		}
+		setting = setting.after(step)
 	}
 	if err := p.attach(f, provider, find); err != nil {
 		return nil, err

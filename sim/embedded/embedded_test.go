@@ -53,6 +53,8 @@ func (p progress) Write(b []byte) (int, error) {
 type fixture struct {
 	provider *embedded.Provider
 	spec     cluster.Spec
+	// others are the folders of versions beside that of the cluster.
+	others map[string]string
 }
 
 func newFixture(t *testing.T, dir string, planes, workers int) fixture {
@@ -70,10 +72,15 @@ func newFixture(t *testing.T, dir string, planes, workers int) fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	releases := func(context.Context, string, []string) (embedded.Release, error) {
+	others := map[string]string{}
+	releases := func(_ context.Context, wanted string, _ []string) (embedded.Release, error) {
+		if other, ok := others[wanted]; ok {
+			return embedded.Release{Version: wanted, Dir: other}, nil
+		}
 		return embedded.Release{Version: version(dir), Dir: dir}, nil
 	}
 	return fixture{
+		others: others,
 		provider: embedded.New(embedded.Options{Supervisor: supervisor, Releases: releases, Seed: 1}),
 		spec: cluster.Spec{
 			Name: "test", KubernetesVersion: "v1.34", ControlPlanes: planes, Workers: workers,

@@ -1,0 +1,76 @@
+package upgrade
+
+import (
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+
+	"github.com/seatrial/seatrial/harness/cluster"
+	"github.com/seatrial/seatrial/harness/plan"
+	"github.com/seatrial/seatrial/harness/scenario"
+)
+
+var setting = plan.Setting{Version: "v1.33", Nodes: []cluster.Node{
+	{Name: "cp-1", Role: cluster.ControlPlane}, {Name: "worker-1", Role: cluster.Worker}, {Name: "worker-2", Role: cluster.Worker},
+}}
+
+// drained stands for the ops of the step drain.
+func drained(id string, _ *scenario.Drain) []*plan.Op { return []*plan.Op{{ID: id + "/cordon"}, {ID: id + "/drain"}} }
+
+func upgraded(edit func(*scenario.Upgrade)) *plan.Op {
+	spec := &scenario.Upgrade{
+		To: "v1.35", Hops: scenario.HopsThrough, Timeout: scenario.Duration{Duration: time.Minute},
+		ControlPlanes: scenario.UpgradeControlPlanes{Kubelets: scenario.KubeletsLast}, Workers: scenario.UpgradeWorkers{Parallel: 1, MaxUnavailable: 1},
+	}
+	edit(spec)
+	return Cluster{Drain: drained}.Plan(scenario.Step{ID: "roll", Upgrade: spec}, setting)
+}
+
+func ids(ops []*plan.Op) []string {
+	var all []string
+	for _, op := range ops {
+		all = append(all, op.ID)
+	}
+	return all
+}
+
+// TestHops: an upgrade over two minors goes through the one between, or in one go when the scenario says so.
+func TestHops(t *testing.T) {
+	g := NewWithT(t)
+	through := upgraded(func(*scenario.Upgrade) {})
+	g.Expect(ids(through.Ops)).To(Equal([]string{"roll/v1-34", "roll/v1-35"}))
+	g.Expect(through.Ops[0].Options).To(Equal(Hop{From: "v1.33", To: "v1.34", MaxUnavailable: 1, Parallel: 1}))
+	g.Expect(through.Ops[1].Options).To(Equal(Hop{From: "v1.34", To: "v1.35", MaxUnavailable: 1, Parallel: 1}))
+	g.Expect((&plan.Plan{Ops: []*plan.Op{through}}).Versions()).To(Equal([]string{"v1.34", "v1.35"}))
+	g.Expect(upgraded(func(u *scenario.Upgrade) { u.Hops = scenario.HopsSkip }).Options).To(Equal(Hop{From: "v1.33", To: "v1.35", MaxUnavailable: 1, Parallel: 1}))
+	g.Expect(upgraded(func(u *scenario.Upgrade) { u.To = "v1.32" }).Options).To(HaveField("To", "v1.32"), "the policies refuse it")
+}
+
+// TestOrder: workers come in the order that is asked for, and as many at a time.
+func TestOrder(t *testing.T) {
+	g := NewWithT(t)
+	root := upgraded(func(u *scenario.Upgrade) {
+		u.To, u.Workers.Order, u.Workers.Parallel = "v1.34", []string{"worker-2"}, 2
+		u.ControlPlanes = scenario.UpgradeControlPlanes{Kubelets: scenario.KubeletsEach, Drain: true}
+	})
+	g.Expect(ids(root.Ops)).To(Equal([]string{"roll/check", "roll/stage", "roll/cp-1", "roll/workers", "roll/complete"}))
+	g.Expect(ids(root.Ops[2].Ops)).To(Equal([]string{
+		"roll/cp-1/apply", "roll/cp-1/cordon", "roll/cp-1/drain", "roll/cp-1/kubelet", "roll/cp-1/uncordon", "roll/cp-1/recover",
+	}))
+	g.Expect(root.Ops[3].Parallel).To(Equal(2))
+	g.Expect(ids(root.Ops[3].Ops)).To(Equal([]string{"roll/worker-2", "roll/worker-1"}))
+}
+
+// TestNodePlan: the first control plane that gets a version applies it, the next does not, and a worker gets its configuration.
+func TestNodePlan(t *testing.T) {
+	g := NewWithT(t)
+	planned := func(node, version string) *plan.Op {
+		s := setting
+		s.Version = version
+		return Node{}.Plan(scenario.Step{ID: "one", UpgradeNode: &scenario.UpgradeNode{Node: node, To: "v1.34"}}, s)
+	}
+	g.Expect(planned("cp-1", "v1.33").Ops[1]).To(And(HaveField("Action", ActionApply), HaveField("Options", first{true})))
+	g.Expect(planned("cp-1", "v1.34").Ops[1]).To(And(HaveField("Action", ActionApply), HaveField("Options", first{false})))
+	g.Expect(planned("worker-1", "v1.34").Ops[1]).To(HaveField("Action", ActionConfig))
+}
