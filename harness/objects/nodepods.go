@@ -19,7 +19,60 @@ import (
 
 // AwaitNodePods waits until the pods that belong to a node, those of DaemonSets and static ones, have been started since a moment and are Ready: a node that
 // booted is Ready before its network and its proxy are.
+//
+// Whether they are, the API is asked once more in the end, past every cache: a wait on a real cluster whose API server had just been booted came back while
+// pods of the node were still down.
 func (c *Client) AwaitNodePods(ctx context.Context, node string, since time.Time) error {
+	for {
+		if err := c.watchNodePods(ctx, node, since); err != nil {
+			return err
+		}
+		late, err := c.lateNodePods(ctx, node, since)
+		if err != nil || late == "" {
+			return err
+		}
+		select {
+		case <-time.After(confirmEvery):
+		case <-ctx.Done():
+			ref := Ref{Kind: "node", Name: node}
+			return waited(ctx, ctx.Err(), func() *TimeoutError { return &TimeoutError{Ref: ref, Expected: nodePodsReady, LastSeen: late} }, ref)
+		}
+	}
+}
+
+const (
+	nodePodsReady = "its DaemonSets' and static pods to be Ready again"
+	confirmEvery  = 500 * time.Millisecond
+)
+
+// lateNodePods names a pod that is not as AwaitNodePods has it, and why; "" when all are. A node without any such pod has not been looked at.
+func (c *Client) lateNodePods(ctx context.Context, node string, since time.Time) (string, error) {
+	resource, err := c.resource(kinds["pod"], "")
+	if err != nil {
+		return "", err
+	}
+	list, err := resource.List(ctx, metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector("spec.nodeName", node).String()})
+	if err != nil {
+		return "", fmt.Errorf("list the pods of node %q: %w", node, err)
+	}
+	since = since.Truncate(time.Second)
+	if len(list.Items) == 0 {
+		return "no pod is on it", nil
+	}
+	for i := range list.Items {
+		pod, err := podOf(&list.Items[i])
+		if err != nil {
+			return "", err
+		}
+		if why := unstarted(pod, since); why != "" {
+			return fmt.Sprintf("pod/%s: %s", pod.Name, why), nil
+		}
+	}
+	return "", nil
+}
+
+// watchNodePods is AwaitNodePods as a watch shows it.
+func (c *Client) watchNodePods(ctx context.Context, node string, since time.Time) error {
 	ref := Ref{Kind: "node", Name: node}
 	resource, err := c.resource(kinds["pod"], "")
 	if err != nil {
@@ -62,7 +115,7 @@ func (c *Client) AwaitNodePods(ctx context.Context, node string, since time.Time
 		if names := slices.Sorted(maps.Keys(late)); len(names) > 0 {
 			last = fmt.Sprintf("pod/%s: %s", names[0], late[names[0]])
 		}
-		return &TimeoutError{Ref: ref, Expected: "its DaemonSets' and static pods to be Ready again", LastSeen: last, After: time.Since(began)}
+		return &TimeoutError{Ref: ref, Expected: nodePodsReady, LastSeen: last, After: time.Since(began)}
 	}, ref)
 }
 

@@ -1,12 +1,17 @@
 package objects
 
 import (
+	"context"
 	"testing"
 	"time"
 
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	dynamicfake "k8s.io/client-go/dynamic/fake"
+	clienttesting "k8s.io/client-go/testing"
 )
 
 // TestUnstarted: what counts is a start since the boot. Ready alone may be what the API still believes from before.
@@ -37,4 +42,31 @@ func TestUnstarted(t *testing.T) {
 	} {
 		NewWithT(t).Expect(unstarted(c.pod, boot)).To(Equal(c.want), name)
 	}
+}
+
+// TestAwaitNodePodsIsConfirmed: a list that has nothing, as from an API server that has just been booted, is no proof.
+func TestAwaitNodePodsIsConfirmed(t *testing.T) {
+	g := NewWithT(t)
+	pod := object("v1", "Pod", "kube-system", "podnet-a", map[string]any{
+		"spec": map[string]any{"nodeName": "cp-2"},
+		"status": map[string]any{"containerStatuses": []any{map[string]any{
+			"name": "podnet", "state": map[string]any{"terminated": map[string]any{"exitCode": int64(137)}},
+		}}},
+	})
+	yes := true
+	pod.SetOwnerReferences([]metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "DaemonSet", Name: "podnet", Controller: &yes}})
+	c, dyn := newClient(pod)
+	lists := 0
+	dyn.(*dynamicfake.FakeDynamicClient).PrependReactor("list", "pods", func(clienttesting.Action) (bool, runtime.Object, error) {
+		if lists++; lists > 1 {
+			return false, nil, nil
+		}
+		empty := &unstructured.UnstructuredList{}
+		empty.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("PodList"))
+		return true, empty, nil
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	g.Expect(c.AwaitNodePods(ctx, "cp-2", time.Now())).To(MatchError(ContainSubstring("pod/podnet-a: its container podnet has not been started again")))
+	g.Expect(lists).To(BeNumerically(">", 1))
 }

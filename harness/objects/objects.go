@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -288,6 +289,9 @@ func (c *Client) await(ctx context.Context, ref Ref, expected string, done func(
 	missing := func(store cache.Store) (bool, error) {
 		if len(store.List()) > 0 {
 			return false, nil // its Added event follows
+		}
+		if _, err := resource.Get(ctx, ref.Name, metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+			return false, err // the cache of an API server may be younger than the object
 		}
 		return look(nil)
 	}

@@ -16,7 +16,9 @@ var setting = plan.Setting{Version: "v1.33", Nodes: []cluster.Node{
 }}
 
 // drained stands for the ops of the step drain.
-func drained(id string, _ *scenario.Drain) []*plan.Op { return []*plan.Op{{ID: id + "/cordon"}, {ID: id + "/drain"}} }
+func drained(id string, _ *scenario.Drain) []*plan.Op {
+	return []*plan.Op{{ID: id + "/cordon"}, {ID: id + "/drain"}}
+}
 
 func upgraded(edit func(*scenario.Upgrade)) *plan.Op {
 	spec := &scenario.Upgrade{
