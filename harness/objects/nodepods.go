@@ -2,6 +2,7 @@ package objects
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -23,19 +24,25 @@ import (
 // Whether they are, the API is asked once more in the end, past every cache: a wait on a real cluster whose API server had just been booted came back while
 // pods of the node were still down.
 func (c *Client) AwaitNodePods(ctx context.Context, node string, since time.Time) error {
+	began := time.Now()
+	late := ""
 	for {
-		if err := c.watchNodePods(ctx, node, since); err != nil {
-			return err
+		err := c.watchNodePods(ctx, node, since)
+		if err == nil {
+			if late, err = c.lateNodePods(ctx, node, since); err == nil && late == "" {
+				return nil
+			}
 		}
-		late, err := c.lateNodePods(ctx, node, since)
-		if err != nil || late == "" {
+		var timeout *TimeoutError
+		if errors.As(err, &timeout) && late != "" {
+			timeout.LastSeen, timeout.After = late, time.Since(began)
+		}
+		if err != nil {
 			return err
 		}
 		select {
 		case <-time.After(confirmEvery):
-		case <-ctx.Done():
-			ref := Ref{Kind: "node", Name: node}
-			return waited(ctx, ctx.Err(), func() *TimeoutError { return &TimeoutError{Ref: ref, Expected: nodePodsReady, LastSeen: late} }, ref)
+		case <-ctx.Done(): // which the next watch says
 		}
 	}
 }
@@ -53,7 +60,8 @@ func (c *Client) lateNodePods(ctx context.Context, node string, since time.Time)
 	}
 	list, err := resource.List(ctx, metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector("spec.nodeName", node).String()})
 	if err != nil {
-		return "", fmt.Errorf("list the pods of node %q: %w", node, err)
+		ref := Ref{Kind: "node", Name: node}
+		return "", waited(ctx, err, func() *TimeoutError { return &TimeoutError{Ref: ref, Expected: nodePodsReady, LastSeen: err.Error()} }, ref)
 	}
 	since = since.Truncate(time.Second)
 	if len(list.Items) == 0 {

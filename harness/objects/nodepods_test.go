@@ -55,15 +55,15 @@ func TestAwaitNodePodsIsConfirmed(t *testing.T) {
 	})
 	yes := true
 	pod.SetOwnerReferences([]metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "DaemonSet", Name: "podnet", Controller: &yes}})
-	c, dyn := newClient(pod)
+	c, dyn := newClient()
 	lists := 0
 	dyn.(*dynamicfake.FakeDynamicClient).PrependReactor("list", "pods", func(clienttesting.Action) (bool, runtime.Object, error) {
+		list := &unstructured.UnstructuredList{}
+		list.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("PodList"))
 		if lists++; lists > 1 {
-			return false, nil, nil
+			list.Items = []unstructured.Unstructured{*pod}
 		}
-		empty := &unstructured.UnstructuredList{}
-		empty.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("PodList"))
-		return true, empty, nil
+		return true, list, nil
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 	defer cancel()
