@@ -80,7 +80,7 @@ func newFixture(t *testing.T, dir string, planes, workers int) fixture {
 		return embedded.Release{Version: version(dir), Dir: dir}, nil
 	}
 	return fixture{
-		others: others,
+		others:   others,
 		provider: embedded.New(embedded.Options{Supervisor: supervisor, Releases: releases, Seed: 1}),
 		spec: cluster.Spec{
 			Name: "test", KubernetesVersion: "v1.34", ControlPlanes: planes, Workers: workers,

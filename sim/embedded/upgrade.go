@@ -3,6 +3,7 @@ package embedded
 import (
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,9 +12,10 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	utilversion "k8s.io/apimachinery/pkg/util/version"
-	"k8s.io/client-go/util/retry"
 
 	"github.com/seatrial/seatrial/harness/cluster"
 	"github.com/seatrial/seatrial/sim/ready"
@@ -186,8 +188,7 @@ func (c *Cluster) upgradeAddons(ctx context.Context, version string) error {
 		return err
 	}
 	for _, object := range wanted {
-		err := retry.RetryOnConflict(retry.DefaultBackoff, func() error { return c.updateTemplate(ctx, object) })
-		if err != nil {
+		if err := c.updateTemplate(ctx, object); err != nil {
 			return fmt.Errorf("upgrade addon %q: %w", object.GetName(), err)
 		}
 	}
@@ -196,28 +197,20 @@ func (c *Cluster) upgradeAddons(ctx context.Context, version string) error {
 }
 
 // updateTemplate gives a DaemonSet or Deployment the pod template that it is to have. Other objects stay.
-func (c *Cluster) updateTemplate(ctx context.Context, object metav1.Object) error {
+func (c *Cluster) updateTemplate(ctx context.Context, object metav1.Object) (err error) {
+	patch := func(template corev1.PodTemplateSpec) []byte {
+		var raw []byte
+		raw, err = json.Marshal(map[string]any{"spec": map[string]any{"template": template}})
+		return raw
+	}
+	apps, how, options := c.client.AppsV1(), types.StrategicMergePatchType, metav1.PatchOptions{}
 	switch wanted := object.(type) {
 	case *appsv1.DaemonSet:
-		api := c.client.AppsV1().DaemonSets(wanted.Namespace)
-		found, err := api.Get(ctx, wanted.Name, metav1.GetOptions{})
-		if err != nil {
-			return err
-		}
-		found.Spec.Template = wanted.Spec.Template
-		_, err = api.Update(ctx, found, metav1.UpdateOptions{})
-		return err
+		_, err = apps.DaemonSets(wanted.Namespace).Patch(ctx, wanted.Name, how, patch(wanted.Spec.Template), options)
 	case *appsv1.Deployment:
-		api := c.client.AppsV1().Deployments(wanted.Namespace)
-		found, err := api.Get(ctx, wanted.Name, metav1.GetOptions{})
-		if err != nil {
-			return err
-		}
-		found.Spec.Template = wanted.Spec.Template
-		_, err = api.Update(ctx, found, metav1.UpdateOptions{})
-		return err
+		_, err = apps.Deployments(wanted.Namespace).Patch(ctx, wanted.Name, how, patch(wanted.Spec.Template), options)
 	}
-	return nil
+	return err
 }
 
 // UpgradeWorker has nothing to do: a hollow kubelet has no configuration.

@@ -67,7 +67,9 @@ func TestComponents(t *testing.T) {
 	g.Eventually(func() ([]cluster.Restart, error) { return c.Restarts(t.Context()) }).WithTimeout(10 * time.Second).Should(ContainElement(HaveField("Component", "kube-scheduler")))
 	client, err := kubernetes.NewForConfig(c.RESTConfig())
 	g.Expect(err).NotTo(HaveOccurred())
-	ready := func() error { return client.Discovery().RESTClient().Get().AbsPath("/readyz").Timeout(time.Second).Do(t.Context()).Error() }
+	ready := func() error {
+		return client.Discovery().RESTClient().Get().AbsPath("/readyz").Timeout(time.Second).Do(t.Context()).Error()
+	}
 	g.Eventually(ready).WithTimeout(10 * time.Second).Should(Succeed())
 	g.Expect(c.Pause(t.Context(), "cp-1", "etcd")).To(Succeed())
 	g.Eventually(ready).WithTimeout(10 * time.Second).ShouldNot(Succeed())
