@@ -30,6 +30,7 @@ type component struct {
 	command proc.Command
 
 	mu      sync.Mutex
+	off     bool // its node has no power, so nothing starts it
 	process *proc.Process
 	unasked chan struct{} // closed when an end has been asked for; nil when it isn't to run
 	kept    chan struct{} // closed when nobody restarts it any more
@@ -41,6 +42,9 @@ func (m *component) start(ctx context.Context) error {
 	defer m.mu.Unlock()
 	if m.unasked != nil {
 		return nil
+	}
+	if m.off {
+		return fmt.Errorf("start %q: its node has no power", m.command.Name)
 	}
 	process, err := m.cluster.options.Supervisor.Start(ctx, m.command)
 	if err != nil {
@@ -111,6 +115,13 @@ func (m *component) again(asked <-chan struct{}) *proc.Process {
 	}
 	m.process = process
 	return process
+}
+
+// power says whether the component's node has power. It stops nothing.
+func (m *component) power(on bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.off = !on
 }
 
 // stop asks the process to end and waits until it has. With no grace it is killed at once, as by a power cut. One that does not

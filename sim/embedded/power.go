@@ -24,6 +24,7 @@ func (c *Cluster) PowerOff(ctx context.Context, node string) error {
 func (c *Cluster) PowerOn(ctx context.Context, node string) error {
 	if p := c.plane(node); p != nil {
 		for _, name := range bootOrder {
+			p.components[name].power(true)
 			if err := p.components[name].start(ctx); err != nil {
 				return fmt.Errorf("power on node %q: %w", node, err)
 			}
@@ -48,6 +49,7 @@ func (c *Cluster) plane(node string) *controlPlane {
 func (p *controlPlane) kill(ctx context.Context) error {
 	killed := make(chan error)
 	for _, name := range bootOrder {
+		p.components[name].power(false)
 		go func() { killed <- p.components[name].stop(ctx, 0) }()
 	}
 	var errs []error

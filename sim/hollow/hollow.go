@@ -315,8 +315,14 @@ func (k *Kubelets) SetVersion(node, version string) error {
 		return err
 	}
 	k.mu.Lock()
-	m.KubeletVersion, m.reported = version, time.Time{}
+	powered := m.powered
+	if powered {
+		m.KubeletVersion, m.reported = version, time.Time{}
+	}
 	k.mu.Unlock()
+	if !powered {
+		return fmt.Errorf("upgrade the kubelet of node %q: it has no power", node)
+	}
 	k.nodeQueue.Add(m.Name)
 	return nil
 }

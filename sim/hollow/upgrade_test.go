@@ -18,6 +18,8 @@ func TestSetVersion(t *testing.T) {
 	s.Expect(s.k.SetVersion("worker-1", "v1.34.4")).To(Succeed())
 	s.Eventually(func() string { return s.node("worker-1").Status.NodeInfo.KubeletVersion }).Should(Equal("v1.34.4"))
 	s.Expect(s.node("cp-1").Status.NodeInfo.KubeletVersion).To(Equal("v1.33.1"))
+	s.Expect(s.k.PowerOff("worker-1")).To(Succeed())
+	s.Expect(s.k.SetVersion("worker-1", "v1.35.0")).To(MatchError(ContainSubstring("it has no power")))
 	s.Expect(s.k.SetVersion("worker-9", "v1.34.4")).To(MatchError(ContainSubstring("no such hollow node")))
 }
 
