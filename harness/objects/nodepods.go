@@ -2,7 +2,6 @@ package objects
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -20,81 +19,28 @@ import (
 
 // AwaitNodePods waits until the pods that belong to a node, those of DaemonSets and static ones, have been started since a moment and are Ready: a node that
 // booted is Ready before its network and its proxy are.
-//
-// Whether they are, the API is asked once more in the end, past every cache: a wait on a real cluster whose API server had just been booted came back while
-// pods of the node were still down.
 func (c *Client) AwaitNodePods(ctx context.Context, node string, since time.Time) error {
-	began := time.Now()
-	late := ""
-	for {
-		err := c.watchNodePods(ctx, node, since)
-		if err == nil {
-			if late, err = c.lateNodePods(ctx, node, since); err == nil && late == "" {
-				return nil
-			}
-		}
-		var timeout *TimeoutError
-		if errors.As(err, &timeout) && late != "" {
-			timeout.LastSeen, timeout.After = late, time.Since(began)
-		}
-		if err != nil {
-			return err
-		}
-		select {
-		case <-time.After(confirmEvery):
-		case <-ctx.Done(): // which the next watch says
-		}
-	}
-}
-
-const (
-	nodePodsReady = "its DaemonSets' and static pods to be Ready again"
-	confirmEvery  = 500 * time.Millisecond
-)
-
-// lateNodePods names a pod that is not as AwaitNodePods has it, and why; "" when all are. A node without any such pod has not been looked at.
-func (c *Client) lateNodePods(ctx context.Context, node string, since time.Time) (string, error) {
-	resource, err := c.resource(kinds["pod"], "")
-	if err != nil {
-		return "", err
-	}
-	list, err := resource.List(ctx, metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector("spec.nodeName", node).String()})
-	if err != nil {
-		ref := Ref{Kind: "node", Name: node}
-		return "", waited(ctx, err, func() *TimeoutError { return &TimeoutError{Ref: ref, Expected: nodePodsReady, LastSeen: err.Error()} }, ref)
-	}
-	since = since.Truncate(time.Second)
-	if len(list.Items) == 0 {
-		return "no pod is on it", nil
-	}
-	for i := range list.Items {
-		pod, err := podOf(&list.Items[i])
-		if err != nil {
-			return "", err
-		}
-		if why := unstarted(pod, since); why != "" {
-			return fmt.Sprintf("pod/%s: %s", pod.Name, why), nil
-		}
-	}
-	return "", nil
-}
-
-// watchNodePods is AwaitNodePods as a watch shows it.
-func (c *Client) watchNodePods(ctx context.Context, node string, since time.Time) error {
 	ref := Ref{Kind: "node", Name: node}
-	resource, err := c.resource(kinds["pod"], "")
+	mapping, err := c.mapping(kinds["pod"])
 	if err != nil {
 		return fmt.Errorf("wait for %s: %w", ref, err)
 	}
+	resource := c.dynamic.Resource(mapping.Resource) // in all namespaces
 	began := time.Now()
 	since = since.Truncate(time.Second) // as the times in a pod's status are
 	late := map[string]string{}         // pods that are not yet as they should be, and why
+	seen := map[string]bool{}           // pods that are as they should be: without any, nothing has been looked at
+	done := func() bool { return len(late) == 0 && len(seen) > 0 }
 	look := func(o any) error {
 		pod, err := podOf(o)
 		if err == nil {
-			delete(late, pod.Name)
+			key := pod.Namespace + "/" + pod.Name
+			delete(late, key)
+			delete(seen, key)
 			if why := unstarted(pod, since); why != "" {
-				late[pod.Name] = why
+				late[key] = why
+			} else if belongs(pod) {
+				seen[key] = true
 			}
 		}
 		return err
@@ -106,24 +52,25 @@ func (c *Client) watchNodePods(ctx context.Context, node string, since time.Time
 					return false, err
 				}
 			}
-			return len(late) == 0, nil
+			return done(), nil
 		},
 		func(e watch.Event) (bool, error) {
 			if e.Type == watch.Deleted {
 				if pod, err := podOf(e.Object); err == nil {
-					delete(late, pod.Name)
+					delete(late, pod.Namespace+"/"+pod.Name)
+					delete(seen, pod.Namespace+"/"+pod.Name)
 				}
-				return len(late) == 0, nil
+				return done(), nil
 			}
 			err := look(e.Object)
-			return len(late) == 0, err
+			return done(), err
 		})
 	return waited(ctx, err, func() *TimeoutError {
-		last := "nothing, the API has not answered"
+		last := "none of them"
 		if names := slices.Sorted(maps.Keys(late)); len(names) > 0 {
 			last = fmt.Sprintf("pod/%s: %s", names[0], late[names[0]])
 		}
-		return &TimeoutError{Ref: ref, Expected: nodePodsReady, LastSeen: last, After: time.Since(began)}
+		return &TimeoutError{Ref: ref, Expected: "its DaemonSets' and static pods to be Ready again", LastSeen: last, After: time.Since(began)}
 	}, ref)
 }
 
@@ -136,10 +83,15 @@ func podOf(o any) (*corev1.Pod, error) {
 	return &pod, runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, &pod)
 }
 
+// belongs tells whether a pod is its node's own: of a DaemonSet or static, and there to stay.
+func belongs(pod *corev1.Pod) bool {
+	owner := metav1.GetControllerOf(pod)
+	return owner != nil && (owner.Kind == "DaemonSet" || owner.Kind == "Node") && pod.DeletionTimestamp == nil
+}
+
 // unstarted says why a pod that belongs to its node does not run anew, or "".
 func unstarted(pod *corev1.Pod, since time.Time) string {
-	owner := metav1.GetControllerOf(pod)
-	if owner == nil || owner.Kind != "DaemonSet" && owner.Kind != "Node" || pod.DeletionTimestamp != nil {
+	if !belongs(pod) {
 		return ""
 	}
 	for _, s := range pod.Status.ContainerStatuses {

@@ -9,9 +9,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
-	dynamicfake "k8s.io/client-go/dynamic/fake"
-	clienttesting "k8s.io/client-go/testing"
 )
 
 // TestUnstarted: what counts is a start since the boot. Ready alone may be what the API still believes from before.
@@ -44,29 +41,31 @@ func TestUnstarted(t *testing.T) {
 	}
 }
 
-// TestAwaitNodePodsIsConfirmed: a list that has nothing, as from an API server that has just been booted, is no proof.
-func TestAwaitNodePodsIsConfirmed(t *testing.T) {
+// TestAwaitNodePods: the pods are looked for in every namespace, and a node without any has not been looked at.
+func TestAwaitNodePods(t *testing.T) {
+	boot := time.Now().Add(-time.Minute)
+	podnet := func(started time.Time) *unstructured.Unstructured {
+		pod := object("v1", "Pod", "kube-system", "podnet-a", map[string]any{
+			"spec": map[string]any{"nodeName": "cp-2"},
+			"status": map[string]any{
+				"conditions":        []any{map[string]any{"type": "Ready", "status": "True"}},
+				"containerStatuses": []any{map[string]any{"name": "podnet", "state": map[string]any{"running": map[string]any{"startedAt": started.UTC().Format(time.RFC3339)}}}},
+			},
+		})
+		yes := true
+		pod.SetOwnerReferences([]metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "DaemonSet", Name: "podnet", Controller: &yes}})
+		return pod
+	}
+	await := func(c *Client) error {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		return c.AwaitNodePods(ctx, "cp-2", boot)
+	}
 	g := NewWithT(t)
-	pod := object("v1", "Pod", "kube-system", "podnet-a", map[string]any{
-		"spec": map[string]any{"nodeName": "cp-2"},
-		"status": map[string]any{"containerStatuses": []any{map[string]any{
-			"name": "podnet", "state": map[string]any{"terminated": map[string]any{"exitCode": int64(137)}},
-		}}},
-	})
-	yes := true
-	pod.SetOwnerReferences([]metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "DaemonSet", Name: "podnet", Controller: &yes}})
-	c, dyn := newClient()
-	lists := 0
-	dyn.(*dynamicfake.FakeDynamicClient).PrependReactor("list", "pods", func(clienttesting.Action) (bool, runtime.Object, error) {
-		list := &unstructured.UnstructuredList{}
-		list.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("PodList"))
-		if lists++; lists > 1 {
-			list.Items = []unstructured.Unstructured{*pod}
-		}
-		return true, list, nil
-	})
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
-	defer cancel()
-	g.Expect(c.AwaitNodePods(ctx, "cp-2", time.Now())).To(MatchError(ContainSubstring("pod/podnet-a: its container podnet has not been started again")))
-	g.Expect(lists).To(BeNumerically(">", 1))
+	c, _ := newClient(podnet(boot.Add(-time.Hour)))
+	g.Expect(await(c)).To(MatchError(ContainSubstring("pod/kube-system/podnet-a: its container podnet has not been started again")))
+	c, _ = newClient(podnet(boot.Add(time.Second)))
+	g.Expect(await(c)).To(Succeed())
+	c, _ = newClient()
+	g.Expect(await(c)).To(MatchError(ContainSubstring("last seen: none of them")))
 }

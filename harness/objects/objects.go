@@ -13,7 +13,6 @@ import (
 	"strings"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -120,13 +119,9 @@ func Refused(err error) bool {
 
 // resource finds the client of a kind. Kinds that the scenario has just defined are discovered anew.
 func (c *Client) resource(gvk schema.GroupVersionKind, namespace string) (dynamic.ResourceInterface, error) {
-	mapping, err := c.mapper.RESTMapping(gvk.GroupKind(), gvk.Version)
-	if meta.IsNoMatchError(err) {
-		c.mapper.Reset()
-		mapping, err = c.mapper.RESTMapping(gvk.GroupKind(), gvk.Version)
-	}
+	mapping, err := c.mapping(gvk)
 	if err != nil {
-		return nil, fmt.Errorf("find kind %s: %w", gvk, err)
+		return nil, err
 	}
 	if mapping.Scope.Name() != meta.RESTScopeNameNamespace {
 		return c.dynamic.Resource(mapping.Resource), nil
@@ -135,6 +130,18 @@ func (c *Client) resource(gvk schema.GroupVersionKind, namespace string) (dynami
 		namespace = metav1.NamespaceDefault
 	}
 	return c.dynamic.Resource(mapping.Resource).Namespace(namespace), nil
+}
+
+func (c *Client) mapping(gvk schema.GroupVersionKind) (*meta.RESTMapping, error) {
+	mapping, err := c.mapper.RESTMapping(gvk.GroupKind(), gvk.Version)
+	if meta.IsNoMatchError(err) {
+		c.mapper.Reset()
+		mapping, err = c.mapper.RESTMapping(gvk.GroupKind(), gvk.Version)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("find kind %s: %w", gvk, err)
+	}
+	return mapping, nil
 }
 
 // Workloads lists those of the objects that roll out, or become ready: what a caller of Apply may want to wait for.
@@ -289,9 +296,6 @@ func (c *Client) await(ctx context.Context, ref Ref, expected string, done func(
 	missing := func(store cache.Store) (bool, error) {
 		if len(store.List()) > 0 {
 			return false, nil // its Added event follows
-		}
-		if _, err := resource.Get(ctx, ref.Name, metav1.GetOptions{}); !apierrors.IsNotFound(err) {
-			return false, err // the cache of an API server may be younger than the object
 		}
 		return look(nil)
 	}
