@@ -117,6 +117,13 @@ func (m *component) again(asked <-chan struct{}) *proc.Process {
 	return process
 }
 
+// path is the component's executable.
+func (m *component) path() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.command.Path
+}
+
 // power says whether the component's node has power. It stops nothing.
 func (m *component) power(on bool) {
 	m.mu.Lock()

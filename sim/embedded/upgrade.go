@@ -77,7 +77,7 @@ func checkSkew(node, from, to string) error {
 }
 
 // UpgradeControlPlane starts the components of a node with the target's programs, one after the other in kubeadm's order. etcd stays: it is linked into this
-// program. One that does not come up is replaced by what was there before, as kubeadm does it. When the last node has the version, the addons get it.
+// program. One that does not come up is replaced by what was there before. (kubeadm also puts back those that came up before it.) When the last node has the version, the addons get it.
 func (c *Cluster) UpgradeControlPlane(ctx context.Context, node, version string, _ bool) error {
 	p := c.plane(node)
 	if p == nil {
@@ -96,9 +96,9 @@ func (c *Cluster) UpgradeControlPlane(ctx context.Context, node, version string,
 		}
 	}
 	c.say("the control plane of %s is %s", node, release.Version)
-	for _, other := range c.planes {
-		if found, err := other.client.Discovery().ServerVersion(); err != nil || found.GitVersion != release.Version {
-			return err
+	for _, other := range c.planes { // as they are set up: one may have no power now
+		if other.components[apiServer].path() != filepath.Join(release.Dir, apiServer) {
+			return nil
 		}
 	}
 	return c.upgradeAddons(ctx, release.Version)
@@ -115,20 +115,22 @@ func (c *Cluster) replace(ctx context.Context, p *controlPlane, name string, rel
 	if err == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), componentTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), componentGrace+componentTimeout)
 	defer cancel()
 	return errors.Join(err, c.restart(ctx, p, name, before))
 }
 
 // restart ends a component and starts the executable in its place. It returns when that answers, or has ended.
 func (c *Cluster) restart(ctx context.Context, p *controlPlane, name, path string) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, componentTimeout, fmt.Errorf("it does not answer within %s", componentTimeout))
-	defer cancel()
 	m := p.components[name]
 	if err := m.stop(ctx, componentGrace); err != nil {
 		return err
 	}
+	m.mu.Lock()
 	m.command.Path = path
+	m.mu.Unlock()
+	ctx, cancel := context.WithTimeoutCause(ctx, componentTimeout, fmt.Errorf("it does not answer within %s", componentTimeout))
+	defer cancel()
 	ends := c.endings(p.node, name)
 	if err := m.start(ctx); err != nil {
 		return err

@@ -63,6 +63,9 @@ func (w work) recover(ctx context.Context) error {
 	if err := w.env.Objects.AwaitCondition(ctx, objects.Ref{Kind: "node", Name: w.op.Node}, "Ready", "True"); err != nil {
 		return procedure.FromWait(err)
 	}
+	if err := w.leaders(ctx); err != nil { // without them what workloads say of themselves is old
+		return err
+	}
 	return w.complete(ctx, false)
 }
 

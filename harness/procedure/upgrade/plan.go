@@ -97,7 +97,7 @@ func (u Cluster) hop(id string, spec *scenario.Upgrade, s plan.Setting, from, to
 		ID: id, Title: fmt.Sprintf("upgrade from %s to %s", from, to), Procedure: kindCluster, Action: ActionHop, Version: to,
 		Options: Hop{From: from, To: to, MaxUnavailable: spec.Workers.MaxUnavailable, Parallel: spec.Workers.Parallel},
 	}
-	leaf := leaves{to: to, timeout: plan.Seconds(spec.Timeout.Duration)}
+	leaf := leaves{kind: kindCluster, to: to, timeout: plan.Seconds(spec.Timeout.Duration)}
 	op.Ops = append(op.Ops,
 		leaf.op(id+"/check", "look whether the cluster can be upgraded", ActionCheck, planes[0]),
 		&plan.Op{ID: id + "/stage", Title: "bring " + to + " to the nodes", Procedure: kindCluster, Action: ActionStage, Version: to, Timeout: stageTimeout},
@@ -174,12 +174,13 @@ func split(nodes []cluster.Node, order []string) (planes, workers []string) {
 
 // leaves makes the ops that change a node.
 type leaves struct {
+	kind    string // of the step
 	to      string
 	timeout plan.Seconds
 }
 
 func (l leaves) op(id, title, action, node string) *plan.Op {
-	return &plan.Op{ID: id, Title: title, Procedure: kindCluster, Action: action, Node: node, Version: l.to, Timeout: l.timeout}
+	return &plan.Op{ID: id, Title: title, Procedure: l.kind, Action: action, Node: node, Version: l.to, Timeout: l.timeout}
 }
 
 // first is the option of an op that applies.
@@ -217,7 +218,7 @@ func (Node) Needs() []cluster.Capability { return []cluster.Capability{cluster.C
 // Plan implements procedure.Procedure. The first control plane that gets a version is the one where kubeadm applies it.
 func (Node) Plan(step scenario.Step, s plan.Setting) *plan.Op {
 	spec := step.UpgradeNode
-	leaf := leaves{to: spec.To, timeout: plan.Seconds(spec.Timeout.Duration)}
+	leaf := leaves{kind: kindNode, to: spec.To, timeout: plan.Seconds(spec.Timeout.Duration)}
 	op := &plan.Op{
 		ID: step.ID, Title: fmt.Sprintf("upgrade %s to %s", spec.Node, spec.To), Procedure: kindNode, Action: ActionHop, Node: spec.Node, Version: spec.To,
 		Options: Hop{From: s.Version, To: spec.To, Node: spec.Node},

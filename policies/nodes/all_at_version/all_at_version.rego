@@ -16,9 +16,15 @@ package seatrial.nodes.all_at_version
 import data.seatrial.lib.upgrades
 import data.seatrial.lib.version
 
-subjects contains sprintf("node/%s", [name]) if some name, _ in data.world.nodes
+subjects contains sprintf("node/%s", [name]) if {
+	target
+	some name, _ in data.world.nodes
+}
 
-subjects contains subject if some subject, _ in version.of("kube-apiserver")
+subjects contains subject if {
+	target
+	some subject, _ in version.of("kube-apiserver")
+}
 
 deny contains {"subject": sprintf("node/%s", [name]), "msg": msg} if {
 	some name, node in data.world.nodes

@@ -21,6 +21,11 @@ test_all if {
 	all_at_version.deny == set() with input as planned with data.world as world("v1.34.4", "v1.34.4")
 }
 
+test_only_single_nodes if {
+	one := {"plan": {"ops": [{"id": "c", "number": "11", "action": "hop", "options": {"from": "v1.34", "to": "v1.35", "node": "worker-9"}}]}}
+	all_at_version.subjects == set() with input as one with data.world as world("v1.34.4", "v1.34.4")
+}
+
 test_exact_target if {
 	exact := {"plan": {"ops": [{"id": "b", "number": "1", "action": "hop", "options": {"from": "v1.33", "to": "v1.34.4"}}]}}
 	all_at_version.deny == set() with input as exact with data.world as world("v1.34.4", "v1.34.4")

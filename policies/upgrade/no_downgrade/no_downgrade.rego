@@ -20,11 +20,10 @@ subjects contains upgrades.subject(hop) if some hop in upgrades.hops
 
 deny contains {"subject": upgrades.subject(hop), "msg": msg} if {
 	some hop in upgrades.hops
-	numbers(hop.options.to) < numbers(hop.options.from)
+	length := min({count(split(hop.options.from, ".")), count(split(hop.options.to, "."))})
+	numbers(hop.options.to, length) < numbers(hop.options.from, length)
 	msg := sprintf("goes back from %s to %s", [hop.options.from, hop.options.to])
 }
 
 # The numbers that both versions have: one of them may leave its patch to the release store.
-numbers(v) := [to_number(n) | some i, n in split(trim_prefix(v, "v"), "."); i < length]
-
-length := min({count(split(v, ".")) | some hop in upgrades.hops; some v in {hop.options.from, hop.options.to}})
+numbers(v, length) := [to_number(n) | some i, n in split(trim_prefix(v, "v"), "."); i < length]

@@ -24,7 +24,7 @@ subjects contains upgrades.subject(hop) if {
 deny contains {"subject": upgrades.subject(hop), "msg": msg} if {
 	some hop in upgrades.hops
 	count(unavailable) > hop.options.maxUnavailable
-	startswith(input.op, hop.id)
+	startswith(concat("", [input.op, "/"]), concat("", [hop.id, "/"]))
 	msg := sprintf("has more than %d workers unavailable at once, which is what it may have", [hop.options.maxUnavailable])
 }
 
