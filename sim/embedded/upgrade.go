@@ -202,10 +202,10 @@ func (c *Cluster) upgradeAddons(ctx context.Context, version string) error {
 func (c *Cluster) updateTemplate(ctx context.Context, object metav1.Object) (err error) {
 	patch := func(template corev1.PodTemplateSpec) []byte {
 		var raw []byte
-		raw, err = json.Marshal(map[string]any{"spec": map[string]any{"template": template}})
+		raw, err = json.Marshal([]map[string]any{{"op": "replace", "path": "/spec/template", "value": template}})
 		return raw
 	}
-	apps, how, options := c.client.AppsV1(), types.StrategicMergePatchType, metav1.PatchOptions{}
+	apps, how, options := c.client.AppsV1(), types.JSONPatchType, metav1.PatchOptions{}
 	switch wanted := object.(type) {
 	case *appsv1.DaemonSet:
 		_, err = apps.DaemonSets(wanted.Namespace).Patch(ctx, wanted.Name, how, patch(wanted.Spec.Template), options)

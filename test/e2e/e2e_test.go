@@ -26,7 +26,7 @@ func TestScenarios(t *testing.T) {
 // TestUpgrades runs those that upgrade. They mostly wait, half a minute for each API server that is asked to end, and so run side by side.
 func TestUpgrades(t *testing.T) {
 	_, upgrades := scenarios(t)
-	expected(t, append([]string{"--parallel", "3"}, upgrades...)...)
+	expected(t, append([]string{"--parallel", "4"}, upgrades...)...)
 }
 
 func expected(t *testing.T, args ...string) {
