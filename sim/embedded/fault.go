@@ -13,7 +13,7 @@ func (c *Cluster) Kill(ctx context.Context, node, component string) error {
 	return c.process(ctx, "kill", node, component, (*proc.Process).Kill)
 }
 
-// Pause stops a component's process in its tracks, and looks whether it stands still.
+// Pause stops a component's process in its tracks. It does not look whether it stands still.
 func (c *Cluster) Pause(ctx context.Context, node, component string) error {
 	return c.process(ctx, "pause", node, component, (*proc.Process).Pause)
 }

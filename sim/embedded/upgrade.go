@@ -198,19 +198,26 @@ func (c *Cluster) upgradeAddons(ctx context.Context, version string) error {
 	return nil
 }
 
-// updateTemplate gives a DaemonSet or Deployment the pod template that it is to have. Other objects stay.
-func (c *Cluster) updateTemplate(ctx context.Context, object metav1.Object) (err error) {
-	patch := func(template corev1.PodTemplateSpec) []byte {
-		var raw []byte
-		raw, err = json.Marshal([]map[string]any{{"op": "replace", "path": "/spec/template", "value": template}})
-		return raw
-	}
-	apps, how, options := c.client.AppsV1(), types.JSONPatchType, metav1.PatchOptions{}
+// updateTemplate gives a DaemonSet or Deployment the pod template that it is to have, whole: merged by port, CoreDNS's would be refused. Other objects stay.
+func (c *Cluster) updateTemplate(ctx context.Context, object metav1.Object) error {
+	var template corev1.PodTemplateSpec
 	switch wanted := object.(type) {
 	case *appsv1.DaemonSet:
-		_, err = apps.DaemonSets(wanted.Namespace).Patch(ctx, wanted.Name, how, patch(wanted.Spec.Template), options)
+		template = wanted.Spec.Template
 	case *appsv1.Deployment:
-		_, err = apps.Deployments(wanted.Namespace).Patch(ctx, wanted.Name, how, patch(wanted.Spec.Template), options)
+		template = wanted.Spec.Template
+	default:
+		return nil
+	}
+	patch, err := json.Marshal([]map[string]any{{"op": "replace", "path": "/spec/template", "value": template}})
+	if err != nil {
+		return err
+	}
+	apps, namespace, name := c.client.AppsV1(), object.GetNamespace(), object.GetName()
+	if _, ok := object.(*appsv1.DaemonSet); ok {
+		_, err = apps.DaemonSets(namespace).Patch(ctx, name, types.JSONPatchType, patch, metav1.PatchOptions{})
+	} else {
+		_, err = apps.Deployments(namespace).Patch(ctx, name, types.JSONPatchType, patch, metav1.PatchOptions{})
 	}
 	return err
 }
