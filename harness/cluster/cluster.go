@@ -33,6 +33,8 @@ type Spec struct {
 	ControlPlanes int
 	// Workers is the number of worker nodes. They are named worker-1, worker-2, …
 	Workers int
+	// Disks says that every node is to have a disk of its own, which [Disks] can fill.
+	Disks bool
 	// Dir is the run's cluster folder: component logs and the redacted kubeconfig go there.
 	// It outlives the cluster, so nothing secret is written to it.
 	Dir string
@@ -128,6 +130,8 @@ const (
 	CapComponents Capability = "components"
 	// CapNetwork is Network.
 	CapNetwork Capability = "network"
+	// CapDisk is Disks.
+	CapDisk Capability = "disk"
 	// CapUpgrade is Upgrader.
 	CapUpgrade Capability = "upgrade"
 )
@@ -153,6 +157,13 @@ type Components interface {
 type Network interface {
 	CutOff(ctx context.Context, node string) error
 	Reconnect(ctx context.Context, node string) error
+}
+
+// Disks fills the disks of nodes. Their clusters were made with Spec.Disks.
+type Disks interface {
+	// FillDisk leaves nothing free where etcd and the kubelet of the node write.
+	FillDisk(ctx context.Context, node string) error
+	FreeDisk(ctx context.Context, node string) error
 }
 
 // Upgrader puts other versions of Kubernetes on nodes, in the portions that kubeadm's procedure has. A version is one of Spec.Upgrades. When the node does not

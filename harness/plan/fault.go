@@ -26,8 +26,14 @@ const (
 
 // faultNeeds are what a cluster must be able to do for each kind of fault.
 var faultNeeds = map[string]cluster.Capability{
-	"powerOff": cluster.CapPower, "cutOff": cluster.CapNetwork, "kill": cluster.CapComponents, "pause": cluster.CapComponents,
+	"powerOff": cluster.CapPower, "cutOff": cluster.CapNetwork, fillDisk: cluster.CapDisk, "kill": cluster.CapComponents, "pause": cluster.CapComponents,
 }
+
+// fillDisk is the kind of fault that takes nodes with disks of their own.
+const fillDisk = "fillDisk"
+
+// FillsDisks tells whether the plan fills a node's disk.
+func (p *Plan) FillsDisks() bool { return slices.Contains(p.Uses, fillDisk) }
 
 // attach puts the faults of a scenario at their ops: each is an op of its own, and the last op waits until all are over.
 func (p *Plan) attach(f *scenario.File, provider cluster.Provider, find func(kind string) Expander) error {
@@ -63,6 +69,8 @@ func faultTitle(kind, node, component string, lasts time.Duration) string {
 		return fmt.Sprintf("cut the power of %s for %s", node, lasts)
 	case "cutOff":
 		return fmt.Sprintf("cut %s off from the network for %s", node, lasts)
+	case fillDisk:
+		return fmt.Sprintf("fill the disk of %s for %s", node, lasts)
 	case "kill":
 		return fmt.Sprintf("kill %s on %s", component, node)
 	}

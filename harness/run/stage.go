@@ -75,7 +75,7 @@ func (r *rehearsal) createCluster(ctx context.Context, _ *plan.Op, log io.Writer
 func (r *rehearsal) spec(progress io.Writer) cluster.Spec {
 	c := r.File.Spec.Cluster
 	return cluster.Spec{
-		Name: r.ID, KubernetesVersion: c.KubernetesVersion, Upgrades: r.plan.Versions(), ControlPlanes: c.ControlPlanes, Workers: c.Workers,
+		Name: r.ID, KubernetesVersion: c.KubernetesVersion, Upgrades: r.plan.Versions(), Disks: r.plan.FillsDisks(), ControlPlanes: c.ControlPlanes, Workers: c.Workers,
 		Dir: r.folder.file(clusterDir), StateDir: r.StateDir, Progress: progress, OnCommand: r.recordCommand,
 	}
 }

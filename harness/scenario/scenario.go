@@ -214,6 +214,7 @@ type Fault struct {
 	At       string      `json:"at" jsonschema:"required" doc:"Where: before, during or after, and the id of an operation as seatrial plan prints it: before roll/cp-2/apply."`
 	PowerOff *NodeFault  `json:"powerOff,omitempty" doc:"Cut a node's power; it is booted again afterwards."`
 	CutOff   *NodeFault  `json:"cutOff,omitempty" doc:"Cut a node off from the network; what runs on it goes on."`
+	FillDisk *NodeFault  `json:"fillDisk,omitempty" doc:"Fill the node's disk, where etcd and the kubelet write; it is freed again afterwards."`
 	Kill     *KillFault  `json:"kill,omitempty" doc:"Kill a component of the node (SIGKILL). Whoever keeps it running starts it again."`
 	Pause    *PauseFault `json:"pause,omitempty" doc:"Stop a component of the node in its tracks (SIGSTOP): it is there, and does nothing."`
 }
@@ -257,6 +258,8 @@ func (f Fault) Kind() (kind, node, component string, lasts time.Duration) {
 		return "powerOff", f.PowerOff.Node, "", f.PowerOff.For.Duration
 	case f.CutOff != nil:
 		return "cutOff", f.CutOff.Node, "", f.CutOff.For.Duration
+	case f.FillDisk != nil:
+		return "fillDisk", f.FillDisk.Node, "", f.FillDisk.For.Duration
 	case f.Kill != nil:
 		return "kill", f.Kill.Node, f.Kill.Component, 0
 	case f.Pause != nil:

@@ -96,7 +96,7 @@ func (s Step) setDefaults() {
 }
 
 func (f Fault) setDefaults() {
-	for _, node := range []*NodeFault{f.PowerOff, f.CutOff} {
+	for _, node := range []*NodeFault{f.PowerOff, f.CutOff, f.FillDisk} {
 		if node != nil {
 			node.For.Duration = node.For.Or(DefaultFault)
 		}
@@ -263,7 +263,7 @@ func (c *checker) faults(faults []Fault) {
 		}
 		kinds := pointers(f)
 		if len(kinds) != 1 {
-			c.report(path, "give it one of cutOff, kill, pause, powerOff; it has %d", len(kinds))
+			c.report(path, "give it one of cutOff, fillDisk, kill, pause, powerOff; it has %d", len(kinds))
 			continue
 		}
 		kind, node, component, _ := f.Kind()

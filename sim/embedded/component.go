@@ -30,14 +30,17 @@ type component struct {
 	command proc.Command
 
 	mu      sync.Mutex
-	off     bool // its node has no power, so nothing starts it
-	process *proc.Process
+	off     bool          // its node has no power, so nothing starts it
+	process *proc.Process // the last one that was started
 	unasked chan struct{} // closed when an end has been asked for; nil when it isn't to run
-	kept    chan struct{} // closed when nobody restarts it any more
+	kept    chan struct{} // closed when the last one has ended and nobody starts another
 }
 
-// start starts the process and keeps it running until stop.
+// start starts the process and keeps it running until stop. One that is still ending is waited for.
 func (m *component) start(ctx context.Context) error {
+	if err := m.awaitStopped(ctx); err != nil {
+		return err
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.unasked != nil {
@@ -57,6 +60,23 @@ func (m *component) start(ctx context.Context) error {
 		m.keep(process, asked)
 	})
 	return nil
+}
+
+// awaitStopped waits for the end of a process whose end was asked for.
+func (m *component) awaitStopped(ctx context.Context) error {
+	m.mu.Lock()
+	kept := m.kept
+	ending := m.unasked == nil && kept != nil
+	m.mu.Unlock()
+	if !ending {
+		return nil
+	}
+	select {
+	case <-kept:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("start %q: wait for the end of the one before: %w", m.command.Name, context.Cause(ctx))
+	}
 }
 
 // keep waits for the end of the process and starts it again, until its end has been asked for.
@@ -131,19 +151,19 @@ func (m *component) power(on bool) {
 	m.off = !on
 }
 
-// stop asks the process to end and waits until it has. With no grace it is killed at once, as by a power cut. One that does not
-// run is no error.
+// stop asks the process to end and waits until it has. With no grace it is killed at once, as by a power cut, also when
+// it is ending already. One that does not run is no error.
 func (m *component) stop(ctx context.Context, grace time.Duration) error {
 	m.mu.Lock()
-	if m.unasked == nil {
-		m.mu.Unlock()
+	if m.unasked != nil {
+		close(m.unasked)
+		m.unasked = nil
+	}
+	process, kept := m.process, m.kept
+	m.mu.Unlock()
+	if process == nil {
 		return nil
 	}
-	close(m.unasked)
-	process, kept := m.process, m.kept
-	m.process, m.unasked = nil, nil
-	m.mu.Unlock()
-
 	var err error
 	if grace > 0 {
 		err = process.Stop(ctx, grace)

@@ -13,7 +13,7 @@ func (c *Cluster) Kill(ctx context.Context, node, component string) error {
 	return c.process(ctx, "kill", node, component, (*proc.Process).Kill)
 }
 
-// Pause stops a component's process in its tracks. It does not look whether it stands still.
+// Pause stops a component's process in its tracks.
 func (c *Cluster) Pause(ctx context.Context, node, component string) error {
 	return c.process(ctx, "pause", node, component, (*proc.Process).Pause)
 }
@@ -40,9 +40,17 @@ func (c *Cluster) process(ctx context.Context, verb, node, component string, do 
 	return nil
 }
 
-// running is the component's process, or nil.
+// running is the component's process, or nil when it has ended: there may be another later.
 func (m *component) running() *proc.Process {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.process
+	if m.process == nil {
+		return nil
+	}
+	select {
+	case <-m.process.Done():
+		return nil
+	default:
+		return m.process
+	}
 }

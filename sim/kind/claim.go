@@ -162,6 +162,9 @@ func (l *claim) remove(ctx context.Context, e *engine.Client) error {
 		}
 		failed = left.remove(ctx, e)
 	}
+	if err := os.RemoveAll(l.disks()); err != nil {
+		return err
+	}
 	for _, path := range []string{l.kubeconfig(), l.path} {
 		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
@@ -170,10 +173,10 @@ func (l *claim) remove(ctx context.Context, e *engine.Client) error {
 	return nil
 }
 
-// remains are what an engine has of a cluster, by name.
-type remains struct{ containers, volumes, networks []string }
+// remains are what the engine and the machine have of a cluster, by name.
+type remains struct{ containers, volumes, networks, disks []string }
 
-// look asks the engine what it has, side by side.
+// look asks the engine and the machine what they have, side by side.
 func (l *claim) look(ctx context.Context, e *engine.Client) (remains, error) {
 	var r remains
 	err := each([]func() error{
@@ -183,14 +186,17 @@ func (l *claim) look(ctx context.Context, e *engine.Client) (remains, error) {
 			r.networks, err = e.Lines(ctx, "network", "ls", "--format", "{{.Name}}", "--filter", "label="+runLabel+"="+l.Name)
 			return err
 		},
+		func() (err error) { r.disks, err = l.mounts(); return err },
 	}, func(ask func() error) error { return ask() })
 	return r, err
 }
 
-func (r remains) none() bool { return len(r.containers)+len(r.volumes)+len(r.networks) == 0 }
+func (r remains) none() bool {
+	return len(r.containers)+len(r.volumes)+len(r.networks)+len(r.disks) == 0
+}
 
 func (r remains) String() string {
-	return fmt.Sprintf("containers %q, volumes %q, networks %q", r.containers, r.volumes, r.networks)
+	return fmt.Sprintf("containers %q, volumes %q, networks %q, disks %q", r.containers, r.volumes, r.networks, r.disks)
 }
 
 // remove removes the containers, and then what they used.
@@ -207,7 +213,7 @@ func (r remains) remove(ctx context.Context, e *engine.Client) error {
 	if len(r.networks) > 0 {
 		rest = append(rest, append([]string{"network", "rm"}, r.networks...))
 	}
-	return each(rest, func(args []string) error { return e.Do(ctx, engine.Command{Args: args}) })
+	return errors.Join(each(rest, func(args []string) error { return e.Do(ctx, engine.Command{Args: args}) }), each(r.disks, unmount))
 }
 
 // volumes are the names of the volumes that kind labels with the name of a container of the cluster. Docker removes them with the container.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -48,7 +49,8 @@ func realSpec(t *testing.T, name string, workers int) cluster.Spec {
 func TestEngineFaults(t *testing.T) {
 	g := NewWithT(t)
 	p := realProvider(t)
-	spec := realSpec(t, "faults", 1)
+	spec := realSpec(t, "faults", 2)
+	spec.Disks = true
 	commands := make(chan cluster.Command, 100)
 	spec.OnCommand = func(c cluster.Command) { commands <- c }
 	made, err := p.Create(t.Context(), spec)
@@ -83,12 +85,46 @@ func TestEngineFaults(t *testing.T) {
 		g.Expect(c.Kill(t.Context(), "worker-1", "kube-apiserver")).To(MatchError(`send KILL to kube-apiserver on node "worker-1": it does not run there`))
 		g.Expect(c.Kill(t.Context(), "worker-9", "kubelet")).To(MatchError(ContainSubstring(`no node "worker-9"`)))
 	})
-	t.Run("a node is cut off, and connected again", func(t *testing.T) {
+	t.Run("at once", func(t *testing.T) {
+		t.Run("a node is cut off, and connected again", func(t *testing.T) {
+			t.Parallel()
+			g := NewWithT(t)
+			ready := condition(t, c, "worker-1", corev1.NodeReady)
+			g.Expect(c.CutOff(t.Context(), "worker-1")).To(Succeed())
+			g.Eventually(ready, 90*time.Second, time.Second).Should(Equal(corev1.ConditionUnknown))
+			g.Expect(c.Reconnect(t.Context(), "worker-1")).To(Succeed())
+			g.Eventually(ready, time.Minute, time.Second).Should(Equal(corev1.ConditionTrue))
+		})
+		t.Run("a worker's disk is full, and has room again", func(t *testing.T) {
+			t.Parallel()
+			g := NewWithT(t)
+			pressure := condition(t, c, "worker-2", corev1.NodeDiskPressure)
+			g.Expect(c.FillDisk(t.Context(), "worker-2")).To(Succeed())
+			g.Eventually(pressure, time.Minute, time.Second).Should(Equal(corev1.ConditionTrue))
+			g.Expect(c.FreeDisk(t.Context(), "worker-2")).To(Succeed())
+			g.Eventually(pressure, 90*time.Second, time.Second).Should(Equal(corev1.ConditionFalse))
+		})
+	})
+	t.Run("a disk that is not there can't be filled", func(t *testing.T) {
 		g := NewWithT(t)
-		g.Expect(c.CutOff(t.Context(), "worker-1")).To(Succeed())
-		g.Eventually(readiness(t, c, "worker-1"), 90*time.Second, time.Second).Should(Equal(corev1.ConditionUnknown))
-		g.Expect(c.Reconnect(t.Context(), "worker-1")).To(Succeed())
-		g.Eventually(readiness(t, c, "worker-1"), time.Minute, time.Second).Should(Equal(corev1.ConditionTrue))
+		g.Expect(c.FillDisk(t.Context(), "worker-9")).To(MatchError(ContainSubstring(`no node "worker-9"`)))
+	})
+	t.Run("etcd ends on a full disk, and comes back with what it had", func(t *testing.T) {
+		g := NewWithT(t)
+		write := func(name string) error {
+			_, err := c.client.CoreV1().ConfigMaps("default").Create(t.Context(), &corev1.ConfigMap{
+				ObjectMeta: metav1.ObjectMeta{GenerateName: name}, Data: map[string]string{"ballast": strings.Repeat("x", 500<<10)},
+			}, metav1.CreateOptions{})
+			return err
+		}
+		g.Expect(write("before-")).To(Succeed())
+		g.Expect(c.FillDisk(t.Context(), "cp-1")).To(Succeed())
+		g.Eventually(func() error { return write("meanwhile-") }, time.Minute, 100*time.Millisecond).ShouldNot(Succeed())
+		g.Expect(c.FreeDisk(t.Context(), "cp-1")).To(Succeed())
+		g.Eventually(func() error { return write("after-") }, 2*time.Minute, time.Second).Should(Succeed())
+		kept, err := c.client.CoreV1().ConfigMaps("default").List(t.Context(), metav1.ListOptions{})
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(kept.Items).To(ContainElement(HaveField("Name", HavePrefix("before-"))))
 	})
 	t.Run("the control plane loses its power, and comes back with its address", func(t *testing.T) {
 		g := NewWithT(t)
@@ -97,20 +133,20 @@ func TestEngineFaults(t *testing.T) {
 		g.Expect(err).To(HaveOccurred())
 		g.Expect(c.PowerOn(t.Context(), "cp-1")).To(Succeed())
 		g.Expect(c.address(t.Context(), c.machines[0])).To(Equal(c.addresses["cp-1"]))
-		g.Eventually(readiness(t, c, "cp-1"), 2*time.Minute, time.Second).Should(Equal(corev1.ConditionTrue))
+		g.Eventually(condition(t, c, "cp-1", corev1.NodeReady), 2*time.Minute, time.Second).Should(Equal(corev1.ConditionTrue))
 	})
 }
 
-// readiness asks for a node's condition Ready; "" while nobody answers.
-func readiness(t *testing.T, c *Cluster, name string) func() corev1.ConditionStatus {
+// condition asks for a condition of a node; "" while nobody answers.
+func condition(t *testing.T, c *Cluster, name string, kind corev1.NodeConditionType) func() corev1.ConditionStatus {
 	return func() corev1.ConditionStatus {
 		node, err := c.client.CoreV1().Nodes().Get(t.Context(), name, metav1.GetOptions{})
 		if err != nil {
 			return ""
 		}
-		for _, condition := range node.Status.Conditions {
-			if condition.Type == corev1.NodeReady {
-				return condition.Status
+		for _, is := range node.Status.Conditions {
+			if is.Type == kind {
+				return is.Status
 			}
 		}
 		return ""

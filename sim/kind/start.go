@@ -68,6 +68,11 @@ func (c *Cluster) runKind(ctx context.Context) error {
 	if c.options.patch != nil {
 		c.options.patch(shape)
 	}
+	if c.spec.Disks {
+		if err := c.makeDisks(ctx, shape); err != nil {
+			return err
+		}
+	}
 	config, err := yaml.Marshal(shape)
 	if err != nil {
 		return err

@@ -151,8 +151,26 @@ func (p *Process) Kill() error {
 	}
 }
 
-// Pause stops the group in its tracks (SIGSTOP) until Resume.
-func (p *Process) Pause() error { return p.signal(unix.SIGSTOP) }
+// pauseTimeout is how long a process may take to stand still: one in the middle of a system call does when that is over.
+const pauseTimeout = 5 * time.Second
+
+// Pause stops the group in its tracks (SIGSTOP) until Resume, and looks whether it stands still.
+func (p *Process) Pause() error {
+	if err := p.signal(unix.SIGSTOP); err != nil {
+		return err
+	}
+	for deadline := time.Now().Add(pauseTimeout); ; time.Sleep(reapInterval) {
+		stat, err := readStat(p.PID())
+		switch {
+		case err != nil || stat.dead:
+			return fmt.Errorf("pause %q: it has ended", p.name)
+		case stat.stopped:
+			return nil
+		case time.Now().After(deadline):
+			return fmt.Errorf("pause %q: process %d still runs after %s", p.name, p.PID(), pauseTimeout)
+		}
+	}
+}
 
 // Resume lets a paused group run again (SIGCONT).
 func (p *Process) Resume() error { return p.signal(unix.SIGCONT) }

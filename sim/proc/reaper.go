@@ -207,6 +207,7 @@ type stat struct {
 	group   int
 	started uint64 // clock ticks since boot
 	dead    bool   // a zombie holds no files and runs nothing
+	stopped bool   // by a signal
 }
 
 func readStat(pid int) (stat, error) {
@@ -229,5 +230,5 @@ func readStat(pid int) (stat, error) {
 	if err != nil {
 		return stat{}, fmt.Errorf("read %s: %w", path, err)
 	}
-	return stat{group: group, started: started, dead: slices.Contains([]string{"Z", "X"}, fields[0])}, nil
+	return stat{group: group, started: started, dead: slices.Contains([]string{"Z", "X"}, fields[0]), stopped: fields[0] == "T"}, nil
 }

@@ -76,6 +76,7 @@ func of(env *procedure.Env, kind, node, component string) (act, error) {
 	}
 	power, hasPower := env.Cluster.(cluster.Power)
 	network, hasNetwork := env.Cluster.(cluster.Network)
+	disks, hasDisks := env.Cluster.(cluster.Disks)
 	components, hasComponents := env.Cluster.(cluster.Components)
 	switch {
 	case kind == "powerOff" && hasPower:
@@ -87,6 +88,11 @@ func of(env *procedure.Env, kind, node, component string) (act, error) {
 		return act{
 			func(ctx context.Context) error { return network.CutOff(ctx, node) }, func(ctx context.Context) error { return network.Reconnect(ctx, node) },
 			back(procedure.AwaitBack),
+		}, nil
+	case kind == "fillDisk" && hasDisks:
+		return act{
+			func(ctx context.Context) error { return disks.FillDisk(ctx, node) }, func(ctx context.Context) error { return disks.FreeDisk(ctx, node) },
+			back(procedure.AwaitRoom),
 		}, nil
 	case kind == "kill" && hasComponents:
 		return act{
