@@ -166,6 +166,7 @@ func readyReplicas(ctx context.Context, client kubernetes.Interface, namespace, 
 }
 
 func TestOneControlPlane(t *testing.T) {
+	t.Parallel() // it mostly waits
 	g := NewWithT(t)
 	f := newFixture(t, releaseDir(t), 1, 2)
 	c := f.create(t)
@@ -242,6 +243,7 @@ func expectNoSecrets(t *testing.T, dir string) {
 }
 
 func TestThreeControlPlanesSurviveThePowerCutOfOne(t *testing.T) {
+	t.Parallel() // it mostly waits
 	g := NewWithT(t)
 	c := newFixture(t, releaseDir(t), 3, 1).create(t)
 	client := kubernetes.NewForConfigOrDie(c.RESTConfig())
@@ -301,6 +303,7 @@ func TestComponentThatEndsAtStart(t *testing.T) {
 }
 
 func TestComponentThatEndsLaterIsStartedAgain(t *testing.T) {
+	t.Parallel() // it mostly waits
 	g := NewWithT(t)
 	real := filepath.Join(releaseDir(t), "kube-scheduler")
 	pidFile := filepath.Join(t.TempDir(), "pid")

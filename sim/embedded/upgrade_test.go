@@ -15,6 +15,7 @@ import (
 
 // TestUpgrade replaces the components of a control plane by those of another folder; then by a damaged one, which must end with what was there before.
 func TestUpgrade(t *testing.T) {
+	t.Parallel() // it mostly waits
 	g := NewWithT(t)
 	dir := releaseDir(t)
 	f := newFixture(t, dir, 1, 1)
@@ -61,6 +62,7 @@ func TestUpgrade(t *testing.T) {
 
 // TestComponents kills one component, and pauses another.
 func TestComponents(t *testing.T) {
+	t.Parallel() // it mostly waits
 	g := NewWithT(t)
 	c := newFixture(t, releaseDir(t), 1, 0).create(t)
 	g.Expect(c.Kill(t.Context(), "cp-1", "kube-scheduler")).To(Succeed())

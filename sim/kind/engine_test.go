@@ -47,6 +47,7 @@ func realSpec(t *testing.T, name string, workers int) cluster.Spec {
 
 // TestEngineFaults brings each fault about on one cluster, and looks what the cluster makes of it.
 func TestEngineFaults(t *testing.T) {
+	t.Parallel()
 	g := NewWithT(t)
 	p := realProvider(t)
 	spec := realSpec(t, "faults", 2)
@@ -155,6 +156,7 @@ func condition(t *testing.T, c *Cluster, name string, kind corev1.NodeConditionT
 
 // TestEngineNodeNeverReady: a worker whose kubelet does not start. The creation ends with its time, and says what the kubelet said; nothing is left.
 func TestEngineNodeNeverReady(t *testing.T) {
+	t.Parallel()
 	g := NewWithT(t)
 	p := realProvider(t)
 	p.options.patch = func(config *v1alpha4.Cluster) {
