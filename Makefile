@@ -7,7 +7,7 @@ SHELL = /bin/bash -o pipefail
 # Shows what go test -v prints of failures, skips and packages, and leaves out what passed.
 BRIEF = grep --line-buffered -vE '^(=== (RUN|PAUSE|CONT|NAME)|[[:space:]]*--- PASS|PASS$$|[?] )'
 
-.PHONY: build rehearse rehearse-kind machine test unit policies e2e kind conformance lint bench clean
+.PHONY: build rehearse rehearse-kind machine test unit policies e2e kind upgrades conformance lint bench clean
 
 build:
 	$(GO) build -trimpath -ldflags="-s -w" -o $(SEATRIAL) ./cmd/seatrial
@@ -53,8 +53,12 @@ e2e: build
 kind: build
 	@image=; if $(SEATRIAL) doctor >/dev/null; then image=$$($(SEATRIAL) image build v1.34 | sed -n 1p) || exit 1; fi; \
 	export SEATRIAL_TEST_NODE_IMAGE=$$image; \
-	$(GO) test -count=1 -timeout 60m -v -run Engine ./sim/kind | $(BRIEF) && \
+	$(GO) test -count=1 -timeout 60m -v -run Engine ./sim/kind ./sim/nodeimage | $(BRIEF) && \
 	$(GO) test -count=1 -timeout 60m -p 1 -v ./test/kind ./test/conformance | $(BRIEF)
+
+# Every upgrade, also those that the tests leave out each time.
+upgrades: build
+	SEATRIAL_UPGRADES=all $(GO) test -count=1 -timeout 40m -v -run TestUpgrades ./test/e2e
 
 # Every scenario on both providers.
 conformance: build

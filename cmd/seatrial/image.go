@@ -37,8 +37,13 @@ type imageFlags struct {
 }
 
 func (f *imageFlags) register(c *cobra.Command) {
-	c.Flags().StringVar(&f.engine, "engine", "", "the container engine: docker or podman; by default the first that answers")
+	f.registerEngine(c)
 	c.Flags().StringVar(&f.registry, "node-repository", nodeimage.Upstream, `where kind's node images are pulled from; "" pulls nothing and builds`)
+}
+
+// registerEngine is for the commands to which it does not matter where images could be pulled from.
+func (f *imageFlags) registerEngine(c *cobra.Command) {
+	c.Flags().StringVar(&f.engine, "engine", "", "the container engine: docker or podman; by default the first that answers")
 }
 
 // args are the flags that say the same again.
@@ -85,7 +90,7 @@ func newImageBuildCommand(a *app) *cobra.Command {
 			return err
 		},
 	}
-	f.register(c)
+	f.registerEngine(c)
 	c.Flags().StringVarP(&output, "output", "o", "text", "text or json")
 	return c
 }
@@ -119,7 +124,7 @@ func newImageListCommand(a *app) *cobra.Command {
 			return table.Flush()
 		},
 	}
-	f.register(c)
+	f.registerEngine(c)
 	c.Flags().StringVarP(&output, "output", "o", "text", "text or json")
 	return c
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/seatrial/seatrial/sim/embedded"
 	"github.com/seatrial/seatrial/sim/engine"
 	"github.com/seatrial/seatrial/sim/kind"
+	"github.com/seatrial/seatrial/sim/nodeimage"
 	"github.com/seatrial/seatrial/sim/release"
 )
 
@@ -49,9 +50,10 @@ func (a *app) newProvider(ctx context.Context, f providerFlags, progress io.Writ
 	if f.provider == kind.Name {
 		return kind.New(kind.Options{
 			Supervisor: supervisor,
+			StageDir:   nodeimage.StageDir,
 			Engine:     func(ctx context.Context) (*engine.Client, error) { return engine.Open(ctx, supervisor, f.engine) },
-			Images: func(ctx context.Context, version string, balanced bool, w io.Writer) (kind.Image, error) {
-				return a.nodeImage(ctx, f.imageFlags, version, balanced, w)
+			Images: func(ctx context.Context, version string, upgrades []string, balanced bool, w io.Writer) (kind.Image, error) {
+				return a.nodeImage(ctx, f.imageFlags, version, upgrades, balanced, w)
 			},
 			Workload: func(ctx context.Context, do func(program, archive string) error) error {
 				b, err := a.imageBuilder(ctx, f.imageFlags, progress)
@@ -76,14 +78,24 @@ func (a *app) newProvider(ctx context.Context, f providerFlags, progress io.Writ
 }
 
 // nodeImage makes the engine have the images that a kind cluster is made from.
-func (a *app) nodeImage(ctx context.Context, f imageFlags, version string, balanced bool, w io.Writer) (kind.Image, error) {
+func (a *app) nodeImage(ctx context.Context, f imageFlags, version string, upgrades []string, balanced bool, w io.Writer) (kind.Image, error) {
 	b, err := a.imageBuilder(ctx, f, w)
 	if err != nil {
 		return kind.Image{}, err
 	}
-	image, err := b.Get(ctx, version)
+	var image nodeimage.Image
+	var targets []nodeimage.Image
+	if len(upgrades) > 0 {
+		image, targets, err = b.BuildUpgrade(ctx, version, upgrades...)
+	} else {
+		image, err = b.Get(ctx, version)
+	}
 	if err == nil && balanced {
 		err = b.GetBalancer(ctx, kind.BalancerImage)
 	}
-	return kind.Image{Ref: image.Ref, Version: image.Version}, err
+	made := kind.Image{Ref: image.Ref, Version: image.Version, Tags: kind.Tags(image.Tags)}
+	for _, t := range targets {
+		made.Targets = append(made.Targets, kind.Target{Version: t.Version, Tags: kind.Tags(t.Tags)})
+	}
+	return made, err
 }

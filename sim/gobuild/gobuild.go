@@ -13,6 +13,7 @@ package gobuild
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -21,6 +22,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/mod/semver"
 
 	"github.com/seatrial/seatrial/sim/proc"
 	"github.com/seatrial/seatrial/sim/progress"
@@ -89,6 +92,42 @@ func (g Go) Run(ctx context.Context, timeout time.Duration, a *Activity, args ..
 		return nil, err
 	}
 	return lines, err
+}
+
+// moduleTimeout bounds a question to the module proxy, and the download of a module (that of Kubernetes has about 40 MB).
+const moduleTimeout = 15 * time.Minute
+
+// Downloaded is where the module cache has a module: its files, and its go.mod.
+type Downloaded struct{ Dir, GoMod string }
+
+// Download has a module ("go.etcd.io/etcd/server/v3@v3.6.16") in the module cache, checked by the go command.
+func (g Go) Download(ctx context.Context, module string, a *Activity) (Downloaded, error) {
+	lines, err := g.Run(ctx, moduleTimeout, a, "mod", "download", "-json", module)
+	var info struct {
+		Downloaded
+		Error string
+	}
+	if parseErr := DecodeOutput(lines, &info); parseErr == nil && info.Error != "" {
+		return Downloaded{}, fmt.Errorf("download module %s: %s", module, info.Error)
+	} else if err != nil || parseErr != nil {
+		return Downloaded{}, fmt.Errorf("download module %s: %w", module, errors.Join(err, parseErr))
+	}
+	return info.Downloaded, nil
+}
+
+// Versions is the versions of a module, oldest first, that the module proxy lists, which need not be those that it serves.
+func (g Go) Versions(ctx context.Context, module string) ([]string, error) {
+	lines, err := g.Run(ctx, moduleTimeout, nil, "list", "-m", "-versions", module)
+	if err != nil {
+		return nil, err
+	}
+	for _, line := range lines {
+		if fields := strings.Fields(line); len(fields) > 0 && fields[0] == module {
+			semver.Sort(fields[1:])
+			return fields[1:], nil
+		}
+	}
+	return nil, fmt.Errorf("go list -m -versions %s: no line about it in %q", module, lines)
 }
 
 // every calls a function again and again until stop is called.

@@ -13,6 +13,8 @@ import (
 	"runtime"
 	"slices"
 
+	"golang.org/x/mod/semver"
+
 	"github.com/seatrial/seatrial/sim/lock"
 	"github.com/seatrial/seatrial/sim/proc"
 	"github.com/seatrial/seatrial/sim/progress"
@@ -92,34 +94,63 @@ func (s *Store) Get(ctx context.Context, m Module) (string, error) {
 	return dir, nil
 }
 
-// build builds beside the folder, and renames.
-func (s *Store) build(ctx context.Context, m Module, dir string) (err error) {
+// Newer lists the versions of a module that the module proxy serves and that are newer than this one in the same minor, oldest first.
+func (s *Store) Newer(ctx context.Context, module, version string) (newer []string, err error) {
+	err = s.work(ctx, func(_ string, g Go) error {
+		listed, err := g.Versions(ctx, module)
+		if err != nil {
+			return err
+		}
+		for _, v := range listed {
+			if semver.MajorMinor(v) != semver.MajorMinor(version) || semver.Prerelease(v) != "" || semver.Compare(v, version) <= 0 {
+				continue
+			}
+			if _, err := g.Download(ctx, module+"@"+v, nil); err == nil {
+				newer = append(newer, v)
+			} else if ctx.Err() != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return newer, err
+}
+
+// work gives do a folder to work in, which is gone afterwards, and the go command in it.
+func (s *Store) work(ctx context.Context, do func(dir string, g Go) error) (err error) {
 	supervisor, err := s.options.Supervisor(ctx)
 	if err != nil {
 		return err
 	}
-	work, err := supervisor.TempDir(s.options.Dir, ".work-*")
+	dir, err := supervisor.TempDir(s.options.Dir, ".work-*")
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, supervisor.RemoveDir(work)) }()
-	g, err := New(supervisor, s.options.GoCommand, work)
+	defer func() { err = errors.Join(err, supervisor.RemoveDir(dir)) }()
+	g, err := New(supervisor, s.options.GoCommand, dir)
 	if err != nil {
 		return err
 	}
-	if err := m.write(ctx, g, work); err != nil {
-		return err
-	}
-	out := filepath.Join(work, "bin")
-	for _, executable := range slices.Sorted(maps.Keys(m.Packages)) {
-		err := g.Compile(ctx, Compile{
-			What: executable + " of " + m.Name, LinkFlags: "-s -w", Out: filepath.Join(out, executable), Packages: []string{m.Packages[executable]},
-		}, s.options.Progress)
-		if err != nil {
+	return do(dir, g)
+}
+
+// build builds beside the folder, and renames.
+func (s *Store) build(ctx context.Context, m Module, dir string) error {
+	return s.work(ctx, func(work string, g Go) error {
+		if err := m.write(ctx, g, work); err != nil {
 			return err
 		}
-	}
-	return os.Rename(out, dir)
+		out := filepath.Join(work, "bin")
+		for _, executable := range slices.Sorted(maps.Keys(m.Packages)) {
+			err := g.Compile(ctx, Compile{
+				What: executable + " of " + m.Name, LinkFlags: "-s -w", Out: filepath.Join(out, executable), Packages: []string{m.Packages[executable]},
+			}, s.options.Progress)
+			if err != nil {
+				return err
+			}
+		}
+		return os.Rename(out, dir)
+	})
 }
 
 // write writes the module into a folder.
@@ -159,12 +190,6 @@ func Source(ctx context.Context, supervisor *proc.Supervisor, work, module strin
 	if err != nil {
 		return "", err
 	}
-	lines, err := g.Run(ctx, Timeout, nil, "mod", "download", "-json", module)
-	var info struct{ Dir, Error string }
-	if parseErr := DecodeOutput(lines, &info); parseErr == nil && info.Error != "" {
-		return "", fmt.Errorf("download module %s: %s", module, info.Error)
-	} else if err != nil || parseErr != nil {
-		return "", fmt.Errorf("download module %s: %w", module, errors.Join(err, parseErr))
-	}
-	return info.Dir, nil
+	downloaded, err := g.Download(ctx, module, nil)
+	return downloaded.Dir, err
 }

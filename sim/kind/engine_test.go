@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -32,7 +33,7 @@ func realProvider(t *testing.T) *Provider {
 	return New(Options{
 		Supervisor: supervisor, Dir: t.TempDir(),
 		Engine: func(ctx context.Context) (*engine.Client, error) { return engine.Open(ctx, supervisor, "") },
-		Images: func(context.Context, string, bool, io.Writer) (Image, error) {
+		Images: func(context.Context, string, []string, bool, io.Writer) (Image, error) {
 			return Image{Ref: ref, Version: "v" + ref[len(ref)-len("1.34.4"):]}, nil
 		},
 	})
@@ -60,6 +61,35 @@ func TestEngineFaults(t *testing.T) {
 	t.Cleanup(func() { g.Expect(c.Close(context.Background())).To(Succeed()) })
 	g.Expect(c.Restarts(t.Context())).To(BeEmpty())
 
+	t.Run("nodes of an image without the workload are given it", func(t *testing.T) {
+		g := NewWithT(t)
+		dir := t.TempDir()
+		program, archive := filepath.Join(dir, "workload"), filepath.Join(dir, "workload.tar")
+		inNode := func(m machine, argv ...string) (string, error) {
+			return c.engine.Output(t.Context(), append([]string{"exec", m.container}, argv...)...)
+		}
+		g.Expect(c.engine.Do(t.Context(), engine.Command{Args: []string{"cp", c.machines[0].container + ":" + proberPath, program}})).To(Succeed())
+		image, err := os.Create(archive)
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(c.engine.Do(t.Context(), engine.Command{
+			Args: []string{"exec", c.machines[0].container, "ctr", "--namespace=k8s.io", "images", "export", "-", "seatrial.dev/workload:v1"}, Stdout: image,
+		})).To(Succeed())
+		g.Expect(image.Close()).To(Succeed())
+		for _, m := range c.machines {
+			_, err := inNode(m, "rm", proberPath)
+			g.Expect(err).NotTo(HaveOccurred())
+			_, err = inNode(m, "ctr", "--namespace=k8s.io", "images", "rm", "--sync", "seatrial.dev/workload:v1")
+			g.Expect(err).NotTo(HaveOccurred())
+		}
+		c.options.Workload = func(_ context.Context, do func(program, archive string) error) error { return do(program, archive) }
+		g.Expect(c.equip(t.Context())).To(Succeed())
+		for _, m := range c.machines {
+			_, err := inNode(m, "test", "-x", proberPath)
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(inNode(m, "ctr", "--namespace=k8s.io", "images", "ls", "--quiet")).To(ContainSubstring("seatrial.dev/workload:v1"))
+			g.Expect(<-commands).To(HaveField("Argv", HaveExactElements("ctr", "--namespace=k8s.io", "images", "import", "-")))
+		}
+	})
 	t.Run("a component is killed, and the kubelet starts another", func(t *testing.T) {
 		g := NewWithT(t)
 		g.Expect(c.Kill(t.Context(), "cp-1", "kube-scheduler")).To(Succeed())

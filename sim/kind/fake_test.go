@@ -64,7 +64,7 @@ func newFakeEngine(t *testing.T, script string) *fakeEngine {
 		Engine: func(ctx context.Context) (*engine.Client, error) {
 			return engine.Reopen(supervisor, engine.Engine{Name: engine.Podman, Path: path, Version: "4.3.1"}, []string{"PATH=" + os.Getenv("PATH")}), nil
 		},
-		Images: func(context.Context, string, bool, io.Writer) (Image, error) {
+		Images: func(context.Context, string, []string, bool, io.Writer) (Image, error) {
 			return Image{Ref: "seatrial.dev/node:v1.34.4", Version: "v1.34.4"}, nil
 		},
 	})

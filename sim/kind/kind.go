@@ -46,6 +46,10 @@ type Image struct {
 	Ref string
 	// Version is its Kubernetes version, exact.
 	Version string
+	// Tags are those of its images that are not what its kubeadm asks for.
+	Tags Tags
+	// Targets are the versions that its nodes can be upgraded to.
+	Targets []Target
 }
 
 // Options are what the provider needs of the rest of seatrial.
@@ -54,9 +58,11 @@ type Options struct {
 	Supervisor *proc.Supervisor
 	// Engine opens the container engine, once there is something to do with it.
 	Engine func(context.Context) (*engine.Client, error)
-	// Images makes the engine have the images for a version, which is a minor ("v1.34") or exact ("v1.34.4"), and says which that for nodes is. balanced says
-	// that the one for several control planes ([BalancerImage]) is needed too.
-	Images func(ctx context.Context, version string, balanced bool, progress io.Writer) (Image, error)
+	// Images makes the engine have the images for a version, which is a minor ("v1.34") or exact ("v1.34.4"), and says which that for nodes is. upgrades are
+	// versions that its nodes are to be upgraded to. balanced says that the one for several control planes ([BalancerImage]) is needed too.
+	Images func(ctx context.Context, version string, upgrades []string, balanced bool, progress io.Writer) (Image, error)
+	// StageDir is where nodes that can be upgraded have the programs of the other versions, in a folder each.
+	StageDir string
 	// Workload gives do the workload program and its image as an archive, for nodes whose image has neither.
 	Workload func(ctx context.Context, do func(program, archive string) error) error
 	// Dir is the folder that claims are in. Empty means seatrial/clusters in the user's cache folder.
@@ -115,8 +121,12 @@ func (p *Provider) Prepare(ctx context.Context, spec cluster.Spec) error {
 	if _, err := p.open(ctx); err != nil {
 		return err
 	}
-	_, err := p.options.Images(ctx, spec.KubernetesVersion, spec.ControlPlanes > 1, spec.Progress)
+	_, err := p.images(ctx, spec)
 	return err
+}
+
+func (p *Provider) images(ctx context.Context, spec cluster.Spec) (Image, error) {
+	return p.options.Images(ctx, spec.KubernetesVersion, spec.Upgrades, spec.ControlPlanes > 1, spec.Progress)
 }
 
 // Create makes a cluster and returns when it is ready. On error nothing of it is left, and when nodes did not become ready the error has the last lines
@@ -142,7 +152,7 @@ func (p *Provider) create(ctx context.Context, spec cluster.Spec) (*Cluster, err
 	if err != nil {
 		return nil, err
 	}
-	image, err := p.options.Images(ctx, spec.KubernetesVersion, spec.ControlPlanes > 1, spec.Progress)
+	image, err := p.images(ctx, spec)
 	if err != nil {
 		return nil, err
 	}
@@ -207,6 +217,7 @@ var (
 	_ cluster.Components    = (*Cluster)(nil)
 	_ cluster.Network       = (*Cluster)(nil)
 	_ cluster.Disks         = (*Cluster)(nil)
+	_ cluster.Upgrader      = (*Cluster)(nil)
 )
 
 func newCluster(o Options, client *engine.Client, spec cluster.Spec, image Image) *Cluster {

@@ -61,6 +61,9 @@ func configuration(spec cluster.Spec, image Image, oldCgroups bool) *v1alpha4.Cl
 	if oldCgroups && refusesOldCgroups(image.Version) {
 		config.KubeadmConfigPatches = []string{"kind: KubeletConfiguration\nfailCgroupV1: false\n"}
 	}
+	if patch := image.Tags.patch(); patch != "" {
+		config.KubeadmConfigPatches = append(config.KubeadmConfigPatches, patch)
+	}
 	for _, m := range machines(spec) {
 		config.Nodes = append(config.Nodes, v1alpha4.Node{
 			Role: v1alpha4.NodeRole(m.role), Image: image.Ref,
@@ -71,6 +74,21 @@ func configuration(spec cluster.Spec, image Image, oldCgroups bool) *v1alpha4.Cl
 		})
 	}
 	return config
+}
+
+// patch tells kubeadm of tags that are not what it asks for.
+func (t Tags) patch() string {
+	patch := "kind: ClusterConfiguration\n"
+	if t.Etcd != "" {
+		patch += "etcd: {local: {imageTag: " + t.Etcd + "}}\n"
+	}
+	if t.CoreDNS != "" {
+		patch += "dns: {imageTag: " + t.CoreDNS + "}\n"
+	}
+	if t == (Tags{}) {
+		return ""
+	}
+	return patch
 }
 
 // refusesOldCgroups tells whether a kubelet of this version refuses control groups of version 1 unless told otherwise.

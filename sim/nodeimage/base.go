@@ -27,7 +27,7 @@ const (
 
 // ensureBase is the image of the machine that nodes are: Debian with kind's files.
 func (b *Builder) ensureBase(ctx context.Context, kind string) (string, error) {
-	recipe := key([]any{revision, suite, packages, filepath.Base(kind)})
+	recipe := key([]any{baseRevision, suite, packages, filepath.Base(kind)})
 	ref := base + ":" + recipe
 	err := b.once(ctx, ref, recipe, func() error {
 		return b.temporary(func(dir string) error {

@@ -11,6 +11,7 @@ import (
 	"io"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -75,7 +76,7 @@ func (b *Builder) assemble(ctx context.Context, i *ingredients, ref string) erro
 			if err := c.importImages(ctx, i.components(proxy)); err != nil {
 				return err
 			}
-			return c.commit(ctx, ref, key(i.recipe))
+			return c.commit(ctx, ref, key(i.recipe), i.tags)
 		})
 	})
 }
@@ -106,7 +107,7 @@ func (b *Builder) assembleBalancer(ctx context.Context, ref, recipe string) erro
 		}); err != nil {
 			return err
 		}
-		return c.commit(ctx, ref, recipe, "ENTRYPOINT []", "STOPSIGNAL SIGTERM")
+		return c.commit(ctx, ref, recipe, Tags{}, "ENTRYPOINT []", "STOPSIGNAL SIGTERM")
 	})
 }
 
@@ -229,8 +230,31 @@ func containerdConfig(kinds, pause string) string {
 	return strings.Join(lines, "\n")
 }
 
+// contentDir is where containerd keeps the layers of images as they came, in place of contentLink, where it looks for them. kind gives each node a volume at /var, into which the
+// engine copies what the image has there: half a gigabyte a node, which it also has to remove again. Outside, all nodes share the image's.
+const (
+	contentDir  = "/opt/containerd-content"
+	contentLink = "/var/lib/containerd/io.containerd.content.v1.content"
+)
+
+// moveContent makes the link, unless the image has it from the one that it was made from.
+func (c *buildContainer) moveContent(ctx context.Context) error {
+	if _, err := c.exec(ctx, nil, "test", "-L", contentLink); err == nil {
+		return nil
+	}
+	for _, argv := range [][]string{{"mkdir", "-p", contentDir, path.Dir(contentLink)}, {"ln", "-s", contentDir, contentLink}} {
+		if _, err := c.exec(ctx, nil, argv...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // importImages puts images into containerd's store. They are unpacked on the node, where they run: unpacked twice they would only be copied more.
 func (c *buildContainer) importImages(ctx context.Context, images []component) error {
+	if err := c.moveContent(ctx); err != nil {
+		return err
+	}
 	if _, err := c.exec(ctx, nil, "ctr", "version"); err == nil {
 		return errors.New("containerd runs in the build container before it was started")
 	}
@@ -287,12 +311,19 @@ func poll(ctx context.Context, timeout time.Duration, what string, look func(con
 }
 
 // commit makes an image of the container.
-func (c *buildContainer) commit(ctx context.Context, ref, recipe string, changes ...string) error {
+func (c *buildContainer) commit(ctx context.Context, ref, recipe string, tags Tags, changes ...string) error {
 	made, err := shape()
 	if err != nil {
 		return err
 	}
 	args := []string{"commit", "--change", "LABEL " + RecipeLabel + "=" + recipe, "--change", "LABEL " + ShapeLabel + "=" + made}
+	if tags != (Tags{}) {
+		label, err := json.Marshal(tags)
+		if err != nil {
+			return err
+		}
+		args = append(args, "--change", "LABEL "+TagsLabel+"="+string(label))
+	}
 	if len(changes) == 0 {
 		changes = settings
 	}

@@ -14,6 +14,7 @@ package nodeimage
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -37,6 +38,8 @@ const (
 	Balancer = "seatrial.dev/balancer:v1"
 	// Workload is the image that rehearsed pods run. It is in every node image.
 	Workload = "seatrial.dev/workload:v1"
+	// TagsLabel is the label that says which tags an image has in place of those that kubeadm asks for, as JSON.
+	TagsLabel = "dev.seatrial.tags"
 	// RecipeLabel is the label that says what an image was made from.
 	RecipeLabel = "dev.seatrial.recipe"
 	// base is where the images are that node images are made from.
@@ -85,6 +88,14 @@ type Image struct {
 	Version string `json:"version"`
 	// Size is in bytes.
 	Size int64 `json:"size,omitempty"`
+	// Tags are what kubeadm must be told.
+	Tags Tags `json:"tags,omitzero"`
+}
+
+// Tags are those of images that are not what a kubeadm asks for, because the module proxy does not serve that version; "" when they are.
+type Tags struct {
+	Etcd    string `json:"etcd,omitempty"`    // "3.5.31-0"
+	CoreDNS string `json:"coredns,omitempty"` // "v1.12.1"
 }
 
 // Build is the node image of a Kubernetes version, a minor or exact, which is made when the engine has none or one of other ingredients. Interrupted, it
@@ -102,7 +113,7 @@ func (b *Builder) build(ctx context.Context, version string) (Image, error) {
 	if err != nil {
 		return Image{}, err
 	}
-	image := Image{Ref: Repository + ":" + i.release.Version, Version: i.release.Version}
+	image := Image{Ref: Repository + ":" + i.release.Version, Version: i.release.Version, Tags: i.tags}
 	err = b.once(ctx, image.Ref, key(i.recipe), func() error { return b.assemble(ctx, i, image.Ref) })
 	return image, err
 }
@@ -141,6 +152,7 @@ func (b *Builder) checkSpace(ctx context.Context) error {
 type ingredients struct {
 	recipe  recipe
 	release release.Release
+	tags    Tags
 	// tools are the folders of the built programs, by module name.
 	etcd, coredns, cni, podnet, workload, pause string
 }
@@ -154,6 +166,9 @@ func (b *Builder) gather(ctx context.Context, version string) (*ingredients, err
 	}
 	wanted, err := b.wanted(ctx, i.release.Components["kubeadm"].Path, i.release.Version)
 	if err != nil {
+		return nil, err
+	}
+	if err := b.serve(ctx, &i, &wanted); err != nil {
 		return nil, err
 	}
 	podnetModule, err := podnet()
@@ -186,6 +201,34 @@ func (b *Builder) gather(ctx context.Context, version string) (*ingredients, err
 	return &i, nil
 }
 
+// serve builds etcd and CoreDNS. One that the module proxy does not serve in the version that kubeadm asks for is replaced by the next newer patch that it serves, and the
+// image is called what it is.
+func (b *Builder) serve(ctx context.Context, i *ingredients, wanted *images) error {
+	for _, need := range []struct {
+		module, version string
+		make            func(version string) gobuild.Module
+		ref             *string
+		tag             func(version string) string
+		other           *string
+	}{
+		{"go.etcd.io/etcd/server/v3", wanted.etcdVersion(), etcd, &wanted.Etcd, func(v string) string { return strings.TrimPrefix(v, "v") + "-0" }, &i.tags.Etcd},
+		{"github.com/coredns/coredns", tag(wanted.CoreDNS), coredns, &wanted.CoreDNS, func(v string) string { return v }, &i.tags.CoreDNS},
+	} {
+		_, err := b.Tools.Get(ctx, need.make(need.version))
+		if err == nil {
+			continue
+		}
+		newer, listErr := b.Tools.Newer(ctx, need.module, need.version)
+		if listErr != nil || len(newer) == 0 {
+			return errors.Join(err, listErr)
+		}
+		*need.other = need.tag(newer[0])
+		*need.ref = strings.TrimSuffix(*need.ref, tag(*need.ref)) + *need.other
+		b.Progress.Say("%s %s can't be had: %s in its place", need.module, need.version, newer[0])
+	}
+	return nil
+}
+
 // BuildBalancer makes the image for kind's load balancer container, under the name that kind looks for, unless the engine has one of that name.
 func (b *Builder) BuildBalancer(ctx context.Context, kindsName string) error {
 	if has, err := b.Engine.HasImage(ctx, kindsName); err != nil {
@@ -196,7 +239,7 @@ func (b *Builder) BuildBalancer(ctx context.Context, kindsName string) error {
 			return err // the real one
 		}
 	}
-	recipe := key([]any{revision, suite, packages, envoy.Key()})
+	recipe := key([]any{baseRevision, suite, packages, envoy.Key()})
 	err := b.once(ctx, kindsName, recipe, func() error { return b.assembleBalancer(ctx, kindsName, recipe) })
 	if err != nil {
 		return fmt.Errorf("build balancer image: %w", err)
@@ -223,10 +266,25 @@ func (b *Builder) List(ctx context.Context) ([]Image, error) {
 		if err := json.Unmarshal([]byte(out), &image.Size); err != nil {
 			return nil, fmt.Errorf("list node images: size of %s: %w", ref, err)
 		}
+		if image.Tags, err = b.tags(ctx, ref); err != nil {
+			return nil, fmt.Errorf("list node images: %w", err)
+		}
 		images = append(images, image)
 	}
 	slices.SortFunc(images, func(a, b Image) int { return strings.Compare(a.Version, b.Version) })
 	return images, nil
+}
+
+// tags are the tags that an image has in place of those that kubeadm asks for.
+func (b *Builder) tags(ctx context.Context, ref string) (t Tags, err error) {
+	label, err := b.Engine.ImageLabel(ctx, ref, TagsLabel)
+	if err != nil || label == "" {
+		return t, err
+	}
+	if err := json.Unmarshal([]byte(label), &t); err != nil {
+		return t, fmt.Errorf("label %s of %s: %w", TagsLabel, ref, err)
+	}
+	return t, nil
 }
 
 // run runs a program and returns the lines of its stdout.

@@ -23,8 +23,9 @@ const (
 	netlinkVersion = "v1.3.1"
 	// suite is the Debian release of the base, and of this recipe's packages.
 	suite = "bookworm"
-	// revision changes when the same ingredients are put together in another way.
-	revision = 1
+	// revision and baseRevision change when the same ingredients of a node image, or of what it is made from, are put together in another way.
+	revision     = 2
+	baseRevision = 1
 )
 
 // packages are what kind's images/base/Dockerfile installs, without network storage, and with Debian's own containerd.

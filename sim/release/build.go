@@ -17,8 +17,8 @@ import (
 	"github.com/seatrial/seatrial/sim/progress"
 )
 
-// moduleTimeout bounds a question to the module proxy, and the download of the module (about 40 MB).
-const moduleTimeout = 15 * time.Minute
+// askTimeout bounds a question to the go command.
+const askTimeout = time.Minute
 
 // build has the components of a task from the module, with one go build.
 func (s *Store) build(ctx context.Context, t task) error {
@@ -63,7 +63,7 @@ func (s *Store) newGo(supervisor *proc.Supervisor, dir string) (gobuild.Go, erro
 }
 
 func (s *Store) checkBuildSpace(ctx context.Context, g gobuild.Go, t task) error {
-	lines, err := g.Run(ctx, moduleTimeout, nil, "env", "-json", "GOCACHE", "GOMODCACHE")
+	lines, err := g.Run(ctx, askTimeout, nil, "env", "-json", "GOCACHE", "GOMODCACHE")
 	if err != nil {
 		return err
 	}
@@ -103,7 +103,7 @@ func (s *Store) modulePatch(ctx context.Context, minor string) (_ string, err er
 	if err != nil {
 		return "", err
 	}
-	listed, err := s.moduleVersions(ctx, g)
+	listed, err := g.Versions(ctx, module)
 	if err != nil {
 		return "", err
 	}
@@ -137,7 +137,7 @@ func (s *Store) moduleFile(ctx context.Context, g gobuild.Go, version string) ([
 		return nil, err
 	}
 	// Is it the version that is wrong, or the network?
-	listed, listErr := s.moduleVersions(ctx, g)
+	listed, listErr := g.Versions(ctx, module)
 	if listErr != nil {
 		return nil, errors.Join(err, listErr)
 	}
@@ -147,33 +147,12 @@ func (s *Store) moduleFile(ctx context.Context, g gobuild.Go, version string) ([
 	return nil, err
 }
 
-// moduleVersions is the versions of the module, oldest first, that the module proxy lists.
-func (s *Store) moduleVersions(ctx context.Context, g gobuild.Go) ([]string, error) {
-	lines, err := g.Run(ctx, moduleTimeout, nil, "list", "-m", "-versions", module)
-	if err != nil {
-		return nil, err
-	}
-	for _, line := range lines {
-		if fields := strings.Fields(line); len(fields) > 0 && fields[0] == module {
-			semver.Sort(fields[1:])
-			return fields[1:], nil
-		}
-	}
-	return nil, fmt.Errorf("go list -m -versions %s: no line about it in %q", module, lines)
-}
-
 // downloadModule has a version of the module in the module cache, checked by the go command, and gives the path of its go.mod.
 func (s *Store) downloadModule(ctx context.Context, g gobuild.Go, version string) (string, error) {
 	defer s.progress.Finish()
 	started := time.Now()
-	lines, err := g.Run(ctx, moduleTimeout, &gobuild.Activity{Tick: func() {
+	downloaded, err := g.Download(ctx, module+"@"+version, &gobuild.Activity{Tick: func() {
 		s.progress.Update("downloading the module %s@%s: %s", module, version, progress.Elapsed(started))
-	}}, "mod", "download", "-json", module+"@"+version)
-	var info struct{ GoMod, Error string }
-	if parseErr := gobuild.DecodeOutput(lines, &info); parseErr == nil && info.Error != "" {
-		return "", fmt.Errorf("download module %s@%s: %s", module, version, info.Error)
-	} else if err != nil || parseErr != nil {
-		return "", fmt.Errorf("download module %s@%s: %w", module, version, errors.Join(err, parseErr))
-	}
-	return info.GoMod, nil
+	}})
+	return downloaded.GoMod, err
 }

@@ -102,7 +102,7 @@ func (k *kindBench) measureCreate(ctx context.Context) (row, error) {
 func (k *kindBench) createOurs(ctx context.Context) (d time.Duration, err error) {
 	provider := kind.New(kind.Options{
 		Supervisor: k.supervisor, Engine: func(context.Context) (*engine.Client, error) { return k.engine, nil },
-		Images: func(context.Context, string, bool, io.Writer) (kind.Image, error) { return k.image, nil },
+		Images: func(context.Context, string, []string, bool, io.Writer) (kind.Image, error) { return k.image, nil },
 	})
 	t, err := k.newBerth()
 	if err != nil {
