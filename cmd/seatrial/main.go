@@ -6,6 +6,7 @@ package main
 import (
 	"os"
 
+	_ "github.com/seatrial/seatrial/cmd/seatrial/helptext" // which answers --help, and ends
 	"github.com/seatrial/seatrial/sim/embedded"
 	"github.com/seatrial/seatrial/sim/kind"
 	"github.com/seatrial/seatrial/sim/proc"

@@ -20,8 +20,10 @@ const (
 const (
 	// faultTimeout is how long bringing a fault about may take.
 	faultTimeout = Seconds(time.Minute)
-	// faultsEndTimeout is how long nodes may take to come back after the last fault, beside the time that the longest lasts.
-	faultsEndTimeout = 5 * time.Minute
+	// FaultBack is how long what a fault has done may take to be over after its end.
+	FaultBack = 5 * time.Minute
+	// faultsMargin is what the op that waits for all of them has beyond that, so that the one that is not over speaks first.
+	faultsMargin = 15 * time.Second
 )
 
 // faultNeeds are what a cluster must be able to do for each kind of fault.
@@ -57,7 +59,7 @@ func (p *Plan) attach(f *scenario.File, provider cluster.Provider, find func(kin
 	}
 	if len(f.Spec.Faults) > 0 {
 		p.Ops = append(p.Ops, &Op{
-			ID: "faults/end", Title: "wait until every fault is over", Procedure: FaultProcedure, Action: ActionFaultsEnd, Timeout: Seconds(longest + faultsEndTimeout),
+			ID: "faults/end", Title: "wait until every fault is over", Procedure: FaultProcedure, Action: ActionFaultsEnd, Timeout: Seconds(longest + FaultBack + faultsMargin),
 		})
 	}
 	return nil

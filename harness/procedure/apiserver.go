@@ -2,11 +2,13 @@ package procedure
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/apimachinery/pkg/version"
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/seatrial/seatrial/harness/cluster"
@@ -15,20 +17,31 @@ import (
 // askEvery is the time between two questions to an API server: there is no event to wait for from a server that is down.
 const askEvery = 200 * time.Millisecond
 
+// serverVersion asks an API server for its version, as Discovery().ServerVersion does, which takes no context.
+func serverVersion(ctx context.Context, client kubernetes.Interface) (string, error) {
+	raw, err := client.Discovery().RESTClient().Get().AbsPath("/version").DoRaw(ctx)
+	if err != nil {
+		return "", err
+	}
+	var info version.Info
+	err = json.Unmarshal(raw, &info)
+	return info.GitVersion, err
+}
+
 // AwaitAPIServer waits until an API server answers /readyz, which has etcd in it, and says that it is of that version, exactly, unless none is given.
-func AwaitAPIServer(ctx context.Context, server cluster.APIServer, version string) error {
+func AwaitAPIServer(ctx context.Context, server cluster.APIServer, wanted string) error {
 	client, err := kubernetes.NewForConfig(server.Config)
 	if err != nil {
 		return fmt.Errorf("make client for api/%s: %w", server.Node, err)
 	}
 	last := errors.New("not asked")
 	err = wait.PollUntilContextCancel(ctx, askEvery, true, func(ctx context.Context) (bool, error) {
-		if _, last = client.Discovery().RESTClient().Get().AbsPath("/readyz").DoRaw(ctx); last != nil || version == "" {
+		if _, last = client.Discovery().RESTClient().Get().AbsPath("/readyz").DoRaw(ctx); last != nil || wanted == "" {
 			return last == nil, nil
 		}
-		found, err := client.Discovery().ServerVersion()
-		if last = err; err == nil && found.GitVersion != version {
-			last = fmt.Errorf("it says that it is %s", found.GitVersion)
+		found, err := serverVersion(ctx, client)
+		if last = err; err == nil && found != wanted {
+			last = fmt.Errorf("it says that it is %s", found)
 		}
 		return last == nil, nil
 	})
@@ -36,8 +49,8 @@ func AwaitAPIServer(ctx context.Context, server cluster.APIServer, version strin
 		return nil
 	}
 	expected := "/readyz to answer ok"
-	if version != "" {
-		expected += ", and version " + version
+	if wanted != "" {
+		expected += ", and version " + wanted
 	}
 	return Failf("wait for api/%s: expected %s, last seen: %v", server.Node, expected, last)
 }

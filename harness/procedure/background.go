@@ -32,8 +32,8 @@ func NewBackground(ctx context.Context) *Background {
 	return b
 }
 
-// After does something when the time has passed. what says it for people: "node/cp-2 has power again".
-func (b *Background) After(d time.Duration, what string, do func(context.Context) error) {
+// After does something when the time has passed, and gives it so long. what says it for people: "node/cp-2 has power again".
+func (b *Background) After(d, timeout time.Duration, what string, do func(context.Context) error) {
 	t := &task{what: what, done: make(chan struct{})}
 	b.mu.Lock()
 	b.tasks = append(b.tasks, t)
@@ -42,7 +42,9 @@ func (b *Background) After(d time.Duration, what string, do func(context.Context
 		defer close(t.done)
 		select {
 		case <-time.After(d):
-			t.err = do(b.ctx)
+			ctx, cancel := context.WithTimeoutCause(b.ctx, timeout, fmt.Errorf("not within %s", timeout))
+			defer cancel()
+			t.err = do(ctx)
 		case <-b.ctx.Done():
 			t.err = b.ctx.Err()
 		}

@@ -17,15 +17,19 @@ func TestBackground(t *testing.T) {
 		b := NewBackground(t.Context())
 		began := time.Now()
 		var took time.Duration
-		b.After(30*time.Second, "node/a has power", func(context.Context) error { took = time.Since(began); return nil })
-		b.After(time.Second, "node/b has power", func(context.Context) error { return errors.New("no current") })
+		b.After(30*time.Second, time.Minute, "node/a has power", func(context.Context) error { took = time.Since(began); return nil })
+		b.After(time.Second, time.Minute, "node/b has power", func(context.Context) error { return errors.New("no current") })
 		short, cancel := context.WithTimeoutCause(t.Context(), 5*time.Second, errors.New("too late"))
 		defer cancel()
 		g.Expect(b.Wait(short)).To(MatchError("wait until node/a has power: too late"))
 		g.Expect(b.Wait(t.Context())).To(MatchError("no current"))
 		g.Expect(took).To(Equal(30 * time.Second))
 
-		b.After(time.Hour, "node/c has power", func(context.Context) error { return nil })
+		b.After(time.Second, time.Minute, "node/d has power", func(ctx context.Context) error { <-ctx.Done(); return context.Cause(ctx) })
+		g.Expect(b.Wait(t.Context())).To(MatchError(ContainSubstring("not within 1m0s")), "what does not end is ended")
+		g.Expect(time.Since(began)).To(BeNumerically("<", 2*time.Minute))
+
+		b.After(time.Hour, time.Minute, "node/c has power", func(context.Context) error { return nil })
 		b.Stop()
 		g.Expect(time.Since(began)).To(BeNumerically("<", time.Hour), "what is under way ends with Stop")
 		g.Expect(b.Wait(t.Context())).To(MatchError(context.Canceled))

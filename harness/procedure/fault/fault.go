@@ -49,7 +49,7 @@ func begin(ctx context.Context, env *procedure.Env, f scenario.Fault) error {
 	fmt.Fprintf(env.Log, "%s: %s\n", subject, kind)
 	quiet := *env
 	quiet.Log = io.Discard // the op and its log end before the fault does
-	env.Background.After(lasts, subject+" is over "+kind, func(ctx context.Context) error {
+	env.Background.After(lasts, plan.FaultBack, subject+" is over "+kind, func(ctx context.Context) error {
 		began := time.Now()
 		if err := act.end(ctx); err != nil {
 			return fmt.Errorf("end of fault %s: %w", kind, err)
