@@ -100,7 +100,13 @@ func (r *rehearsal) connect(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("make metadata client: %w", err)
 	}
-	r.stage.watches, err = observe.StartWatches(context.WithoutCancel(ctx), kube, meta, r.record)
+	watching := rest.CopyConfig(config)
+	watching.Wrap(observe.Patient)
+	watcher, err := kubernetes.NewForConfig(watching)
+	if err != nil {
+		return fmt.Errorf("make client: %w", err)
+	}
+	r.stage.watches, err = observe.StartWatches(context.WithoutCancel(ctx), watcher, meta, r.record)
 	if err == nil {
 		r.stage.env.Recorded = r.stage.watches.Recorded
 	}

@@ -4,16 +4,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path"
+	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/yaml"
 
 	"github.com/seatrial/seatrial/harness/cluster"
 	"github.com/seatrial/seatrial/sim/proc"
+	"github.com/seatrial/seatrial/sim/ready"
 )
 
 // Target is a version that the nodes can be upgraded to.
@@ -95,9 +100,13 @@ func (c *Cluster) UpgradeWorker(ctx context.Context, node, version string) error
 	return refused(node, t, "", err)
 }
 
-// UpgradeKubelet installs kubelet and kubectl and restarts the kubelet.
+// UpgradeKubelet installs kubelet and kubectl and restarts the kubelet. On a control plane it returns when what the new kubelet restarts answers again.
 func (c *Cluster) UpgradeKubelet(ctx context.Context, node, version string) error {
 	m, t, err := c.install(ctx, node, version, "kubelet", "kubectl")
+	if err != nil {
+		return err
+	}
+	before, err := c.staticPods(ctx, m)
 	if err != nil {
 		return err
 	}
@@ -105,6 +114,71 @@ func (c *Cluster) UpgradeKubelet(ctx context.Context, node, version string) erro
 		if _, err := c.run(ctx, m, nil, argv...); err != nil {
 			return refused(node, t, "kubelet", err)
 		}
+	}
+	return c.settle(ctx, m, before)
+}
+
+// staticPods are the processes of the components of a control plane by their names; none on a worker.
+func (c *Cluster) staticPods(ctx context.Context, m machine) (map[string][]string, error) {
+	found := map[string][]string{}
+	if m.role != cluster.ControlPlane {
+		return found, nil
+	}
+	for _, name := range []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"} {
+		pids, err := c.pids(ctx, m, name)
+		if err != nil {
+			return nil, err
+		}
+		found[name] = pids
+	}
+	return found, nil
+}
+
+// settleTime is how long a kubelet that was restarted may take to begin with its static pods: one of another minor was seen to after six seconds.
+const settleTime = 20 * time.Second
+
+// settle waits for what a new kubelet does to a control plane. One of another minor starts the containers of all static pods again, since it describes them in other words, and so the API goes away once more just when
+// the next operation has begun.
+func (c *Cluster) settle(ctx context.Context, m machine, before map[string][]string) error {
+	if m.role != cluster.ControlPlane {
+		return nil
+	}
+	changed := time.Now()
+	last := before
+	err := ready.Poll(ctx, "the static pods of "+m.node+" have settled", func(ctx context.Context) error {
+		now, err := c.staticPods(ctx, m)
+		if err != nil {
+			return err
+		}
+		if !maps.EqualFunc(last, now, slices.Equal) {
+			last, changed = now, time.Now()
+		}
+		old := 0
+		for name, pids := range now {
+			if len(pids) == 0 {
+				return fmt.Errorf("%s does not run", name)
+			}
+			if slices.Equal(pids, before[name]) {
+				old++
+			}
+		}
+		if old > 0 && time.Since(changed) < settleTime {
+			return fmt.Errorf("%d of %d were not started again, and may be yet", old, len(now))
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, server := range c.servers {
+		if server.Node != m.node {
+			continue
+		}
+		client, err := kubernetes.NewForConfig(server.Config)
+		if err != nil {
+			return err
+		}
+		return ready.APIServer(ctx, client, m.node)
 	}
 	return nil
 }

@@ -214,19 +214,35 @@ func (b *Builder) serve(ctx context.Context, i *ingredients, wanted *images) err
 		{"go.etcd.io/etcd/server/v3", wanted.etcdVersion(), etcd, &wanted.Etcd, func(v string) string { return strings.TrimPrefix(v, "v") + "-0" }, &i.tags.Etcd},
 		{"github.com/coredns/coredns", tag(wanted.CoreDNS), coredns, &wanted.CoreDNS, func(v string) string { return v }, &i.tags.CoreDNS},
 	} {
-		_, err := b.Tools.Get(ctx, need.make(need.version))
-		if err == nil {
-			continue
+		served, err := b.served(ctx, need.module, need.version, need.make)
+		if err != nil {
+			return err
 		}
-		newer, listErr := b.Tools.Newer(ctx, need.module, need.version)
-		if listErr != nil || len(newer) == 0 {
-			return errors.Join(err, listErr)
+		if served != need.version {
+			*need.other = need.tag(served)
+			*need.ref = strings.TrimSuffix(*need.ref, tag(*need.ref)) + *need.other
+			b.Progress.Say("%s %s can't be had: %s in its place", need.module, need.version, served)
 		}
-		*need.other = need.tag(newer[0])
-		*need.ref = strings.TrimSuffix(*need.ref, tag(*need.ref)) + *need.other
-		b.Progress.Say("%s %s can't be had: %s in its place", need.module, need.version, newer[0])
 	}
 	return nil
+}
+
+// served is the version, or the next newer patch, that can be built: a release's other modules need not be served where its main one is.
+func (b *Builder) served(ctx context.Context, module, version string, make func(version string) gobuild.Module) (string, error) {
+	_, err := b.Tools.Get(ctx, make(version))
+	if err == nil {
+		return version, nil
+	}
+	newer, listErr := b.Tools.Newer(ctx, module, version)
+	errs := []error{err, listErr}
+	for _, v := range newer {
+		if _, err := b.Tools.Get(ctx, make(v)); err == nil {
+			return v, nil
+		} else if errs = append(errs, err); ctx.Err() != nil {
+			break
+		}
+	}
+	return "", errors.Join(errs...)
 }
 
 // BuildBalancer makes the image for kind's load balancer container, under the name that kind looks for, unless the engine has one of that name.

@@ -31,4 +31,6 @@ func Find(args []string) (string, bool) {
 }
 
 // Name is the file that has the help of a command, by the words that name it.
-func Name(command []string) string { return strings.Join(append([]string{"seatrial"}, command...), " ") + ".txt" }
+func Name(command []string) string {
+	return strings.Join(append([]string{"seatrial"}, command...), " ") + ".txt"
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -124,7 +125,8 @@ func (w work) apply(ctx context.Context) error {
 	return w.leaders(ctx)
 }
 
-// kubelet upgrades the kubelet of a node, and looks whether the node says so and is Ready.
+// kubelet upgrades the kubelet of a node, and looks whether the node says so and is Ready. A new kubelet may start the components of its control plane again: they must work before
+// the next node.
 func (w work) kubelet(ctx context.Context) error {
 	exact, err := w.upgrader.Stage(ctx, w.op.Node, w.op.Version)
 	if err != nil {
@@ -141,5 +143,14 @@ func (w work) kubelet(ctx context.Context) error {
 	if err := w.env.Objects.AwaitRenewed(ctx, w.op.Node, began); err != nil {
 		return procedure.FromWait(err)
 	}
-	return procedure.FromWait(w.env.Objects.AwaitCondition(ctx, node, "Ready", "True"))
+	if err := w.env.Objects.AwaitCondition(ctx, node, "Ready", "True"); err != nil {
+		return procedure.FromWait(err)
+	}
+	if !slices.Contains(w.env.Cluster.Nodes(), cluster.Node{Name: w.op.Node, Role: cluster.ControlPlane}) {
+		return nil
+	}
+	if err := w.apiServers(ctx, ""); err != nil {
+		return err
+	}
+	return w.leaders(ctx)
 }
