@@ -13,11 +13,13 @@ package cluster
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"time"
 
+	"k8s.io/apimachinery/pkg/version"
 	"k8s.io/client-go/rest"
 )
 
@@ -101,6 +103,17 @@ type APIServer struct {
 	Node string
 	// Config reaches this API server directly, as cluster administrator.
 	Config *rest.Config
+}
+
+// ServerVersion asks an API server for its version, "v1.34.4". Discovery().ServerVersion does too, and takes no context.
+func ServerVersion(ctx context.Context, server rest.Interface) (string, error) {
+	raw, err := server.Get().AbsPath("/version").DoRaw(ctx)
+	if err != nil {
+		return "", err
+	}
+	var info version.Info
+	err = json.Unmarshal(raw, &info)
+	return info.GitVersion, err
 }
 
 // Cluster is what every provider gives.

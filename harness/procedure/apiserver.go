@@ -2,13 +2,11 @@ package procedure
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/wait"
-	"k8s.io/apimachinery/pkg/version"
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/seatrial/seatrial/harness/cluster"
@@ -16,17 +14,6 @@ import (
 
 // askEvery is the time between two questions to an API server: there is no event to wait for from a server that is down.
 const askEvery = 200 * time.Millisecond
-
-// serverVersion asks an API server for its version, as Discovery().ServerVersion does, which takes no context.
-func serverVersion(ctx context.Context, client kubernetes.Interface) (string, error) {
-	raw, err := client.Discovery().RESTClient().Get().AbsPath("/version").DoRaw(ctx)
-	if err != nil {
-		return "", err
-	}
-	var info version.Info
-	err = json.Unmarshal(raw, &info)
-	return info.GitVersion, err
-}
 
 // AwaitAPIServer waits until an API server answers /readyz, which has etcd in it, and says that it is of that version, exactly, unless none is given.
 func AwaitAPIServer(ctx context.Context, server cluster.APIServer, wanted string) error {
@@ -39,7 +26,7 @@ func AwaitAPIServer(ctx context.Context, server cluster.APIServer, wanted string
 		if _, last = client.Discovery().RESTClient().Get().AbsPath("/readyz").DoRaw(ctx); last != nil || wanted == "" {
 			return last == nil, nil
 		}
-		found, err := serverVersion(ctx, client)
+		found, err := cluster.ServerVersion(ctx, client.Discovery().RESTClient())
 		if last = err; err == nil && found != wanted {
 			last = fmt.Errorf("it says that it is %s", found)
 		}

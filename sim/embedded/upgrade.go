@@ -16,7 +16,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	utilversion "k8s.io/apimachinery/pkg/util/version"
-	apiversion "k8s.io/apimachinery/pkg/version"
 
 	"github.com/seatrial/seatrial/harness/cluster"
 	"github.com/seatrial/seatrial/sim/ready"
@@ -50,15 +49,11 @@ func (c *Cluster) CheckUpgrade(ctx context.Context, node, version string) error 
 	if p == nil {
 		return fmt.Errorf("check the upgrade to %s: %q is no control plane", version, node)
 	}
-	var found apiversion.Info // as Discovery().ServerVersion has it, which takes no context
-	raw, err := p.client.Discovery().RESTClient().Get().AbsPath("/version").DoRaw(ctx)
-	if err == nil {
-		err = json.Unmarshal(raw, &found)
-	}
+	found, err := cluster.ServerVersion(ctx, p.client.Discovery().RESTClient())
 	if err != nil {
 		return fmt.Errorf("check the upgrade to %s: %w", version, err)
 	}
-	return checkSkew(node, found.GitVersion, exact)
+	return checkSkew(node, found, exact)
 }
 
 func checkSkew(node, from, to string) error {

@@ -123,17 +123,17 @@ func unmount(place string) error {
 
 // FillDisk fills a node's own disk to the last block, and looks whether it is full.
 func (c *Cluster) FillDisk(ctx context.Context, node string) error {
-	free, err := c.free(node)
-	if err != nil {
-		return fmt.Errorf("fill the disk of node %q: %w", node, err)
-	}
 	m, err := c.machine(node)
 	if err != nil {
 		return err
 	}
+	free, err := c.free(m)
+	if err != nil {
+		return fmt.Errorf("fill the disk of node %q: %w", node, err)
+	}
 	// It takes all that there is and then says that this was not enough: keeping account of it takes some too.
 	_, failed := c.run(ctx, m, nil, "fallocate", "--length", strconv.FormatUint(free, 10), filler)
-	return c.expectDisk(node, "fill", failed, func(free uint64) bool { return free < full })
+	return c.expectDisk(m, "fill", failed, func(free uint64) bool { return free < full })
 }
 
 // FreeDisk removes what FillDisk has filled a disk with.
@@ -143,27 +143,23 @@ func (c *Cluster) FreeDisk(ctx context.Context, node string) error {
 		return err
 	}
 	_, failed := c.run(ctx, m, nil, "rm", "--force", filler)
-	return c.expectDisk(node, "free", failed, func(free uint64) bool { return free >= full })
+	return c.expectDisk(m, "free", failed, func(free uint64) bool { return free >= full })
 }
 
 // expectDisk looks what is free on a node's disk now.
-func (c *Cluster) expectDisk(node, verb string, failed error, want func(free uint64) bool) error {
-	free, err := c.free(node)
+func (c *Cluster) expectDisk(m machine, verb string, failed error, want func(free uint64) bool) error {
+	free, err := c.free(m)
 	switch {
 	case err != nil:
-		return fmt.Errorf("%s the disk of node %q: %w", verb, node, err)
+		return fmt.Errorf("%s the disk of node %q: %w", verb, m.node, err)
 	case !want(free):
-		return errors.Join(fmt.Errorf("%s the disk of node %q: %d bytes are free", verb, node, free), failed)
+		return errors.Join(fmt.Errorf("%s the disk of node %q: %d bytes are free", verb, m.node, free), failed)
 	}
 	return nil
 }
 
 // free is how many bytes are free on a node's own disk.
-func (c *Cluster) free(node string) (uint64, error) {
-	m, err := c.machine(node)
-	if err != nil {
-		return 0, err
-	}
+func (c *Cluster) free(m machine) (uint64, error) {
 	if !c.spec.Disks {
 		return 0, errors.New("the cluster was made without disks of its own for its nodes")
 	}

@@ -148,17 +148,20 @@ func writeRedacted(path string, config *clientcmdapi.Config) error {
 	return clientcmd.WriteToFile(*config, path)
 }
 
+// awaitServer waits until an API server is ready.
+func awaitServer(ctx context.Context, server cluster.APIServer) error {
+	client, err := kubernetes.NewForConfig(server.Config)
+	if err != nil {
+		return err
+	}
+	return ready.APIServer(ctx, client, server.Node)
+}
+
 // awaitReady waits for all that [cluster.Provider] promises of a cluster, side by side, and for the DaemonSets without which pods have no network.
 func (c *Cluster) awaitReady(ctx context.Context) error {
 	waits, ctx := errgroup.WithContext(ctx)
 	for _, server := range c.servers {
-		waits.Go(func() error {
-			client, err := kubernetes.NewForConfig(server.Config)
-			if err != nil {
-				return err
-			}
-			return ready.APIServer(ctx, client, server.Node)
-		})
+		waits.Go(func() error { return awaitServer(ctx, server) })
 	}
 	waits.Go(func() error { return ready.DefaultAccount(ctx, c.client) })
 	for _, component := range []string{"kube-controller-manager", "kube-scheduler"} {

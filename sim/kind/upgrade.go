@@ -12,7 +12,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/yaml"
 
@@ -137,12 +136,9 @@ func (c *Cluster) staticPods(ctx context.Context, m machine) (map[string][]strin
 // settleTime is how long a kubelet that was restarted may take to begin with its static pods: one of another minor was seen to after six seconds.
 const settleTime = 20 * time.Second
 
-// settle waits for what a new kubelet does to a control plane. One of another minor starts the containers of all static pods again, since it describes them in other words, and so the API goes away once more just when
+// settle waits for what a new kubelet does to a control plane; on a worker there is nothing. One of another minor starts the containers of all static pods again, since it describes them in other words, and so the API goes away once more just when
 // the next operation has begun.
 func (c *Cluster) settle(ctx context.Context, m machine, before map[string][]string) error {
-	if m.role != cluster.ControlPlane {
-		return nil
-	}
 	changed := time.Now()
 	last := before
 	err := ready.Poll(ctx, "the static pods of "+m.node+" have settled", func(ctx context.Context) error {
@@ -171,14 +167,9 @@ func (c *Cluster) settle(ctx context.Context, m machine, before map[string][]str
 		return err
 	}
 	for _, server := range c.servers {
-		if server.Node != m.node {
-			continue
+		if server.Node == m.node {
+			return awaitServer(ctx, server)
 		}
-		client, err := kubernetes.NewForConfig(server.Config)
-		if err != nil {
-			return err
-		}
-		return ready.APIServer(ctx, client, m.node)
 	}
 	return nil
 }

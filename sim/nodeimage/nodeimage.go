@@ -113,8 +113,13 @@ func (b *Builder) build(ctx context.Context, version string) (Image, error) {
 	if err != nil {
 		return Image{}, err
 	}
+	return b.ensure(ctx, i)
+}
+
+// ensure is the node image of these ingredients.
+func (b *Builder) ensure(ctx context.Context, i *ingredients) (Image, error) {
 	image := Image{Ref: Repository + ":" + i.release.Version, Version: i.release.Version, Tags: i.tags}
-	err = b.once(ctx, image.Ref, key(i.recipe), func() error { return b.assemble(ctx, i, image.Ref) })
+	err := b.once(ctx, image.Ref, key(i.recipe), func() error { return b.assemble(ctx, i, image.Ref) })
 	return image, err
 }
 

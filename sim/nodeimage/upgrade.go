@@ -32,7 +32,7 @@ func (b *Builder) buildUpgrade(ctx context.Context, version string, to []string)
 	if err != nil {
 		return Image{}, nil, err
 	}
-	image, err := b.Build(ctx, from.release.Version)
+	image, err := b.ensure(ctx, from)
 	if err != nil {
 		return Image{}, nil, err
 	}
