@@ -51,14 +51,14 @@ func TestEnginePull(t *testing.T) {
 	b, err := NewBuilder(Options{Engine: client, Supervisor: supervisor, Progress: progress.New(io.Discard), Registry: repository, Dir: t.TempDir()})
 	g.Expect(err).NotTo(HaveOccurred())
 
-	got, err := b.Get(t.Context(), "v1.34.99")
+	got, err := b.pull(t.Context(), "v1.34.99")
 	g.Expect(err).NotTo(HaveOccurred())
 	t.Cleanup(func() {
 		g.Expect(client.Do(context.Background(), engine.Command{Args: []string{"image", "rm", got.Ref}})).To(Succeed())
 	})
 	g.Expect(got).To(Equal(Image{Ref: repository + "@" + digest.String(), Version: "v1.34.99"}))
 	g.Expect(client.HasImage(t.Context(), got.Ref)).To(BeTrue())
-	again, err := b.Get(t.Context(), "v1.34.99")
+	again, err := b.pull(t.Context(), "v1.34.99")
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(again).To(Equal(got))
 }

@@ -32,7 +32,7 @@ func newBerth(t *testing.T) *berth.Berth {
 const (
 	// containersGone is when nothing runs any more of a run that was killed.
 	containersGone = 5 * time.Second
-	// volumesGone is when its nodes' disks are removed too: half a gigabyte a node takes the engine, and so the reaper, a few seconds more.
+	// volumesGone is when its nodes' volumes are removed too, which takes the engine, and so the reaper, a few seconds more.
 	volumesGone = 10 * time.Second
 )
 
