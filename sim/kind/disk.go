@@ -17,6 +17,8 @@ import (
 	"github.com/seatrial/seatrial/sim/proc"
 )
 
+// The capability Disks: a file with a file system for each node, made before the nodes are, and removed with them.
+
 const (
 	// diskSize is how much a node's own disk holds, in bytes: more than etcd and a kubelet take in a rehearsal. Of this machine's disk it takes what is written.
 	diskSize = 1 << 30

@@ -76,21 +76,6 @@ func configuration(spec cluster.Spec, image Image, oldCgroups bool) *v1alpha4.Cl
 	return config
 }
 
-// patch tells kubeadm of tags that are not what it asks for.
-func (t Tags) patch() string {
-	patch := "kind: ClusterConfiguration\n"
-	if t.Etcd != "" {
-		patch += "etcd: {local: {imageTag: " + t.Etcd + "}}\n"
-	}
-	if t.CoreDNS != "" {
-		patch += "dns: {imageTag: " + t.CoreDNS + "}\n"
-	}
-	if t == (Tags{}) {
-		return ""
-	}
-	return patch
-}
-
 // refusesOldCgroups tells whether a kubelet of this version refuses control groups of version 1 unless told otherwise.
 // https://kubernetes.io/docs/concepts/architecture/cgroups/#deprecation-of-cgroup-v1
 func refusesOldCgroups(version string) bool {
