@@ -31,7 +31,7 @@ func (c *Cluster) staticPods(ctx context.Context, m machine) (map[string][]strin
 const settleTime = 20 * time.Second
 
 // settle waits for what a new kubelet does to a control plane; on a worker there is nothing. From v1.33.13 to v1.34.4 one was seen to start all static pods anew within eight seconds, and the API to be away for
-// twelve, just when the next operation had begun. One of the same minor leaves them.
+// twelve, just when the next operation had begun. One that leaves them is waited for in vain, for settleTime.
 func (c *Cluster) settle(ctx context.Context, m machine, before map[string][]string) error {
 	changed := time.Now()
 	last := before
