@@ -108,6 +108,16 @@ type Command struct {
 	OnLine func(string)
 }
 
+// FinishTime is how long a command may go on that is not to be broken off. Making four nodes took podman two seconds.
+const FinishTime = 10 * time.Second
+
+// unbroken are the commands that make and remove what a container has of a network.
+var unbroken = []string{"restart", "rm", "run", "start", "stop"}
+
+// Unbroken tells whether a command, by its arguments, must be let finish. Podman that is killed while it makes or removes a container's network leaves behind what no
+// command of it removes: a bridge, its rules of iptables, and aardvark-dns, which serves its names.
+func Unbroken(args []string) bool { return len(args) > 0 && slices.Contains(unbroken, args[0]) }
+
 // Do runs a command to its end. The error has the last lines of its stderr ([*proc.ExitError]).
 func (c *Client) Do(ctx context.Context, command Command) error {
 	stdout := command.Stdout
@@ -121,9 +131,13 @@ func (c *Client) Do(ctx context.Context, command Command) error {
 		}
 		name += " " + word
 	}
-	return c.supervisor.Run(ctx, proc.Command{
+	run := proc.Command{
 		Name: name, Path: c.Path, Args: command.Args, Env: c.env, Stdin: command.Stdin, Stdout: stdout, OnLine: command.OnLine,
-	}, stopGrace)
+	}
+	if Unbroken(command.Args) {
+		run.Finish = FinishTime
+	}
+	return c.supervisor.Run(ctx, run, stopGrace)
 }
 
 // Output runs a command and returns what it wrote to stdout, without the space around it.

@@ -5,13 +5,20 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
+	"time"
 
+	"golang.org/x/sys/unix"
 	"sigs.k8s.io/kind/pkg/cluster"
 	"sigs.k8s.io/kind/pkg/exec"
 	"sigs.k8s.io/kind/pkg/log"
 
 	"github.com/seatrial/seatrial/sim/engine"
+	"github.com/seatrial/seatrial/sim/proc"
 )
 
 // Entry is the name under which [Main] must be given to proc.Dispatch.
@@ -27,14 +34,46 @@ type order struct {
 
 // Main is the entry "_kind": it makes one cluster with the kind library and ends. The library takes no context, and runs the engine's commands with
 // this process's environment; so it has a process of its own, which can be killed and has the environment that it needs. It says on stderr what
-// it does. What it made when it fails or is killed is its parent's to remove.
+// it does. What it made when it fails or is killed is its parent's to remove. On SIGTERM it finishes.
 func Main([]string) int {
+	told := make(chan os.Signal, 1)
+	signal.Notify(told, unix.SIGTERM)
+	go func() {
+		<-told
+		finish()
+	}()
 	if err := create(os.Stdin, &logger{out: os.Stderr}); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	return 0
 }
+
+// finish lets the engine finish the containers that it is making, kills the engine's commands that run something in one, and has none begin: the library looks for the
+// engine in PATH each time, and ends when it finds none.
+func finish() {
+	_ = os.Unsetenv("PATH") // it fails for names that are none
+	for ; ; time.Sleep(finishInterval) {
+		for _, pid := range proc.Children() {
+			cmdline, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+			if err == nil && !unbroken(strings.Split(string(cmdline), "\x00")) {
+				_ = unix.Kill(pid, unix.SIGKILL) // it is ours until it is waited for, and may have ended
+			}
+		}
+	}
+}
+
+// unbroken tells whether a command line is one of the engine that must be let finish. The engine may be a script, whose command line has its shell before it.
+func unbroken(argv []string) bool {
+	at := slices.IndexFunc(argv, func(arg string) bool {
+		name := filepath.Base(arg)
+		return name == engine.Docker || name == engine.Podman
+	})
+	return at >= 0 && engine.Unbroken(argv[at+1:])
+}
+
+// finishInterval is how often finish looks for what was being started when it looked last.
+const finishInterval = 20 * time.Millisecond
 
 func create(in io.Reader, log log.Logger) error {
 	var o order

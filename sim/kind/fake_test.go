@@ -149,6 +149,39 @@ func TestCreateEndsWithItsContext(t *testing.T) {
 	f.expectNothingLeft()
 }
 
+// TestAContainerThatIsBeingMadeIsFinished: an engine that is killed in the middle of it leaves half a network behind. A command that runs in a container is not waited for.
+func TestAContainerThatIsBeingMadeIsFinished(t *testing.T) {
+	g := NewWithT(t)
+	f := newFakeEngine(t, `"run --name") sleep 1; touch $0.finished;;
+"info --format") echo '{"host":{"cgroupVersion":"v1","security":{"rootless":false}}}';;
+"--version "*) echo "podman version 4.3.1";;
+"volume create") echo vol;;
+"image inspect") echo x;;`)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := make(chan error)
+	go func() { ended <- f.create(ctx) }()
+	g.Eventually(f.told, 10*time.Second).Should(ContainSubstring("\nrun --name"))
+	cancel()
+	var err error
+	g.Eventually(ended, 5*time.Second).Should(Receive(&err))
+	g.Expect(err).To(MatchError(context.Canceled))
+	g.Expect(filepath.Join(filepath.Dir(f.log), "podman.finished")).To(BeAnExistingFile())
+	_, after, _ := strings.Cut(f.told(), "\nrun --name")
+	g.Expect(after).NotTo(ContainSubstring("\nexec --privileged"), "kind, whose commands begin so, began nothing more")
+	f.expectNothingLeft()
+}
+
+// TestOnlyTheEnginesChangesAreLetFinish knows them also behind a script's shell.
+func TestOnlyTheEnginesChangesAreLetFinish(t *testing.T) {
+	for argv, want := range map[string]bool{
+		"podman run --name a": true, "/usr/bin/docker start a": true, "/bin/sh /usr/bin/docker rm a": true,
+		"podman exec a kubeadm init": false, "podman ps": false, "podman": false, "seatrial _kind": false, "": false,
+	} {
+		NewWithT(t).Expect(unbroken(strings.Split(argv, " "))).To(Equal(want), argv)
+	}
+}
+
 // TestAClusterThatCantBeRemovedKeepsItsClaim, so that the reaper, which tries again when we close, finds it, and gc after that.
 func TestAClusterThatCantBeRemovedKeepsItsClaim(t *testing.T) {
 	g := NewWithT(t)

@@ -34,9 +34,6 @@ import (
 // https://kind.sigs.k8s.io/docs/user/known-issues/ and the constants of its providers docker and podman
 var networkVariable = map[string]string{engine.Docker: "KIND_EXPERIMENTAL_DOCKER_NETWORK", engine.Podman: "KIND_EXPERIMENTAL_PODMAN_NETWORK"}
 
-// childGrace is what the kind library's process gets to end by itself: nothing, because what it leaves is ours to remove.
-const childGrace = 0
-
 // start makes the cluster and waits until it is ready.
 func (c *Cluster) start(ctx context.Context) error {
 	if err := c.engine.Do(ctx, engine.Command{Args: []string{"network", "create", "--label", runLabel + "=" + c.spec.Name, c.spec.Name}}); err != nil {
@@ -85,7 +82,8 @@ func (c *Cluster) runKind(ctx context.Context) error {
 		Name: "kind create cluster " + c.spec.Name, Args: []string{Entry}, Stdin: bytes.NewReader(input),
 		Env:    append(c.engine.Environment(), networkVariable[c.engine.Name]+"="+c.spec.Name),
 		OnLine: func(line string) { c.say("%s", line) },
-	}, childGrace)
+		Finish: engine.FinishTime, Warn: true,
+	}, 0)
 }
 
 // connect makes the clients: one for the cluster, and one for each API server, over the port that its container publishes on loopback.

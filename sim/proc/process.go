@@ -39,6 +39,10 @@ type Command struct {
 	Stdin io.Reader
 	// Stdout, when set, is written what the process writes to its stdout; Log, OnLine and the last lines then have its stderr only.
 	Stdout io.Writer
+	// Finish is how long the process may go on when it is stopped, or its supervisor dies, because what it does must not be left half done. Only then is it killed.
+	Finish time.Duration
+	// Warn, with Finish, tells the process, and not its group, that it is to finish (SIGTERM). Without, it is told nothing.
+	Warn bool
 }
 
 // command is the command as os/exec wants it.
@@ -53,8 +57,19 @@ func (c Command) command(output *output) *exec.Cmd {
 	}
 	cmd.Dir = c.Dir
 	output.connect(cmd)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: c.deathSignal()}
 	return cmd
+}
+
+// deathSignal is what the kernel sends it when its supervisor dies.
+func (c Command) deathSignal() syscall.Signal {
+	switch {
+	case c.Finish == 0:
+		return syscall.SIGKILL
+	case c.Warn:
+		return syscall.SIGTERM
+	}
+	return 0
 }
 
 // ExitError says how a process ended that did not exit with status 0.
@@ -95,6 +110,8 @@ type Process struct {
 	cmd          *exec.Cmd
 	output       *output
 	registration string
+	finish       time.Duration
+	warn         bool
 
 	mu     sync.Mutex // held while the group is signalled, so that its number is still its own
 	reaped bool
@@ -120,9 +137,14 @@ func (p *Process) Err() error {
 }
 
 // Stop asks the group to end (SIGTERM), kills it when grace has passed or the context has ended, and waits until it is
-// gone. It is no error when the process had ended before.
+// gone. A process that is to finish ([Command].Finish) has that time instead, whatever the context. It is no error when the process had ended before.
 func (p *Process) Stop(ctx context.Context, grace time.Duration) error {
-	if err := p.signal(unix.SIGTERM); err != nil {
+	ask := func() error { return p.signal(unix.SIGTERM) }
+	if p.finish > 0 {
+		ctx, grace = context.WithoutCancel(ctx), p.finish
+		ask = p.warnLeader
+	}
+	if err := ask(); err != nil {
 		return err
 	}
 	timer := time.NewTimer(grace)
@@ -176,13 +198,24 @@ func (p *Process) Pause() error {
 func (p *Process) Resume() error { return p.signal(unix.SIGCONT) }
 
 // signal signals the group. A group that is gone is no error.
-func (p *Process) signal(signal syscall.Signal) error {
+func (p *Process) signal(signal syscall.Signal) error { return p.send(-p.PID(), signal) }
+
+// warnLeader tells the process that it is to finish, if it wants to know.
+func (p *Process) warnLeader() error {
+	if !p.warn {
+		return nil
+	}
+	return p.send(p.PID(), unix.SIGTERM)
+}
+
+// send sends a signal to the process, or, by a negative number, to its group.
+func (p *Process) send(to int, signal syscall.Signal) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.reaped {
 		return nil
 	}
-	if err := unix.Kill(-p.PID(), signal); err != nil && !errors.Is(err, unix.ESRCH) {
+	if err := unix.Kill(to, signal); err != nil && !errors.Is(err, unix.ESRCH) {
 		return fmt.Errorf("send %s to %q: %w", unix.SignalName(signal), p.name, err)
 	}
 	return nil

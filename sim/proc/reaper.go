@@ -34,31 +34,31 @@ type group struct {
 
 // estate is what a supervisor leaves when it dies.
 type estate struct {
-	groups map[group]struct{}
+	groups map[group]time.Duration // how long each may go on
 	dirs   map[string]struct{}
 	undos  map[string]struct{} // command lines of this binary, as JSON
 }
 
 // ReaperMain is the entry "_reaper". It reads registrations from stdin, one a line (a path quoted as Go does):
 //
-//	add-group PID STARTED
-//	remove-group PID STARTED
+//	add-group PID STARTED FINISH
+//	remove-group PID STARTED FINISH
 //	add-dir "PATH"
 //	remove-dir "PATH"
 //	add-undo ["ENTRY","ARGUMENT",…]
 //	remove-undo ["ENTRY","ARGUMENT",…]
 //	done
 //
-// and exits with 0 on "done". When stdin ends before, the supervisor is dead: it kills the groups, runs what undoes the rest, removes the
+// and exits with 0 on "done". When stdin ends before, the supervisor is dead: it kills the groups (after FINISH, in milliseconds), runs what undoes the rest, removes the
 // folders, and exits with 0 when all of it is gone, otherwise with 1.
 func ReaperMain([]string) int {
 	// Whoever asks seatrial to end asks the supervisor. The reaper ends after it.
 	signal.Ignore(unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT, unix.SIGPIPE)
-	left := estate{groups: map[group]struct{}{}, dirs: map[string]struct{}{}, undos: map[string]struct{}{}}
+	left := estate{groups: map[group]time.Duration{}, dirs: map[string]struct{}{}, undos: map[string]struct{}{}}
 	if left.read(os.Stdin) {
 		return 0
 	}
-	if err := left.reap(time.Now().Add(ReapTimeout)); err != nil {
+	if err := left.reap(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
@@ -85,9 +85,10 @@ func (e *estate) read(registrations io.Reader) (done bool) {
 // what the others name must be removed all the same.
 func (e *estate) register(verb, what string) {
 	var g group
+	var finish int
 	switch verb {
 	case "add-group", "remove-group":
-		if n, err := fmt.Sscanf(what, "%d %d", &g.pid, &g.started); n != 2 || err != nil || g.pid <= 1 {
+		if n, err := fmt.Sscanf(what, "%d %d %d", &g.pid, &g.started, &finish); n != 3 || err != nil || g.pid <= 1 {
 			return
 		}
 	case "add-dir", "remove-dir":
@@ -99,7 +100,7 @@ func (e *estate) register(verb, what string) {
 	}
 	switch verb {
 	case "add-group":
-		e.groups[g] = struct{}{}
+		e.groups[g] = time.Duration(finish) * time.Millisecond
 	case "remove-group":
 		delete(e.groups, g)
 	case "add-dir":
@@ -115,13 +116,17 @@ func (e *estate) register(verb, what string) {
 
 // reap kills the groups, waits until they are gone, and only then removes the folders, because a dying process may still
 // write to them.
-func (e *estate) reap(deadline time.Time) error {
-	for {
-		alive := e.kill()
+func (e *estate) reap() error {
+	patience := ReapTimeout
+	for _, finish := range e.groups {
+		patience = max(patience, finish+ReapTimeout)
+	}
+	for began := time.Now(); ; {
+		alive := e.kill(time.Since(began))
 		if alive == 0 {
 			break
 		}
-		if time.Now().After(deadline) {
+		if time.Since(began) > patience {
 			return errors.Join(fmt.Errorf("%d process groups are still there", alive), e.undo(), e.removeDirs())
 		}
 		time.Sleep(reapInterval)
@@ -159,17 +164,19 @@ func (e *estate) undo() error {
 	return errors.Join(failed...)
 }
 
-// kill kills the groups and counts those that are still there.
-func (e *estate) kill() (alive int) {
+// kill kills the groups, but for those that may go on for longer than their supervisor has been dead, and counts all that are still there.
+func (e *estate) kill(dead time.Duration) (alive int) {
 	members := groupMembers()
-	for g := range e.groups {
+	for g, finish := range e.groups {
 		if stat, err := readStat(g.pid); err == nil && stat.started != g.started {
 			continue // the number has been given to another process, which takes that all of ours are gone
 		}
 		if members[g.pid] == 0 {
 			continue
 		}
-		_ = unix.Kill(-g.pid, unix.SIGKILL)
+		if dead >= finish {
+			_ = unix.Kill(-g.pid, unix.SIGKILL)
+		}
 		alive++
 	}
 	return alive
@@ -186,9 +193,29 @@ func (e *estate) removeDirs() error {
 // groupMembers counts the living processes of each process group.
 func groupMembers() map[int]int {
 	members := map[int]int{}
+	for _, stat := range living() {
+		members[stat.group]++
+	}
+	return members
+}
+
+// Children are the numbers of the living processes that this process has started.
+func Children() []int {
+	var children []int
+	for pid, stat := range living() {
+		if stat.parent == os.Getpid() {
+			children = append(children, pid)
+		}
+	}
+	return children
+}
+
+// living is what /proc says of each process that lives.
+func living() map[int]stat {
+	found := map[int]stat{}
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
-		return members
+		return found
 	}
 	for _, entry := range entries {
 		pid, err := strconv.Atoi(entry.Name())
@@ -196,14 +223,15 @@ func groupMembers() map[int]int {
 			continue
 		}
 		if stat, err := readStat(pid); err == nil && !stat.dead {
-			members[stat.group]++
+			found[pid] = stat
 		}
 	}
-	return members
+	return found
 }
 
 // stat is what /proc/PID/stat says, see proc_pid_stat(5).
 type stat struct {
+	parent  int
 	group   int
 	started uint64 // clock ticks since boot
 	dead    bool   // a zombie holds no files and runs nothing
@@ -222,6 +250,10 @@ func readStat(pid int) (stat, error) {
 	if name < 0 || len(fields) < 20 {
 		return stat{}, fmt.Errorf("read %s: %q", path, data)
 	}
+	parent, err := strconv.Atoi(fields[1])
+	if err != nil {
+		return stat{}, fmt.Errorf("read %s: %w", path, err)
+	}
 	group, err := strconv.Atoi(fields[2])
 	if err != nil {
 		return stat{}, fmt.Errorf("read %s: %w", path, err)
@@ -230,5 +262,5 @@ func readStat(pid int) (stat, error) {
 	if err != nil {
 		return stat{}, fmt.Errorf("read %s: %w", path, err)
 	}
-	return stat{group: group, started: started, dead: slices.Contains([]string{"Z", "X"}, fields[0]), stopped: fields[0] == "T"}, nil
+	return stat{parent: parent, group: group, started: started, dead: slices.Contains([]string{"Z", "X"}, fields[0]), stopped: fields[0] == "T"}, nil
 }

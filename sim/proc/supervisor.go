@@ -123,7 +123,7 @@ func (s *Supervisor) Start(ctx context.Context, c Command) (*Process, error) {
 	return p, nil
 }
 
-// Run runs a process to its end. When the context ends before, the process is stopped, with this grace. The error says how the process ended
+// Run runs a process to its end. When the context ends before, the process is stopped, with this grace ([Process.Stop]). The error says how the process ended
 // ([*ExitError]), or why it was stopped.
 func (s *Supervisor) Run(ctx context.Context, c Command, grace time.Duration) error {
 	p, err := s.Start(ctx, c)
@@ -164,12 +164,12 @@ func (s *Supervisor) start(c Command) (*Process, error) {
 		out.abandon()
 		return nil, err
 	}
-	p := &Process{supervisor: s, name: c.Name, cmd: cmd, output: out, done: make(chan struct{})}
+	p := &Process{supervisor: s, name: c.Name, cmd: cmd, output: out, finish: c.Finish, warn: c.Warn, done: make(chan struct{})}
 	s.mu.Lock()
 	s.processes[p] = struct{}{}
 	s.mu.Unlock()
-	// A group has no number before it exists; until the next line PDEATHSIG alone guards it.
-	p.registration, err = groupRegistration(cmd.Process.Pid)
+	// A group has no number before it exists; until the next line PDEATHSIG alone guards it, or that it ends by itself.
+	p.registration, err = groupRegistration(cmd.Process.Pid, c.Finish)
 	if err == nil {
 		err = s.tellReaper("add-group", p.registration)
 	}
@@ -181,13 +181,13 @@ func (s *Supervisor) start(c Command) (*Process, error) {
 	return p, nil
 }
 
-// groupRegistration names a process group so that another group, which got the same number later, isn't taken for it.
-func groupRegistration(pid int) (string, error) {
+// groupRegistration names a process group so that another group, which got the same number later, isn't taken for it, and says how long it may go on.
+func groupRegistration(pid int, finish time.Duration) (string, error) {
 	stat, err := readStat(pid)
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("%d %d", pid, stat.started), nil
+	return fmt.Sprintf("%d %d %d", pid, stat.started, finish.Milliseconds()), nil
 }
 
 // TempDir makes a private folder (0700) that is removed when the supervisor ends, however it ends. An empty parent

@@ -62,7 +62,7 @@ func (b *Berth) Containers() []string {
 	return b.ofRuns(b.engine("ps", "--all", "--format", "{{.Names}}"))
 }
 
-// NothingInEngine is the promise for kind clusters: no container, volume or network of this berth's runs, and no claim.
+// NothingInEngine is the promise for kind clusters: no container, volume or network of this berth's runs, no names that are served, and no claim.
 func (b *Berth) NothingInEngine(within time.Duration) {
 	b.t.Helper()
 	cache, err := os.UserCacheDir()
@@ -72,6 +72,7 @@ func (b *Berth) NothingInEngine(within time.Duration) {
 		left = append(left, b.ofRuns(b.engine("network", "ls", "--format", "{{.Name}}"))...)
 		left = append(left, b.ofRuns(b.engine("volume", "ls", "--format", "{{.Name}}/{{.Labels}}"))...)
 		claims, _ := filepath.Glob(filepath.Join(cache, "seatrial", "clusters", "*"))
-		return append(left, b.ofRuns(claims)...)
+		served, _ := filepath.Glob("/run/containers/networks/aardvark-dns/*") // the names of podman's networks
+		return append(left, b.ofRuns(slices.Concat(claims, served))...)
 	}, within, 200*time.Millisecond).Should(gomega.BeEmpty())
 }

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -75,27 +74,16 @@ func TestInterruptedCreate(t *testing.T) {
 	b.NothingInEngine(time.Second)
 }
 
-// TestSideBySide runs two rehearsals at once: names, networks and ports apart. No service is probed: on a machine that two clusters keep busy a request may take
-// longer than the policy allows, and that is no fault of theirs.
+// TestSideBySide runs two rehearsals at once: names, networks and ports are apart, and what becomes of one is nothing to the other. No service is probed: on a machine that
+// two clusters keep busy a request may take longer than the policy allows, and that is no fault of theirs.
 func TestSideBySide(t *testing.T) {
-	b := newBerth(t)
-	var running sync.WaitGroup
-	statuses := make([]int, 2)
-	outputs := make([]string, 2)
-	for i := range statuses {
-		running.Go(func() {
-			outputs[i], statuses[i] = b.Run("run", "--provider", "kind", "--runs", b.Runs, "scenarios/known-bad/bare-pod-forced")
-		})
-	}
-	running.Wait()
-	b.Expect(statuses).To(Equal([]int{1, 1}), strings.Join(outputs, "\n"))
-	for _, out := range outputs {
-		b.Expect(out).To(ContainSubstring("broken: drain/no_orphan_deleted"), "each fails as it must, and for nothing else")
-	}
+	t.Run("nodes vanish", nodesVanish)
+	t.Run("kept", kept)
 }
 
-// TestNodesVanish kills the containers of all nodes in the middle of a run, as an engine that dies does: the run ends, not green, and is cleaned up.
-func TestNodesVanish(t *testing.T) {
+// nodesVanish kills the containers of all nodes in the middle of a run, as an engine that dies does: the run ends, not green, and is cleaned up.
+func nodesVanish(t *testing.T) {
+	t.Parallel()
 	b := newBerth(t)
 	type outcome struct {
 		out    string
@@ -116,8 +104,9 @@ func TestNodesVanish(t *testing.T) {
 	b.Expect(o.out).To(And(ContainSubstring("ERRORED"), ContainSubstring("op \"drain/drain\""), ContainSubstring("connection refused")), "it says what broke")
 }
 
-// TestKeep keeps the cluster of a run that fails: it can be reached as the report says, outlives us, and is removed by name, and not before.
-func TestKeep(t *testing.T) {
+// kept keeps the cluster of a run that fails: it can be reached as the report says, outlives us, and is removed by name, and not before.
+func kept(t *testing.T) {
+	t.Parallel()
 	b := newBerth(t)
 	out, status := b.Run("run", "--provider", "kind", "--keep", "on-failure", "--runs", b.Runs, "scenarios/known-bad/left-cordoned")
 	b.Expect(status).To(Equal(1), out)
