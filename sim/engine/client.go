@@ -108,7 +108,7 @@ type Command struct {
 	OnLine func(string)
 }
 
-// FinishTime is how long a command may go on that is not to be broken off. Making four nodes took podman two seconds.
+// FinishTime is how long a command may go on that is not to be broken off: several times what one takes, and little enough to wait for one that hangs.
 const FinishTime = 10 * time.Second
 
 // unbroken are the commands that make and remove what a container has of a network.

@@ -116,15 +116,18 @@ func TestANameThatIsTakenIsRefused(t *testing.T) {
 	}
 }
 
-// TestAPortInUse: the engine says it, and we do, with the command that it was.
-func TestAPortInUse(t *testing.T) {
-	f := newFakeEngine(t, `"run --name") echo "cannot listen on the TCP port: listen tcp4 127.0.0.1:40955: bind: address already in use" >&2; exit 126;;
+// kindAsks are the cases that kind asks before it makes a container.
+const kindAsks = `
 "info --format") echo '{"host":{"cgroupVersion":"v1","security":{"rootless":false}}}';;
 "--version "*) echo "podman version 4.3.1";;
 "volume create") echo vol;;
+"image inspect") echo x;;`
+
+// TestAPortInUse: the engine says it, and we do, with the command that it was.
+func TestAPortInUse(t *testing.T) {
+	f := newFakeEngine(t, `"run --name") echo "cannot listen on the TCP port: listen tcp4 127.0.0.1:40955: bind: address already in use" >&2; exit 126;;
 "network ls") case "$*" in *label=*) test -e $0.gone || echo drain-web-1;; esac;;
-"network rm") touch $0.gone;;
-"image inspect") echo x;;`)
+"network rm") touch $0.gone;;`+kindAsks)
 	err := f.create(t.Context())
 	NewWithT(t).Expect(err).To(MatchError(ContainSubstring("address already in use")))
 	NewWithT(t).Expect(f.told()).To(ContainSubstring("network rm"), "the network was ours")
@@ -149,14 +152,10 @@ func TestCreateEndsWithItsContext(t *testing.T) {
 	f.expectNothingLeft()
 }
 
-// TestAContainerThatIsBeingMadeIsFinished: an engine that is killed in the middle of it leaves half a network behind. A command that runs in a container is not waited for.
+// TestAContainerThatIsBeingMadeIsFinished: an engine that is killed in the middle of it leaves half a network behind.
 func TestAContainerThatIsBeingMadeIsFinished(t *testing.T) {
 	g := NewWithT(t)
-	f := newFakeEngine(t, `"run --name") sleep 1; touch $0.finished;;
-"info --format") echo '{"host":{"cgroupVersion":"v1","security":{"rootless":false}}}';;
-"--version "*) echo "podman version 4.3.1";;
-"volume create") echo vol;;
-"image inspect") echo x;;`)
+	f := newFakeEngine(t, `"run --name") sleep 1; touch $0.finished;;`+kindAsks)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	ended := make(chan error)

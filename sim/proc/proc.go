@@ -9,6 +9,8 @@
 //   - a reaper, this binary started again in a session of its own, sees a pipe close when we die and then kills the
 //     process groups that are left (a child's own children too) and removes the folders, within [ReapTimeout].
 //
+// What must not be left half done may finish before ([Command].Finish): the kernel doesn't kill it, and the reaper waits for it.
+//
 // A process and its folder:
 //
 //	func main() {

@@ -264,28 +264,22 @@ func supervise(args []string) int {
 
 // TestStopLetsFinish: a process that must not be broken off goes on when its context ends. One that wants to know is told, and its group isn't.
 func TestStopLetsFinish(t *testing.T) {
-	for name, c := range map[string]struct {
-		script, told string
-		warn         bool
-	}{
-		"told nothing": {"trap 'echo told' TERM; echo begun; sleep 0.5; echo finished", "begun finished", false},
-		"told":         {"trap 'echo told' TERM; echo begun; sleep 0.5; echo finished", "begun told finished", true},
-	} {
-		t.Run(name, func(t *testing.T) {
+	for want, warn := range map[string]bool{"begun finished": false, "begun told finished": true} {
+		t.Run(want, func(t *testing.T) {
 			t.Parallel()
 			g := NewWithT(t)
 			s := newSupervisor(t)
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			command := shell(name, c.script)
-			command.Finish, command.Warn = 10*time.Second, c.warn
+			command := shell("finisher", "trap 'echo told' TERM; echo begun; sleep 0.5; echo finished")
+			command.Finish, command.Warn = 10*time.Second, warn
 			var said []string
 			command.OnLine = func(line string) {
 				said = append(said, line)
 				cancel()
 			}
 			g.Expect(s.Run(ctx, command, 0)).To(MatchError(context.Canceled))
-			g.Expect(strings.Join(said, " ")).To(Equal(c.told))
+			g.Expect(strings.Join(said, " ")).To(Equal(want))
 		})
 	}
 }

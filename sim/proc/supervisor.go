@@ -279,7 +279,7 @@ func (s *Supervisor) tellReaper(verb, what string) error {
 }
 
 // Close stops what still runs, removes the folders that are still there and ends the reaper. When the context ends
-// first, what is left is killed. It may be called more than once.
+// first, what is left is killed, but for what is to finish. It may be called more than once.
 func (s *Supervisor) Close(ctx context.Context) error {
 	s.mu.Lock()
 	if s.closing {

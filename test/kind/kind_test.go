@@ -74,16 +74,20 @@ func TestInterruptedCreate(t *testing.T) {
 	b.NothingInEngine(time.Second)
 }
 
-// TestSideBySide runs two rehearsals at once: names, networks and ports are apart, and what becomes of one is nothing to the other. No service is probed: on a machine that
-// two clusters keep busy a request may take longer than the policy allows, and that is no fault of theirs.
+// TestSideBySide runs two rehearsals at once: names, networks and ports apart. Each fails as it must.
 func TestSideBySide(t *testing.T) {
-	t.Run("nodes vanish", nodesVanish)
 	t.Run("kept", kept)
+	t.Run("removed", func(t *testing.T) {
+		t.Parallel()
+		b := newBerth(t)
+		out, status := b.Run("run", "--provider", "kind", "--runs", b.Runs, "scenarios/known-bad/bare-pod-forced")
+		b.Expect(status).To(Equal(1), out)
+		b.Expect(out).To(ContainSubstring("broken: drain/no_orphan_deleted"))
+	})
 }
 
-// nodesVanish kills the containers of all nodes in the middle of a run, as an engine that dies does: the run ends, not green, and is cleaned up.
-func nodesVanish(t *testing.T) {
-	t.Parallel()
+// TestNodesVanish kills the containers of all nodes in the middle of a run, as an engine that dies does: the run ends, not green, and is cleaned up.
+func TestNodesVanish(t *testing.T) {
 	b := newBerth(t)
 	type outcome struct {
 		out    string
