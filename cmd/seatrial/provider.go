@@ -70,6 +70,7 @@ func (a *app) newProvider(ctx context.Context, f providerFlags, progress io.Writ
 	}
 	return embedded.New(embedded.Options{
 		Supervisor: supervisor,
+		Creations:  a.creations,
 		Releases: func(ctx context.Context, version string, components []string) (embedded.Release, error) {
 			r, err := store.Get(ctx, version, components)
 			return embedded.Release{Version: r.Version, Dir: r.Dir}, err

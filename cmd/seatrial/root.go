@@ -7,12 +7,14 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"sync"
 	"syscall"
 
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/semaphore"
 	"k8s.io/klog/v2"
 
 	"github.com/seatrial/seatrial/sim/proc"
@@ -22,6 +24,8 @@ import (
 type app struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
+
+	creations *semaphore.Weighted // of embedded clusters, when scenarios run side by side
 
 	mu         sync.Mutex // guards the supervisor: scenarios may run side by side
 	supervisor *proc.Supervisor
@@ -38,7 +42,7 @@ func execute(args []string, stdin io.Reader, stdout, stderr io.Writer) (status i
 	klog.SetLogger(logr.Discard()) // client-go reports every lost connection of a power cut; the trace does that better
 	ctx, stop := interruptible(context.Background())
 	defer stop()
-	a := &app{stdin: stdin, stdout: stdout, stderr: stderr}
+	a := &app{stdin: stdin, stdout: stdout, stderr: stderr, creations: semaphore.NewWeighted(int64(max(1, runtime.NumCPU()/2)))}
 	root := newRoot(a)
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)

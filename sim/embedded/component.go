@@ -22,6 +22,9 @@ const (
 	backoffForget = 10 * time.Minute
 )
 
+// renewDeadline is how long a leader tries to renew its lease before it ends (--leader-elect-renew-deadline's default, which kubeadm leaves).
+const renewDeadline = 10 * time.Second
+
 // component is a process of a control plane node that is kept running, as the kubelet keeps a static pod's.
 type component struct {
 	cluster *Cluster
@@ -85,10 +88,11 @@ func (m *component) keep(process *proc.Process, asked <-chan struct{}) {
 	for {
 		started := time.Now()
 		err := m.wait(process, asked)
-		if err == nil || !m.cluster.ended(m, err) {
+		ran := time.Since(started)
+		if err == nil || !m.cluster.ended(m, ran, err) {
 			return
 		}
-		if time.Since(started) > backoffForget {
+		if ran > backoffForget {
 			pause = 0
 		}
 		for process = nil; process == nil; {
@@ -129,7 +133,7 @@ func (m *component) again(asked <-chan struct{}) *proc.Process {
 	process, err := m.cluster.options.Supervisor.Start(m.cluster.life, m.command)
 	if err != nil {
 		if !errors.Is(err, context.Canceled) {
-			m.cluster.ended(m, err)
+			m.cluster.ended(m, 0, err)
 		}
 		return nil
 	}
@@ -177,28 +181,36 @@ func (m *component) stop(ctx context.Context, grace time.Duration) error {
 	return nil
 }
 
-// ended is told of an end that nobody asked for, and says whether to start the component again: while the cluster is being
-// created, an end is the end of the creation. But of several API servers that start together one may lose the race to set up what is there once
-// ("cannot create cluster IP allocator: another caller has already initialized the resource"), and end; a kubelet starts it again, and so do we, once.
-func (c *Cluster) ended(m *component, err error) (again bool) {
+// ended is told of an end that nobody asked for, after so long a run, and says whether to start the component again. While the cluster is being
+// created, an end is the end of the creation, unless the component stumbled for the first time.
+func (c *Cluster) ended(m *component, ran time.Duration, err error) (again bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.failing != nil {
-		if m.name == apiServer && len(c.planes) > 1 && !c.stumbled[m.node] {
-			if c.stumbled == nil {
-				c.stumbled = map[string]bool{}
-			}
-			c.stumbled[m.node] = true
-			return true
-		}
+	switch {
+	case c.failing != nil && c.stumbles(m, ran):
+		c.stumbled[m] = true
+	case c.failing != nil:
 		c.failing(err)
 		return false
-	}
-	if c.life.Err() != nil {
+	case c.life.Err() != nil:
 		return false
+	default:
+		c.restarts = append(c.restarts, cluster.Restart{Time: time.Now(), Node: m.node, Component: m.name, Err: err})
 	}
 	how, _, _ := strings.Cut(err.Error(), "\n") // the last lines are in the component's log
 	slog.Warn("a component ended and is started again", "node", m.node, "component", m.name, "error", how)
-	c.restarts = append(c.restarts, cluster.Restart{Time: time.Now(), Node: m.node, Component: m.name, Err: err})
 	return true
+}
+
+// stumbles says whether a component may have ended only because others are starting beside it, for the first time. Of several API servers one may lose the
+// race to set up what is there once ("cannot create cluster IP allocator: another caller has already initialized the resource"). And who leads, on a machine
+// that is too busy for its lease to be renewed in time, ends ("leaderelection lost"). Under a kubelet both are started again, and nobody notices.
+func (c *Cluster) stumbles(m *component, ran time.Duration) bool {
+	switch m.name {
+	case apiServer:
+		return len(c.planes) > 1 && !c.stumbled[m]
+	case controllerManager, scheduler:
+		return ran >= renewDeadline && !c.stumbled[m]
+	}
+	return false
 }

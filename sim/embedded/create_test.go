@@ -1,12 +1,16 @@
 package embedded
 
 import (
+	"errors"
 	"net"
 	"testing"
+	"time"
 
 	. "github.com/onsi/gomega"
 	"golang.org/x/sys/unix"
 	appsv1 "k8s.io/api/apps/v1"
+
+	"github.com/seatrial/seatrial/harness/cluster"
 )
 
 func TestAddonsAreOfTheClustersVersion(t *testing.T) {
@@ -29,6 +33,36 @@ func TestAddonsAreOfTheClustersVersion(t *testing.T) {
 		"kube-proxy": "registry.k8s.io/kube-proxy:v1.33.6", "coredns": "registry.k8s.io/coredns/coredns:v1.12.0",
 	}))
 	g.Expect(images("v1.99.0")).To(HaveKeyWithValue("coredns", "registry.k8s.io/coredns/coredns:"+newestCoreDNS))
+}
+
+func TestWhoseEndEndsTheCreation(t *testing.T) {
+	for _, tt := range []struct {
+		component string
+		planes    int
+		ran       time.Duration
+		again     bool
+	}{
+		{etcd, 1, time.Minute, false},
+		{apiServer, 1, time.Minute, false},
+		{apiServer, 3, time.Second, true},
+		{controllerManager, 3, time.Second, false},
+		{controllerManager, 1, renewDeadline, true},
+		{scheduler, 1, renewDeadline, true},
+	} {
+		g := NewWithT(t)
+		c := newCluster(t.Context(), Options{}, cluster.Spec{}, Release{})
+		c.planes = make([]*controlPlane, tt.planes)
+		var ended error
+		c.setFailing(func(err error) { ended = err })
+		m, cause := &component{cluster: c, name: tt.component}, errors.New("exit status 1")
+		g.Expect(c.ended(m, tt.ran, cause)).To(Equal(tt.again), "%+v", tt)
+		if tt.again {
+			g.Expect(ended).NotTo(HaveOccurred())
+			g.Expect(c.ended(m, tt.ran, cause)).To(BeFalse(), "%+v, the second time", tt)
+		}
+		g.Expect(ended).To(MatchError(cause))
+		g.Expect(c.restarts).To(BeEmpty(), "nothing has been recorded yet")
+	}
 }
 
 func TestReservedPortsAreOurs(t *testing.T) {

@@ -24,6 +24,7 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/semaphore"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
@@ -56,6 +57,9 @@ type Options struct {
 	Supervisor *proc.Supervisor
 	// Releases gets the named components of a version, which is a minor ("v1.34") or exact ("v1.34.4").
 	Releases func(ctx context.Context, version string, components []string) (Release, error)
+	// Creations, unless nil, are the turns in which clusters are created: one creation keeps two cores busy, and a component that gets too little of
+	// them for ten seconds ends.
+	Creations *semaphore.Weighted
 	// Seed makes the choice of endpoints by [Cluster.Request] repeatable.
 	Seed uint64
 }
@@ -106,6 +110,12 @@ func (p *Provider) Create(ctx context.Context, spec cluster.Spec) (cluster.Clust
 	if err != nil {
 		return nil, fmt.Errorf("create cluster %q: %w", spec.Name, err)
 	}
+	if turns := p.options.Creations; turns != nil {
+		if err := turns.Acquire(ctx, 1); err != nil {
+			return nil, fmt.Errorf("create cluster %q: wait until others are created: %w", spec.Name, context.Cause(ctx))
+		}
+		defer turns.Release(1)
+	}
 	c := newCluster(ctx, p.options, spec, release)
 	if err := c.create(ctx); err != nil {
 		err = fmt.Errorf("create cluster %q: %w", spec.Name, err)
@@ -136,7 +146,7 @@ type Cluster struct {
 
 	mu       sync.Mutex
 	failing  context.CancelCauseFunc // while it is created: ends the creation
-	stumbled map[string]bool         // nodes whose API server ended once while the cluster was created
+	stumbled map[*component]bool     // those that ended once while the cluster was created
 	restarts []cluster.Restart
 	progress io.Writer
 	serving  []string // addresses of API servers that have been ready
@@ -154,7 +164,7 @@ var (
 )
 
 func newCluster(ctx context.Context, o Options, spec cluster.Spec, release Release) *Cluster {
-	c := &Cluster{options: o, spec: spec, release: release, started: time.Now(), progress: spec.Progress}
+	c := &Cluster{options: o, spec: spec, release: release, started: time.Now(), progress: spec.Progress, stumbled: map[*component]bool{}}
 	if c.progress == nil {
 		c.progress = io.Discard
 	}
