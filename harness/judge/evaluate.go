@@ -31,6 +31,8 @@ type said struct {
 type statement struct {
 	Subject string `json:"subject"`
 	Msg     string `json:"msg"`
+	// Change says what to change, when that depends on the subject. Optional.
+	Change string `json:"change"`
 	// Interval is when it held, for policies of scope run: an element of input.intervals or input.ops. Optional.
 	Interval *span `json:"interval"`
 }
@@ -221,9 +223,9 @@ func (t *tally) moment(s said, e trace.Event) {
 	if t.failed {
 		return
 	}
-	denied := map[string][]string{}
+	denied := map[string][]statement{}
 	for _, st := range s.Deny {
-		denied[st.Subject] = append(denied[st.Subject], st.Msg)
+		denied[st.Subject] = append(denied[st.Subject], st)
 	}
 	for _, subject := range s.Subjects {
 		if f := t.open[subject]; f != nil && denied[subject] == nil {
@@ -234,7 +236,7 @@ func (t *tally) moment(s said, e trace.Event) {
 	for _, subject := range sortedKeys(denied) {
 		f := t.open[subject]
 		if f == nil {
-			f = t.find(subject, strings.Join(denied[subject], "; "))
+			f = t.find(denied[subject]...)
 			f.Op, f.From, f.FromSeq = e.Op, &e.Time, e.Seq
 			t.open[subject] = f
 		}
@@ -246,7 +248,7 @@ func (t *tally) moment(s said, e trace.Event) {
 func (t *tally) once(s said, whole span, opAt func(seq int64) string) {
 	t.look(s)
 	for _, st := range s.Deny {
-		f := t.find(st.Subject, st.Msg)
+		f := t.find(st)
 		in := whole
 		if st.Interval != nil {
 			in = *st.Interval
@@ -258,8 +260,17 @@ func (t *tally) once(s said, whole span, opAt func(seq int64) string) {
 	}
 }
 
-func (t *tally) find(subject, message string) *Finding {
-	f := &Finding{Policy: t.policy.ID, Severity: t.policy.Severity, Scope: t.policy.Scope, Subject: subject, Message: message}
+// find makes one finding of what was said of one subject.
+func (t *tally) find(said ...statement) *Finding {
+	f := &Finding{Policy: t.policy.ID, Severity: t.policy.Severity, Scope: t.policy.Scope, Subject: said[0].Subject}
+	var messages, changes []string
+	for _, st := range said {
+		messages = append(messages, st.Msg)
+		if st.Change != "" {
+			changes = append(changes, st.Change)
+		}
+	}
+	f.Message, f.Change = strings.Join(messages, "; "), strings.Join(changes, "; ")
 	t.findings = append(t.findings, f)
 	return f
 }

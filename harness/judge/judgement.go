@@ -11,6 +11,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 
 	"github.com/seatrial/seatrial/harness/plan"
+	"github.com/seatrial/seatrial/harness/roll"
 	"github.com/seatrial/seatrial/harness/scenario"
 	"github.com/seatrial/seatrial/harness/world"
 )
@@ -18,7 +19,8 @@ import (
 // judgement is one judging under way.
 type judgement struct {
 	*evaluator
-	plan    ast.Value
+	of      *plan.Plan
+	plan    ast.Value // the same as Rego sees it
 	except  []scenario.Exception
 	tallies []*tally // in the order of the library's policies
 	reasons []string
@@ -68,7 +70,7 @@ func (l *Library) begin(p *plan.Plan, says scenario.Policies, scopes ...Scope) (
 	if err != nil {
 		return nil, err
 	}
-	j := &judgement{evaluator: newEvaluator(l, &document{params: paramsValue}), plan: planValue, except: says.Except}
+	j := &judgement{evaluator: newEvaluator(l, &document{params: paramsValue}), of: p, plan: planValue, except: says.Except}
 	for _, policy := range l.policies {
 		if slices.Contains(scopes, policy.Scope) {
 			j.tallies = append(j.tallies, &tally{
@@ -118,7 +120,15 @@ func (j *judgement) judgeOnce(ctx context.Context, scope Scope, input ast.Value,
 
 // judgePlan evaluates the policies of scope plan over the world that the document holds.
 func (j *judgement) judgePlan(ctx context.Context) error {
-	return j.judgeOnce(ctx, ScopePlan, object("plan", ast.NewTerm(j.plan), "params", noParams).Value, span{}, nil)
+	rolls, err := roll.Of(j.of, j.doc.World)
+	if err != nil {
+		return err
+	}
+	rollsValue, err := jsonValue(rolls)
+	if err != nil {
+		return err
+	}
+	return j.judgeOnce(ctx, ScopePlan, object("plan", ast.NewTerm(j.plan), "rolls", ast.NewTerm(rollsValue), "params", noParams).Value, span{}, nil)
 }
 
 // Plan judges a plan by the policies of scope plan, over the world that it was made from. A finding of severity error that no exception accepts makes

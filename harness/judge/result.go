@@ -41,6 +41,8 @@ type Finding struct {
 	Scope    Scope    `json:"scope"`
 	Subject  string   `json:"subject"`
 	Message  string   `json:"message"`
+	// Change says what to change for this subject, or "": then the policy's Remedy does.
+	Change string `json:"change,omitempty"`
 	// Op under way when the finding was first made, or "".
 	Op string `json:"op,omitempty"`
 	// From and To are when it held; both zero for scope plan.

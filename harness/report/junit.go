@@ -190,6 +190,9 @@ func junitBreach(r Report, p judge.PolicyResult) *junitResult {
 		result.Message = xmlText(b.findings[0].Message)
 		for _, f := range b.findings {
 			result.Text += xmlText(fmt.Sprintf("%s: %s\n  since: %s\n  evidence: %s\n", f.Subject, f.Message, r.since(f), r.evidence(f)))
+			if f.Change != "" {
+				result.Text += xmlText("  change: " + f.Change + "\n")
+			}
 		}
 	}
 	if p.Remedy != "" {

@@ -25,6 +25,9 @@ func Plan(w io.Writer, p *plan.Plan, result judge.Result) error {
 			state = "accepted (" + printable(f.Accepted) + ")"
 		}
 		fmt.Fprintf(&out, "%s: %s: %s: %s\n", state, printable(f.Policy), printable(f.Subject), printable(f.Message))
+		if f.Change != "" {
+			fmt.Fprintf(&out, "  what to change: %s\n", printable(f.Change))
+		}
 	}
 	for _, policy := range result.Policies {
 		if policy.Outcome == judge.Unknown {

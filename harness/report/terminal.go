@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -232,7 +233,7 @@ func (r Report) breachTrouble(b breach) trouble {
 	t := trouble{mark: "✗", headline: sentence, brief: b.policy.ID + ": " + sentence}
 	t = t.with("policy", name, 1).with("since", r.since(first), 2)
 	t.fields = append(t.fields, field{label: "objects", items: subjects(b.findings)})
-	t = t.with("change", b.policy.Remedy, 2)
+	t = t.with("change", cmp.Or(first.Change, b.policy.Remedy), 3)
 	t.fields = append(t.fields, field{label: "evidence", text: r.evidence(first), whole: true})
 	return t
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	jsonv2 "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 
@@ -120,6 +121,7 @@ func (f *Fold) pod(e trace.Event, key string, gone bool, o *podObject) {
 		f.pods[key] = state
 	}
 	pod := readPod(o, f.World)
+	pod.Object = jsontext.Value(e.Data)
 	pod.Deleting = pod.Deleting || gone
 	if pod.Deleting && (old == nil || !old.Deleting) {
 		state.taken = f.taken(o, pod, state.taken, e.Op)
@@ -269,7 +271,7 @@ func (f *Fold) node(e trace.Event, key string, gone bool) error {
 	}
 	n := &Node{
 		Name: key, Role: "worker", Cordoned: o.Spec.Unschedulable, Ready: string(corev1.ConditionUnknown),
-		Powered: true, KubeletVersion: o.Status.NodeInfo.KubeletVersion,
+		Powered: true, KubeletVersion: o.Status.NodeInfo.KubeletVersion, Object: jsontext.Value(e.Data),
 	}
 	if _, ok := o.Metadata.Labels[controlPlaneLabel]; ok {
 		n.Role = "control-plane"

@@ -10,6 +10,8 @@ package world
 
 import (
 	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // World is what policies see as data.world. Keys are "namespace/name", or
@@ -50,6 +52,8 @@ type Node struct {
 	// Powered is false while a power cut of ours lasts.
 	Powered        bool   `json:"powered"`
 	KubeletVersion string `json:"kubeletVersion"`
+	// Object is the API object as the trace has it, for questions that policies don't ask.
+	Object jsontext.Value `json:"-"`
 }
 
 // Subject is how findings name the node.
@@ -83,6 +87,8 @@ type Pod struct {
 	WaitingReason string `json:"waitingReason,omitempty"`
 	// Taken says who takes the pod away, from the moment that is known; nil for a pod that nobody takes.
 	Taken *Taken `json:"taken,omitempty"`
+	// Object is the API object as the trace has it, for questions that policies don't ask.
+	Object jsontext.Value `json:"-"`
 }
 
 // Subject is how findings name the pod.

@@ -44,6 +44,7 @@ var measurements = []struct {
 	{"drain", measureDrain},
 	{"help", measureHelp},
 	{"judge", measureJudge},
+	{"roll", measureRoll},
 	{"kind", measureKind},
 }
 

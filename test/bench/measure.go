@@ -7,7 +7,6 @@ import (
 	"maps"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -26,6 +25,7 @@ const (
 	limitDrain       = 3    // seconds beyond the pods' own grace period
 	limitHelp        = 0.15 // seconds
 	limitJudge       = 5    // seconds
+	limitRoll        = 5    // seconds
 )
 
 // What clusters are filled with.
@@ -167,28 +167,38 @@ func evict(path string) error {
 	return nil
 }
 
-// judgeTimeout bounds the benchmark and the compilation before it.
-const judgeTimeout = 10 * time.Minute
+// harnessTimeout bounds a benchmark of the harness and the compilation before it.
+const harnessTimeout = 10 * time.Minute
 
-// measureJudge runs the benchmark of harness/judge, which makes a recording of 50,000 events and has all policies judge it.
+// measureJudge has all policies judge a recording of 50,000 events.
 func measureJudge(ctx context.Context, b *bench) ([]row, error) {
-	ctx, cancel := context.WithTimeout(ctx, judgeTimeout)
-	defer cancel()
-	c := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", "^BenchmarkRun$", "-benchtime", "1x", "-count", strconv.Itoa(b.rounds), judgePackage)
-	out, err := c.CombinedOutput()
-	if err != nil {
-		return nil, fmt.Errorf("go test %s: %w; output: %s", judgePackage, err, out)
-	}
-	took50k, err := perOperation(string(out))
-	if err != nil {
-		return nil, err
-	}
-	return []row{{"judging 50,000 events", took(took50k), nil, limitJudge}}, nil
+	return measureHarness(ctx, b, "judge", row{what: "judging 50,000 events", limit: limitJudge})
 }
 
-const judgePackage = "github.com/seatrial/seatrial/harness/judge"
+// measureRoll looks whether 5000 nodes with 50,000 pods and 500 budgets can be drained.
+func measureRoll(ctx context.Context, b *bench) ([]row, error) {
+	return measureHarness(ctx, b, "roll", row{what: "checking a roll of 5000 nodes", limit: limitRoll})
+}
 
-var benchmarkLine = regexp.MustCompile(`(?m)^BenchmarkRun\S*\s+\d+\s+([0-9.]+) ns/op`)
+// measureHarness runs the one benchmark of a package of the harness.
+func measureHarness(ctx context.Context, b *bench, name string, r row) ([]row, error) {
+	ctx, cancel := context.WithTimeout(ctx, harnessTimeout)
+	defer cancel()
+	pkg := "github.com/seatrial/seatrial/harness/" + name
+	c := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", ".", "-benchtime", "1x", "-count", strconv.Itoa(b.rounds), pkg)
+	out, err := c.CombinedOutput()
+	if err != nil {
+		return nil, fmt.Errorf("go test %s: %w; output: %s", pkg, err, out)
+	}
+	each, err := perOperation(string(out))
+	if err != nil {
+		return nil, fmt.Errorf("go test %s: %w", pkg, err)
+	}
+	r.ours = took(each)
+	return []row{r}, nil
+}
+
+var benchmarkLine = regexp.MustCompile(`(?m)^Benchmark\S*\s+\d+\s+([0-9.]+) ns/op`)
 
 // perOperation is the median of what go test -bench prints.
 func perOperation(out string) (time.Duration, error) {
@@ -201,7 +211,7 @@ func perOperation(out string) (time.Duration, error) {
 		times = append(times, time.Duration(ns))
 	}
 	if len(times) == 0 {
-		return 0, fmt.Errorf("go test %s printed no benchmark: %s", filepath.Base(judgePackage), out)
+		return 0, fmt.Errorf("no benchmark was printed: %s", out)
 	}
 	return median(times), nil
 }

@@ -1,0 +1,53 @@
+package roll_test
+
+import (
+	"encoding/json"
+	"testing"
+
+	. "github.com/onsi/gomega"
+
+	"github.com/seatrial/seatrial/harness/plan"
+	"github.com/seatrial/seatrial/harness/roll"
+	"github.com/seatrial/seatrial/harness/scenario"
+	"github.com/seatrial/seatrial/harness/world"
+)
+
+// upgraded is a plan that drains two nodes in turn, and a third one for good.
+func upgraded(o scenario.DrainOptions) *plan.Plan {
+	drain := func(id, node string) *plan.Op {
+		return &plan.Op{ID: id + "/drain", Procedure: "drain", Action: "drain", Node: node, Options: &scenario.Drain{Node: node, DrainOptions: o}}
+	}
+	node := func(name string) *plan.Op {
+		id := "up/" + name
+		return &plan.Op{ID: id, Ops: []*plan.Op{drain(id, name), {ID: id + "/uncordon", Procedure: "uncordon", Action: "uncordon", Node: name}}}
+	}
+	return &plan.Plan{Ops: []*plan.Op{
+		{ID: "up", Ops: []*plan.Op{{ID: "up/workers", Parallel: 2, Ops: []*plan.Op{node("a"), node("b")}}}},
+		{ID: "evict", Ops: []*plan.Op{{ID: "evict/c", Ops: []*plan.Op{drain("evict/c", "c")}}}},
+	}}
+}
+
+func TestOf(t *testing.T) {
+	g := NewWithT(t)
+	w := newCluster(t).nodes("a b c", "4").app("db", "a b").budget("db", maxUnavailable(0)).fold.World
+	rolls, err := roll.Of(upgraded(scenario.DrainOptions{}), w)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(rolls).To(HaveLen(1))
+	found := rolls["up/workers"]
+	g.Expect(found.Nodes).To(Equal([]string{"a", "b"}))
+	g.Expect(found.Parallel).To(Equal(2))
+	g.Expect(found.Possible).To(BeFalse())
+
+	// A plan that was recorded gives the same, options and all.
+	raw, err := json.Marshal(upgraded(scenario.DrainOptions{DisableEviction: true}))
+	g.Expect(err).NotTo(HaveOccurred())
+	var recorded plan.Plan
+	g.Expect(json.Unmarshal(raw, &recorded)).To(Succeed())
+	rolls, err = roll.Of(&recorded, w)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(rolls["up/workers"].Possible).To(BeTrue(), "this drain asks no budget")
+
+	w.Promised = true
+	g.Expect(roll.Of(upgraded(scenario.DrainOptions{}), w)).To(BeEmpty())
+	g.Expect(roll.Of(upgraded(scenario.DrainOptions{}), world.New())).To(HaveKey("up/workers"))
+}
