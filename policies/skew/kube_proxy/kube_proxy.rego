@@ -15,7 +15,7 @@
 #   params:
 #     max:
 #       default: 3
-#       description: How many minors kube-proxy may be older than the newest API server, or apart from its kubelet.
+#       description: How many minors kube-proxy may be older than the newest API server, or apart from its kubelet. A house rule may be stricter than Kubernetes.
 #   remedy: >-
 #     Upgrade kube-proxy after all control planes, and before it is three minors behind.
 package seatrial.skew.kube_proxy
@@ -36,8 +36,8 @@ deny contains {"subject": subject, "msg": msg} if {
 deny contains {"subject": subject, "msg": msg} if {
 	some subject, proxy in version.of("kube-proxy")
 	behind := max(version.served) - version.minor(proxy.version)
-	behind > input.params.max
-	msg := sprintf("is %s, %d minors older than an API server; at most %d are allowed", [proxy.version, behind, input.params.max])
+	behind > allowed
+	msg := sprintf("is %s, %d minors older than an API server; at most %d are allowed", [proxy.version, behind, allowed])
 }
 
 deny contains {"subject": subject, "msg": msg} if {
@@ -45,6 +45,8 @@ deny contains {"subject": subject, "msg": msg} if {
 	kubelet := data.world.nodes[proxy.node].kubeletVersion
 	kubelet != ""
 	apart := abs(version.minor(kubelet) - version.minor(proxy.version))
-	apart > input.params.max
-	msg := sprintf("is %s, %d minors apart from the kubelet of its node, which is %s; at most %d are allowed", [proxy.version, apart, kubelet, input.params.max])
+	apart > allowed
+	msg := sprintf("is %s, %d minors apart from the kubelet of its node, which is %s; at most %d are allowed", [proxy.version, apart, kubelet, allowed])
 }
+
+allowed := min({input.params.max, 3})

@@ -30,6 +30,11 @@ test_too_old if {
 	messages("v1.34.4", "v1.30.0", "v1.31.0") == {"is v1.30.0, 4 minors older than an API server; at most 3 are allowed"}
 }
 
+test_no_looser_than_kubernetes if {
+	some finding in kube_proxy.deny with data.world as world("v1.34.4", "v1.30.0", "v1.31.0") with input as {"params": {"max": 5}}
+	contains(finding.msg, "at most 3 are allowed")
+}
+
 test_apart_from_the_kubelet if {
 	messages("v1.34.4", "v1.34.4", "v1.30.0") == {"is v1.34.4, 4 minors apart from the kubelet of its node, which is v1.30.0; at most 3 are allowed"}
 }

@@ -1,7 +1,7 @@
 # METADATA
 # title: No more workers are unavailable at once than the upgrade may have
 # description: >-
-#   A worker is unavailable while it is cordoned or not Ready. An upgrade may have maxUnavailable of them
+#   A worker is unavailable while it is cordoned, not Ready or without power. An upgrade may have maxUnavailable of them
 #   at a time, which is the number that it works on at a time unless the scenario says less.
 # related_resources:
 # - ref: https://kubernetes.io/docs/tasks/administer-cluster/kubeadm/kubeadm-upgrade/
@@ -37,4 +37,5 @@ unavailable contains name if {
 available(node) if {
 	not node.cordoned
 	node.ready == "True"
+	node.powered
 }
