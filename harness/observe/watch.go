@@ -42,6 +42,9 @@ var kinds = []struct {
 	{"poddisruptionbudget", schema.GroupVersionResource{Group: "policy", Version: "v1", Resource: "poddisruptionbudgets"}},
 	{"pod", schema.GroupVersionResource{Version: "v1", Resource: "pods"}},
 	{"endpointslice", schema.GroupVersionResource{Group: "discovery.k8s.io", Version: "v1", Resource: "endpointslices"}},
+	{"namespace", schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}},
+	{"validatingwebhookconfiguration", schema.GroupVersionResource{Group: "admissionregistration.k8s.io", Version: "v1", Resource: "validatingwebhookconfigurations"}},
+	{"mutatingwebhookconfiguration", schema.GroupVersionResource{Group: "admissionregistration.k8s.io", Version: "v1", Resource: "mutatingwebhookconfigurations"}},
 	{"event", schema.GroupVersionResource{Version: "v1", Resource: "events"}},
 }
 

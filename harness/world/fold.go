@@ -28,23 +28,27 @@ type Change struct {
 type Fold struct {
 	World *World
 
-	pods      map[string]*podState
-	budgets   map[string]*budgetState
-	slices    map[string]sliceState
-	intervals *intervals
-	touched   []Ref
-	seen      map[Ref]bool
+	pods       map[string]*podState
+	budgets    map[string]*budgetState
+	slices     map[string]sliceState
+	hooks      map[string]webhookState
+	namespaces map[string]map[string]string // labels
+	intervals  *intervals
+	touched    []Ref
+	seen       map[Ref]bool
 }
 
 // NewFold returns a fold of no events: an empty world.
 func NewFold() *Fold {
 	return &Fold{
-		World:     New(),
-		pods:      map[string]*podState{},
-		budgets:   map[string]*budgetState{},
-		slices:    map[string]sliceState{},
-		intervals: newIntervals(),
-		seen:      map[Ref]bool{},
+		World:      New(),
+		pods:       map[string]*podState{},
+		budgets:    map[string]*budgetState{},
+		slices:     map[string]sliceState{},
+		hooks:      map[string]webhookState{},
+		namespaces: map[string]map[string]string{},
+		intervals:  newIntervals(),
+		seen:       map[Ref]bool{},
 	}
 }
 
@@ -111,6 +115,8 @@ func (w *World) Entity(r Ref) any {
 		return lookup(w.Services, r.Key)
 	case "probes":
 		return lookup(w.Probes, r.Key)
+	case "webhooks":
+		return lookup(w.Webhooks, r.Key)
 	case "components":
 		return lookup(w.Components, r.Key)
 	}
@@ -156,6 +162,10 @@ func (f *Fold) object(read Event) (Change, error) {
 		return fold(f, e, e.Subject, gone, f.World.Workloads, f.workload)
 	case "poddisruptionbudget":
 		return fold(f, e, key, gone, f.World.Budgets, f.budget)
+	case "validatingwebhookconfiguration", "mutatingwebhookconfiguration":
+		return Change{}, f.webhooks(e, gone)
+	case "namespace":
+		return Change{}, f.namespace(e, key)
 	case "endpointslice":
 		return Change{}, f.endpointSlice(e, key, gone)
 	}

@@ -30,13 +30,15 @@ type World struct {
 	// Components are the programs of Kubernetes that run as pods of kube-system on the nodes, by their subject: component/cp-1/kube-scheduler. The kubelet is
 	// not among them: its version is the node's.
 	Components map[string]*Component `json:"components"`
+	// Webhooks are those of admission configurations: validatingwebhookconfiguration/policy/pods.example.com.
+	Webhooks map[string]*Webhook `json:"webhooks"`
 }
 
 // New returns an empty world.
 func New() *World {
 	return &World{
 		Nodes: map[string]*Node{}, Pods: map[string]*Pod{}, Takings: map[string]*Taken{}, Workloads: map[string]*Workload{},
-		Budgets: map[string]*Budget{}, Services: map[string]*Service{}, Probes: map[string]*Probe{}, Components: map[string]*Component{},
+		Budgets: map[string]*Budget{}, Services: map[string]*Service{}, Probes: map[string]*Probe{}, Components: map[string]*Component{}, Webhooks: map[string]*Webhook{},
 	}
 }
 

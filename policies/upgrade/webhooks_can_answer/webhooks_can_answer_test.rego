@@ -1,0 +1,37 @@
+package seatrial.upgrade.webhooks_can_answer_test
+
+import data.seatrial.upgrade.webhooks_can_answer as policy
+
+webhook := {"configuration": "validatingwebhookconfiguration/rules", "name": "pods.rules", "failurePolicy": "Fail", "service": "rules/webhook", "ownPods": false}
+
+world(changes, services) := {"promised": false, "webhooks": {"k": object.union(webhook, changes)}, "services": services}
+
+up(n) := {"rules/webhook": {"ready": n}}
+
+test_answers if {
+	policy.subjects == {"validatingwebhookconfiguration/rules"} with data.world as world({}, up(1))
+	policy.deny == set() with data.world as world({}, up(1))
+	policy.deny == set() with data.world as world({"ownPods": true}, up(2))
+}
+
+denied(changes, services) := {[finding.subject, finding.msg] |
+	some finding in policy.deny with data.world as world(changes, services)
+}
+
+test_nobody_answers if {
+	every services in [up(0), {}] {
+		denied({}, services) == {["validatingwebhookconfiguration/rules", "fails what it is asked about: pods.rules asks service/rules/webhook, which has no ready endpoint"]}
+	}
+}
+
+test_in_its_own_way if {
+	some finding in policy.deny with data.world as world({"ownPods": true}, up(1))
+	startswith(finding.msg, "stands in its own way: pods.rules is asked")
+}
+
+looked_at(w) := subjects if subjects := policy.subjects with data.world as w
+
+test_not_looked_at if {
+	every changes in [{"failurePolicy": "Ignore"}, {"service": ""}] { looked_at(world(changes, {})) == set() }
+	looked_at(object.union(world({}, {}), {"promised": true})) == set()
+}
