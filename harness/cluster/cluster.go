@@ -17,6 +17,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/version"
@@ -35,6 +38,10 @@ type Spec struct {
 	ControlPlanes int
 	// Workers is the number of worker nodes. They are named worker-1, worker-2, …
 	Workers int
+	// FeatureGates are those of every component, also when it has been upgraded.
+	FeatureGates map[string]bool
+	// RuntimeConfig says which APIs the API servers serve beside those that they serve by themselves, or not: "api/beta", "admissionregistration.k8s.io/v1beta1".
+	RuntimeConfig map[string]bool
 	// Disks says that every node is to have a disk of its own, which [Disks] can fill.
 	Disks bool
 	// Dir is the run's cluster folder: component logs and the redacted kubeconfig go there.
@@ -47,6 +54,15 @@ type Spec struct {
 	// OnCommand is told of every command that was executed on a node, when it has ended; nil when nobody wants to know. It may be called from
 	// several goroutines.
 	OnCommand func(Command)
+}
+
+// Switches writes feature gates or APIs as a flag takes them: "A=true,B=false", in order.
+func Switches(on map[string]bool) string {
+	var list []string
+	for _, name := range slices.Sorted(maps.Keys(on)) {
+		list = append(list, fmt.Sprintf("%s=%t", name, on[name]))
+	}
+	return strings.Join(list, ",")
 }
 
 // Validate says what is wrong with a specification, all at once.

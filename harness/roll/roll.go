@@ -37,7 +37,7 @@ type Drain struct {
 type Answer struct {
 	// Possible says that the order of the options works, or another one.
 	Possible bool `json:"possible"`
-	// Order works; nil when none was found.
+	// Order works; empty when none was found.
 	Order []string `json:"order"`
 	// Waves is how often nodes are back before others can go, when Order is followed. Without anything in the way it is the number of nodes by Parallel.
 	Waves int `json:"waves"`
@@ -80,12 +80,11 @@ func Check(w *world.World, o Options) (Answer, error) {
 	if first.possible() {
 		return p.found(order, nil, first), nil
 	}
-	stuck := p.names(first.stuck)
 	if order, way := p.search(order, parallel, first); way != nil {
-		return p.found(order, stuck, *way), nil
+		return p.found(order, first.stuck, *way), nil
 	}
 	answer := p.blocked(order, parallel, nil)
-	answer.Stuck = stuck
+	answer.Stuck = p.names(first.stuck)
 	answer.Fewer = p.fewer(order, parallel)
 	return answer, nil
 }
@@ -129,8 +128,8 @@ func (p *pool) fewer(order []int, parallel int) int {
 	return works
 }
 
-func (p *pool) found(order []int, stuck []string, way outcome) Answer {
-	return Answer{Possible: true, Order: p.names(order), Waves: way.waves, Stuck: stuck, Blockers: []Blocker{}}
+func (p *pool) found(order, stuck []int, way outcome) Answer {
+	return Answer{Possible: true, Order: p.names(order), Waves: way.waves, Stuck: p.names(stuck), Blockers: []Blocker{}}
 }
 
 // blocked names the objects without which the roll would be possible. Those that keep their pods from being evicted in any state of the cluster are all
@@ -166,7 +165,7 @@ func (p *pool) blocked(order []int, parallel int, refusals []refusal) Answer {
 			delete(blockers, object)
 		}
 	}
-	answer := Answer{Blockers: []Blocker{}}
+	answer := Answer{Order: []string{}, Stuck: []string{}, Blockers: []Blocker{}}
 	for _, b := range blockers {
 		answer.Blockers = append(answer.Blockers, b)
 	}

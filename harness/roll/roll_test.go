@@ -154,6 +154,7 @@ func TestPossible(t *testing.T) {
 			g.Expect(answer.Order).To(Equal(o.Nodes))
 			g.Expect(answer.Stuck).To(BeEmpty())
 			g.Expect(answer.Waves).To(Equal(tt.waves))
+			g.Expect(json.Marshal(answer)).NotTo(ContainSubstring("null"), "policies count what is in these lists")
 		})
 	}
 }
@@ -208,7 +209,8 @@ func TestBlocked(t *testing.T) {
 			g := NewWithT(t)
 			answer := tt.cluster.check(roll.Options{Nodes: []string{"a", "b", "c"}, Parallel: 1})
 			g.Expect(answer.Possible).To(BeFalse())
-			g.Expect(answer.Order).To(BeNil())
+			g.Expect(answer.Order).To(BeEmpty())
+			g.Expect(json.Marshal(answer)).NotTo(ContainSubstring("null"), "policies count what is in these lists")
 			g.Expect(answer.Blockers).To(Equal(tt.blockers))
 		})
 	}

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,6 +30,7 @@ import (
 type stage struct {
 	cluster cluster.Cluster
 	env     procedure.Env
+	meta    metadata.Interface
 	watches *observe.Watches
 	probes  *observe.Probes
 }
@@ -75,7 +78,8 @@ func (r *rehearsal) createCluster(ctx context.Context, _ *plan.Op, log io.Writer
 func (r *rehearsal) spec(progress io.Writer) cluster.Spec {
 	c := r.File.Spec.Cluster
 	return cluster.Spec{
-		Name: r.ID, KubernetesVersion: c.KubernetesVersion, Upgrades: r.plan.Versions(), Disks: r.plan.FillsDisks(), ControlPlanes: c.ControlPlanes, Workers: c.Workers,
+		Name: r.ID, KubernetesVersion: c.KubernetesVersion, Upgrades: r.plan.Versions(), Disks: r.plan.FillsDisks(),
+		FeatureGates: c.FeatureGates, RuntimeConfig: c.RuntimeConfig, ControlPlanes: c.ControlPlanes, Workers: c.Workers,
 		Dir: r.folder.file(clusterDir), StateDir: r.StateDir, Progress: progress, OnCommand: r.recordCommand,
 	}
 }
@@ -96,8 +100,7 @@ func (r *rehearsal) connect(ctx context.Context) error {
 	r.stage.env = procedure.Env{
 		Cluster: r.stage.cluster, Kube: kube, Objects: client, Manifests: r.File.Manifests, Background: procedure.NewBackground(context.WithoutCancel(ctx)),
 	}
-	meta, err := metadata.NewForConfig(config)
-	if err != nil {
+	if r.stage.meta, err = metadata.NewForConfig(config); err != nil {
 		return fmt.Errorf("make metadata client: %w", err)
 	}
 	watching := rest.CopyConfig(config)
@@ -106,7 +109,7 @@ func (r *rehearsal) connect(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("make client: %w", err)
 	}
-	r.stage.watches, err = observe.StartWatches(context.WithoutCancel(ctx), watcher, meta, r.record)
+	r.stage.watches, err = observe.StartWatches(context.WithoutCancel(ctx), watcher, r.stage.meta, r.record)
 	if err == nil {
 		r.stage.env.Recorded = r.stage.watches.Recorded
 	}
@@ -161,6 +164,28 @@ func (r *rehearsal) recordCommand(c cluster.Command) {
 	_ = r.record(trace.Event{Kind: trace.KindCommand, Subject: "node/" + c.Node, Change: change}, data)
 }
 
+// deprecatedTimeout is how long the question which deprecated APIs were requested may take.
+const deprecatedTimeout = 30 * time.Second
+
+// recordDeprecated puts the deprecated APIs that clients have requested into the recording: an upgrade may remove them.
+func (r *rehearsal) recordDeprecated(ctx context.Context) error {
+	if len(r.plan.Versions()) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, deprecatedTimeout)
+	defer cancel()
+	found, err := observe.DeprecatedAPIs(ctx, r.stage.cluster.APIServers(), r.stage.meta)
+	if err != nil {
+		return fmt.Errorf("ask which deprecated APIs were requested: %w", err)
+	}
+	for _, subject := range slices.Sorted(maps.Keys(found)) {
+		if err := r.record(trace.Event{Kind: trace.KindFact, Subject: subject, Change: trace.Requested}, found[subject]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // restartsTimeout is how long the question which components ended may take.
 const restartsTimeout = 30 * time.Second
 
@@ -178,7 +203,8 @@ func (r *rehearsal) recordRestarts(ctx context.Context) error {
 	}
 	for _, restart := range restarts {
 		subject := "component/" + restart.Node + "/" + restart.Component
-		fmt.Fprintf(r.Progress, "note: %s ended unasked at %s and was started again: %v\n", subject, restart.Time.UTC().Format(time.TimeOnly), restart.Err)
+		how, _, _ := strings.Cut(restart.Err.Error(), "\n") // the recording has its last lines too
+		fmt.Fprintf(r.Progress, "note: %s ended unasked at %s and was started again: %s\n", subject, restart.Time.UTC().Format(time.TimeOnly), how)
 		if err := r.record(trace.Event{Kind: trace.KindFact, Subject: subject, Change: trace.Restarted}, trace.RestartData{Time: restart.Time.UTC(), Error: restart.Err.Error()}); err != nil {
 			return err
 		}

@@ -59,6 +59,9 @@ type Cluster struct {
 	KubernetesVersion string `json:"kubernetesVersion,omitempty" jsonschema:"default=v1.34" doc:"A minor (v1.34: the newest patch that the release store knows) or an exact version (v1.34.4)."`
 	ControlPlanes     int    `json:"controlPlanes,omitempty" jsonschema:"default=1,minimum=1" doc:"Number of control plane nodes, odd. They are named cp-1, cp-2, …"`
 	Workers           int    `json:"workers,omitempty" jsonschema:"default=2,minimum=0" doc:"Number of worker nodes. They are named worker-1, worker-2, …"`
+
+	FeatureGates  map[string]bool `json:"featureGates,omitempty" doc:"Feature gates of every component, which an upgrade leaves as they are: {ElasticIndexedJob: true}."`
+	RuntimeConfig map[string]bool `json:"runtimeConfig,omitempty" doc:"APIs that the API servers serve or don't, which an upgrade leaves as they are: {admissionregistration.k8s.io/v1beta1: true}."`
 }
 
 // ObjectFile is a file of Kubernetes manifests.

@@ -3,6 +3,7 @@ package scenario
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -199,7 +200,23 @@ func (c *checker) cluster(spec Cluster) {
 	if n := spec.Workers; n < 0 || n > MaxWorkers {
 		c.report("spec.cluster.workers", "%d is not a number from 0 to %d", n, MaxWorkers)
 	}
+	for _, gate := range slices.Sorted(maps.Keys(spec.FeatureGates)) {
+		if !gatePattern.MatchString(gate) {
+			c.report("spec.cluster.featureGates."+gate, "%q is no name of a feature gate, such as ElasticIndexedJob", gate)
+		}
+	}
+	for _, api := range slices.Sorted(maps.Keys(spec.RuntimeConfig)) {
+		if !apiPattern.MatchString(api) {
+			c.report("spec.cluster.runtimeConfig."+api, "%q is no API, such as api/beta or admissionregistration.k8s.io/v1beta1", api)
+		}
+	}
 }
+
+// What may stand before a "=" in lists of flags, and nothing that ends it there.
+var (
+	gatePattern = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9]*$`)
+	apiPattern  = regexp.MustCompile(`^[a-z0-9]([a-z0-9./-]*[a-z0-9])?$`)
+)
 
 func (c *checker) probes(probes []Probe) {
 	if len(probes) > MaxProbes {

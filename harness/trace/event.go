@@ -69,6 +69,9 @@ const (
 	// KindFact about a component: it ended unasked and was started again. Data is RestartData.
 	Restarted = "restarted"
 
+	// KindFact about an API, api/GROUP/VERSION/RESOURCE: it is deprecated, and clients have requested it. Data is DeprecatedData.
+	Requested = "requested"
+
 	// KindFault. Data is FaultData.
 	FaultBegan = "began"
 	FaultEnded = "ended"
@@ -162,6 +165,19 @@ type TakingData struct {
 type RestartData struct {
 	Time  time.Time `json:"time"`
 	Error string    `json:"error"`
+}
+
+// DeprecatedData is the data of the fact Requested.
+type DeprecatedData struct {
+	Group    string `json:"group"`
+	Version  string `json:"version"`
+	Resource string `json:"resource"`
+	// RemovedRelease is the minor that does not serve it any more, "1.34"; "" when none is decided.
+	RemovedRelease string `json:"removedRelease"`
+	// Servers are the nodes whose API servers were asked.
+	Servers []string `json:"servers"`
+	// Objects are some that were written through it, each with who did.
+	Objects []string `json:"objects"`
 }
 
 // FaultData is the data of a fault event.

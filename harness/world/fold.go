@@ -115,6 +115,8 @@ func (w *World) Entity(r Ref) any {
 		return lookup(w.Services, r.Key)
 	case "probes":
 		return lookup(w.Probes, r.Key)
+	case "apis":
+		return lookup(w.APIs, r.Key)
 	case "webhooks":
 		return lookup(w.Webhooks, r.Key)
 	case "components":
@@ -194,10 +196,24 @@ func (f *Fold) fact(e trace.Event) (Change, error) {
 	if kind == "component" && e.Change == trace.Restarted {
 		return fold(f, e, e.Subject, false, f.World.Components, f.restarted)
 	}
+	if kind == "api" && e.Change == trace.Requested {
+		return fold(f, e, e.Subject, false, f.World.APIs, f.requested)
+	}
 	if kind != "pod" || (e.Change != trace.Evicting && e.Change != trace.Deleting) {
 		return Change{}, nil
 	}
 	return fold(f, e, key, false, f.World.Pods, f.taking)
+}
+
+// requested folds that a deprecated API was requested.
+func (f *Fold) requested(e trace.Event, key string, _ bool) error {
+	var d trace.DeprecatedData
+	if err := jsonv2.Unmarshal(e.Data, &d); err != nil {
+		return fmt.Errorf("%s: %w", e.Subject, err)
+	}
+	f.World.APIs[key] = &API{Group: d.Group, Version: d.Version, Resource: d.Resource, RemovedRelease: d.RemovedRelease, Objects: d.Objects}
+	f.touch("apis", key)
+	return nil
 }
 
 func (f *Fold) fault(e trace.Event) (Change, error) {

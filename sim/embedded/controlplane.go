@@ -12,6 +12,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
+	"github.com/seatrial/seatrial/harness/cluster"
 	"github.com/seatrial/seatrial/sim/proc"
 )
 
@@ -112,6 +113,12 @@ func (p *controlPlane) equip(c *Cluster, logs string) {
 		controllerManager: p.controllerManagerArgs(),
 		scheduler:         p.schedulerArgs(),
 	} {
+		if gates := c.spec.FeatureGates; name != etcd && len(gates) > 0 {
+			args = append(args, "--feature-gates="+cluster.Switches(gates))
+		}
+		if apis := c.spec.RuntimeConfig; name == apiServer && len(apis) > 0 {
+			args = append(args, "--runtime-config="+cluster.Switches(apis))
+		}
 		command := proc.Command{Name: name + " " + p.node, Args: args, Dir: p.dir, Log: p.log(logs, name)}
 		command.Env = append(proc.Environment(), "GOGC="+heapGrowth[name])
 		if name != etcd { // which is this binary

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -137,11 +138,28 @@ func (c *Cluster) restart(ctx context.Context, p *controlPlane, name, path strin
 	}
 	ctx, ended := context.WithCancelCause(ctx)
 	defer ended(nil)
-	return ready.Poll(ctx, name+" of "+p.node+" answers", func(ctx context.Context) error {
+	err := ready.Poll(ctx, name+" of "+p.node+" answers", func(ctx context.Context) error {
 		if now := c.endings(p.node, name); len(now) > len(ends) {
 			ended(now[len(now)-1])
 		}
 		return p.healthy(ctx, name)
+	})
+	if err != nil {
+		c.forgive(p.node, name, len(ends))
+	}
+	return err
+}
+
+// forgive forgets how a component ended since it had ended so many times: an upgrade that fails says so itself, and its pod is replaced by the old one.
+func (c *Cluster) forgive(node, component string, ends int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.restarts = slices.DeleteFunc(c.restarts, func(r cluster.Restart) bool {
+		if r.Node == node && r.Component == component {
+			ends--
+			return ends < 0
+		}
+		return false
 	})
 }
 

@@ -56,7 +56,11 @@ func (c *Cluster) controlPlanes() []machine { return c.machines[:c.spec.ControlP
 func configuration(spec cluster.Spec, image Image, oldCgroups bool) *v1alpha4.Cluster {
 	config := &v1alpha4.Cluster{
 		TypeMeta: v1alpha4.TypeMeta{APIVersion: "kind.x-k8s.io/v1alpha4", Kind: "Cluster"}, Name: spec.Name,
+		FeatureGates: spec.FeatureGates, RuntimeConfig: map[string]string{},
 		Networking: v1alpha4.Networking{IPFamily: v1alpha4.IPv4Family, APIServerAddress: "127.0.0.1"},
+	}
+	for api, served := range spec.RuntimeConfig {
+		config.RuntimeConfig[api] = strconv.FormatBool(served)
 	}
 	if oldCgroups && refusesOldCgroups(image.Version) {
 		config.KubeadmConfigPatches = []string{"kind: KubeletConfiguration\nfailCgroupV1: false\n"}

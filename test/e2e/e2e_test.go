@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -38,12 +39,15 @@ func TestUpgrades(t *testing.T) {
 	expected(t, 0, append([]string{"--parallel", "5"}, upgrades...)...)
 }
 
+// failures are the lines of the scenarios that failed, with what was found of them: progress is in between, and the end of a log is what is read.
+var failures = regexp.MustCompile(`(?m)^FAIL .*\n(      .*\n)*`)
+
 func expected(t *testing.T, skipped int, args ...string) {
 	t.Helper()
 	b := berth.New(t)
 	out, status := b.Run(append([]string{"test", "--runs", b.Runs}, args...)...)
 	t.Log(out)
-	b.Expect(status).To(Equal(0))
+	b.Expect(status).To(Equal(0), strings.Join(failures.FindAllString(out, -1), ""))
 	b.Expect(out).To(MatchRegexp(`(?m)^\d+ passed, 0 failed, %d skipped$`, skipped))
 }
 
