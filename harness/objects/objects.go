@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -181,16 +182,86 @@ func (c *Client) AwaitReady(ctx context.Context, ref Ref) error {
 	return c.AwaitRollout(ctx, ref)
 }
 
-// AwaitRollout waits until kubectl rollout status would say that the workload has rolled out.
+// AwaitRollout waits until kubectl rollout status would say that the workload has rolled out, and as many of its pods are Ready: while no controller
+// manager works, as after a power cut, what the workload says of itself is old.
 func (c *Client) AwaitRollout(ctx context.Context, ref Ref) error {
+	began := time.Now()
+	var o *unstructured.Unstructured
+	last := ""
+	err := wait.PollUntilContextCancel(ctx, podsEvery, true, func(ctx context.Context) (done bool, err error) {
+		if o, err = c.awaitStatus(ctx, ref); err != nil {
+			return false, err
+		}
+		ready, wanted, err := c.readyPods(ctx, o)
+		last = fmt.Sprintf("its status says so, but %d of %d pods are Ready", ready, wanted)
+		return ready >= wanted, err
+	})
+	var timeout *TimeoutError
+	if errors.As(err, &timeout) {
+		return err
+	}
+	return waited(ctx, err, func() *TimeoutError {
+		return &TimeoutError{Ref: ref, Expected: rolledOut, LastSeen: last, After: time.Since(began)}
+	}, ref)
+}
+
+const (
+	rolledOut = "it has rolled out"
+	// podsEvery is the time between two looks at the pods of a workload whose status is old.
+	podsEvery = 500 * time.Millisecond
+)
+
+// readyPods counts the Ready pods of a workload, and says how many it wants.
+func (c *Client) readyPods(ctx context.Context, o *unstructured.Unstructured) (ready, wanted int64, err error) {
+	resource, err := c.resource(kinds["pod"], o.GetNamespace())
+	if err != nil {
+		return 0, 0, err
+	}
+	var workload struct {
+		Spec struct {
+			Replicas *int64                `json:"replicas"`
+			Selector *metav1.LabelSelector `json:"selector"`
+		} `json:"spec"`
+		Status struct {
+			DesiredNumberScheduled int64 `json:"desiredNumberScheduled"`
+		} `json:"status"`
+	}
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, &workload); err != nil {
+		return 0, 0, err
+	}
+	switch {
+	case o.GetKind() == "DaemonSet":
+		wanted = workload.Status.DesiredNumberScheduled
+	case workload.Spec.Replicas != nil:
+		wanted = *workload.Spec.Replicas
+	}
+	selector, err := metav1.LabelSelectorAsSelector(workload.Spec.Selector)
+	if err != nil {
+		return 0, wanted, err
+	}
+	list, err := resource.List(ctx, metav1.ListOptions{LabelSelector: selector.String()})
+	if err != nil {
+		return 0, wanted, err
+	}
+	for _, pod := range list.Items {
+		if status, _ := condition(&pod, string(corev1.PodReady)); status == string(corev1.ConditionTrue) && pod.GetDeletionTimestamp() == nil {
+			ready++
+		}
+	}
+	return ready, wanted, nil
+}
+
+// awaitStatus waits until kubectl rollout status would be content, and gives the workload as it was then.
+func (c *Client) awaitStatus(ctx context.Context, ref Ref) (rolled *unstructured.Unstructured, err error) {
 	viewer, err := polymorphichelpers.StatusViewerFor(kinds[ref.Kind].GroupKind())
 	if err != nil {
-		return fmt.Errorf("wait for %s: %w", ref, err)
+		return nil, fmt.Errorf("wait for %s: %w", ref, err)
 	}
-	return c.await(ctx, ref, "it has rolled out", func(o *unstructured.Unstructured) (bool, string, error) {
+	return rolled, c.await(ctx, ref, rolledOut, func(o *unstructured.Unstructured) (bool, string, error) {
 		if o == nil {
 			return false, "it does not exist", nil
 		}
+		rolled = o
 		message, done, err := viewer.Status(o, 0)
 		return done, strings.TrimSpace(message), err
 	})
@@ -203,19 +274,22 @@ func (c *Client) AwaitCondition(ctx context.Context, ref Ref, name, status strin
 		if o == nil {
 			return false, "it does not exist", nil
 		}
-		conditions, _, err := unstructured.NestedSlice(o.Object, "status", "conditions")
-		if err != nil {
-			return false, "", err
-		}
-		for _, item := range conditions {
-			condition, _ := item.(map[string]any)
-			if kind, _ := condition["type"].(string); strings.EqualFold(kind, name) {
-				seen, _ := condition["status"].(string)
-				return strings.EqualFold(seen, status), fmt.Sprintf("%s=%s (%v: %v)", name, seen, condition["reason"], condition["message"]), nil
-			}
-		}
-		return false, "no condition " + name, nil
+		seen, why := condition(o, name)
+		return strings.EqualFold(seen, status), why, nil
 	})
+}
+
+// condition finds the status of a condition, by its name in any case, and describes it; "" when there is none.
+func condition(o *unstructured.Unstructured, name string) (status, description string) {
+	conditions, _, _ := unstructured.NestedSlice(o.Object, "status", "conditions")
+	for _, item := range conditions {
+		c, _ := item.(map[string]any)
+		if kind, _ := c["type"].(string); strings.EqualFold(kind, name) {
+			status, _ = c["status"].(string)
+			return status, fmt.Sprintf("%s=%s (%v: %v)", name, status, c["reason"], c["message"])
+		}
+	}
+	return "", "no condition " + name
 }
 
 // AwaitJSONPath waits until a JSONPath of the object, as {.status.phase}, has that value.

@@ -52,9 +52,16 @@ func object(apiVersion, kind, namespace, name string, fields map[string]any) *un
 
 func web(ready int64) *unstructured.Unstructured {
 	return object("apps/v1", "Deployment", "p", "web", map[string]any{
-		"spec":   map[string]any{"replicas": int64(2)},
+		"spec":   map[string]any{"replicas": int64(2), "selector": map[string]any{"matchLabels": map[string]any{"app": "web"}}},
 		"status": map[string]any{"replicas": int64(2), "updatedReplicas": int64(2), "availableReplicas": ready, "readyReplicas": ready},
 	})
+}
+
+// webPod is a pod of it, ready or not.
+func webPod(name, ready string) *unstructured.Unstructured {
+	pod := object("v1", "Pod", "p", name, map[string]any{"status": map[string]any{"conditions": []any{map[string]any{"type": "Ready", "status": ready}}}})
+	pod.SetLabels(map[string]string{"app": "web"})
+	return pod
 }
 
 var webRef = Ref{Kind: "deployment", Namespace: "p", Name: "web"}
@@ -62,7 +69,7 @@ var webRef = Ref{Kind: "deployment", Namespace: "p", Name: "web"}
 // TestAwaitRollout ends with the event that completes the roll-out, and says what it last saw when there is none.
 func TestAwaitRollout(t *testing.T) {
 	g := NewWithT(t)
-	client, dyn := newClient(web(1))
+	client, dyn := newClient(web(1), webPod("web-1", "True"), webPod("web-2", "False"))
 	short, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	err := client.AwaitRollout(short, webRef)
@@ -75,7 +82,19 @@ func TestAwaitRollout(t *testing.T) {
 	g.Consistently(done, 100*time.Millisecond).ShouldNot(Receive())
 	_, err = dyn.Resource(deployments).Namespace("p").Update(t.Context(), web(2), metav1.UpdateOptions{})
 	g.Expect(err).NotTo(HaveOccurred())
-	g.Eventually(done).Should(Receive(BeNil()))
+	g.Consistently(done, 100*time.Millisecond).ShouldNot(Receive(), "a status is old where the pods say something else")
+	_, err = dyn.Resource(pods).Namespace("p").Update(t.Context(), webPod("web-2", "True"), metav1.UpdateOptions{})
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Eventually(done, 2*podsEvery).Should(Receive(BeNil()))
+}
+
+// TestAwaitRolloutOfAnOldStatus says in the end what the pods say.
+func TestAwaitRolloutOfAnOldStatus(t *testing.T) {
+	g := NewWithT(t)
+	client, _ := newClient(web(2), webPod("web-1", "True"), webPod("web-2", "False"))
+	short, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	g.Expect(client.AwaitRollout(short, webRef)).To(MatchError(ContainSubstring("deployment/p/web: expected it has rolled out within 0s, last seen: its status says so, but 1 of 2 pods are Ready")))
 }
 
 // TestAwaitCancelled is no time-out: an interrupted wait says nothing about the cluster.
