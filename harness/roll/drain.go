@@ -73,12 +73,12 @@ func (p *pool) never(i int) why {
 	switch {
 	case !pod.world.Ready && (b.UnhealthyPodEvictionPolicy == string(policyv1.AlwaysAllow) || b.Healthy >= b.Desired && b.Desired > 0):
 		return ""
+	case b.Healthy > b.Desired:
+		return ""
 	case b.Expected <= b.Desired:
 		return noneAllowed
-	case b.Healthy <= b.Desired:
-		return unhealthy
 	}
-	return ""
+	return unhealthy
 }
 
 // roll drains the nodes in that order, as many at a time as said, until all were or nothing moves any more. Objects that are lifted hold nothing up: a

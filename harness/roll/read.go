@@ -151,8 +151,8 @@ func (r *reader) resource(name corev1.ResourceName) int {
 // quantities are in thousandths of a processor, and whole for all else.
 func (r *reader) quantities(list corev1.ResourceList) []int64 {
 	all := make([]int64, len(r.pool.resources))
-	for name, quantity := range list {
-		place := r.resource(name)
+	for _, name := range slices.Sorted(maps.Keys(list)) { // in order: sums of parts depend on it, and with them where pods go
+		quantity, place := list[name], r.resource(name)
 		for len(all) <= place {
 			all = append(all, 0)
 		}
