@@ -193,6 +193,10 @@ func (c *Client) AwaitRollout(ctx context.Context, ref Ref) error {
 			return false, err
 		}
 		ready, wanted, err := c.readyPods(ctx, o)
+		if err != nil && !Refused(err) { // the API may be away for a moment
+			last = "its status says so, but its pods can't be asked for: " + err.Error()
+			return false, nil
+		}
 		last = fmt.Sprintf("its status says so, but %d of %d pods are Ready", ready, wanted)
 		return ready >= wanted, err
 	})

@@ -3,6 +3,7 @@ package roll
 import (
 	"slices"
 
+	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 )
 
@@ -64,15 +65,17 @@ func (p *pool) never(i int) why {
 		return localData
 	case p.drain.DisableEviction:
 		return ""
+	case len(pod.budgets) == 0 || pod.world.Deleting || pod.world.Phase == string(corev1.PodPending): // the eviction API asks no budget for these
+		return ""
 	case len(pod.budgets) > 1:
 		return twoBudgets
-	case len(pod.budgets) == 0:
-		return ""
 	}
 	b := p.budgets[pod.budgets[0]]
 	switch {
 	case !pod.world.Ready && (b.UnhealthyPodEvictionPolicy == string(policyv1.AlwaysAllow) || b.Healthy >= b.Desired && b.Desired > 0):
 		return ""
+	case b.Expected == 0: // the disruption controller allows nothing where it expects nothing
+		return noneAllowed
 	case b.Healthy > b.Desired:
 		return ""
 	case b.Expected <= b.Desired:
@@ -149,7 +152,11 @@ func (s *state) left(node int) []int {
 func (s *state) evict(i int) {
 	s.from[i] = s.at[i]
 	s.take(i)
-	if s.pods[i].world.Controller == "" || s.place(i) || s.lifted[s.owner(i)] {
+	if s.pods[i].world.Controller == "" {
+		s.miss(i, +1) // for good
+		return
+	}
+	if s.place(i) || s.lifted[s.owner(i)] {
 		return
 	}
 	s.waiting = append(s.waiting, i)
@@ -166,7 +173,7 @@ func (s *state) owner(i int) string {
 
 // miss counts a healthy pod that has no place, or has one again.
 func (s *state) miss(i, by int) {
-	if !s.pods[i].world.Ready {
+	if !s.pods[i].world.Healthy() {
 		return
 	}
 	for _, b := range s.pods[i].budgets {
@@ -195,7 +202,7 @@ func (s *state) holds(i int) why {
 	if w := s.never(i); w != "" {
 		return w
 	}
-	if s.drain.DisableEviction || len(pod.budgets) == 0 {
+	if s.drain.DisableEviction || len(pod.budgets) == 0 || pod.world.Deleting || pod.world.Phase == string(corev1.PodPending) {
 		return ""
 	}
 	b := s.budgets[pod.budgets[0]]

@@ -55,6 +55,10 @@ func (p *pool) explain(r refusal) Blocker {
 // loosen says what makes a budget allow one more pod to be away.
 func loosen(b *world.Budget) string {
 	switch {
+	case b.Expected == 0 && b.MaxUnavailable == "" && b.MinAvailable == "":
+		return "set maxUnavailable to 1 or more"
+	case b.Expected == 0:
+		return "set minAvailable to a number: its pods have no controller that says how many are expected"
 	case b.MaxUnavailable != "":
 		return fmt.Sprintf("set maxUnavailable to %d or more", b.Expected-b.Desired+1)
 	case b.Desired > 1 || b.Expected > 1:

@@ -180,6 +180,9 @@ func TestBlocked(t *testing.T) {
 		"two budgets": {nodes().app("db", "a", func(p *corev1.Pod) { p.Labels["tier"] = "x" }).budget("db", maxUnavailable(1)).other("db2", maxUnavailable(1)), []roll.Blocker{
 			{Object: "poddisruptionbudget/p/db", Pod: "pod/p/db-0", Node: "a", Reason: "is one of 2 budgets that select pod/p/db-0 (p/db, p/db2), and the eviction API refuses such a pod", Change: "narrow their selectors until one is left"},
 		}},
+		"a budget that expects nothing": {nodes().app("db", "a b").budget("db", policyv1.PodDisruptionBudgetSpec{}), []roll.Blocker{
+			{Object: "poddisruptionbudget/p/db", Pod: "pod/p/db-0", Node: "a", Reason: "lets none of its 0 pods be evicted", Change: "set maxUnavailable to 1 or more"},
+		}},
 		"a bare pod": {nodes().app("db", "a", func(p *corev1.Pod) { p.OwnerReferences = nil }), []roll.Blocker{
 			{Object: "pod/p/db-0", Pod: "pod/p/db-0", Node: "a", Reason: "has no controller that brings it back, so the drain refuses it", Change: "give it a controller, or drain with force and lose it"},
 		}},

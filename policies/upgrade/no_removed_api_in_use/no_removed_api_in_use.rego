@@ -11,7 +11,7 @@
 # custom:
 #   severity: error
 #   scope: plan
-#   needs: [upgrade]
+#   needs: [upgrade, upgradeNode]
 #   mayBeEmpty: true
 #   remedy: >-
 #     Have clients and manifests use the version that the deprecation guide names, apply them again, and restart the
