@@ -17,9 +17,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
-	"slices"
-	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/version"
@@ -54,15 +51,6 @@ type Spec struct {
 	// OnCommand is told of every command that was executed on a node, when it has ended; nil when nobody wants to know. It may be called from
 	// several goroutines.
 	OnCommand func(Command)
-}
-
-// Switches writes feature gates or APIs as a flag takes them: "A=true,B=false", in order.
-func Switches(on map[string]bool) string {
-	var list []string
-	for _, name := range slices.Sorted(maps.Keys(on)) {
-		list = append(list, fmt.Sprintf("%s=%t", name, on[name]))
-	}
-	return strings.Join(list, ",")
 }
 
 // Validate says what is wrong with a specification, all at once.

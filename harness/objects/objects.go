@@ -186,10 +186,10 @@ func (c *Client) AwaitReady(ctx context.Context, ref Ref) error {
 // manager works, as after a power cut, what the workload says of itself is old.
 func (c *Client) AwaitRollout(ctx context.Context, ref Ref) error {
 	began := time.Now()
-	var o *unstructured.Unstructured
 	last := ""
-	err := wait.PollUntilContextCancel(ctx, podsEvery, true, func(ctx context.Context) (done bool, err error) {
-		if o, err = c.awaitStatus(ctx, ref); err != nil {
+	err := wait.PollUntilContextCancel(ctx, podsEvery, true, func(ctx context.Context) (bool, error) {
+		o, err := c.awaitStatus(ctx, ref)
+		if err != nil {
 			return false, err
 		}
 		ready, wanted, err := c.readyPods(ctx, o)

@@ -63,9 +63,7 @@ func (p *pool) never(i int) why {
 		return bare
 	case pod.world.EmptyDir && !p.drain.DeleteEmptyDirData:
 		return localData
-	case p.drain.DisableEviction:
-		return ""
-	case len(pod.budgets) == 0 || pod.world.Deleting || pod.world.Phase == string(corev1.PodPending): // the eviction API asks no budget for these
+	case !p.asks(pod):
 		return ""
 	case len(pod.budgets) > 1:
 		return twoBudgets
@@ -82,6 +80,11 @@ func (p *pool) never(i int) why {
 		return noneAllowed
 	}
 	return unhealthy
+}
+
+// asks tells whether a budget is asked before the pod is taken: the eviction API asks none for one that is pending or ending.
+func (p *pool) asks(pod *pod) bool {
+	return !p.drain.DisableEviction && len(pod.budgets) > 0 && !pod.world.Deleting && pod.world.Phase != string(corev1.PodPending)
 }
 
 // roll drains the nodes in that order, as many at a time as said, until all were or nothing moves any more. Objects that are lifted hold nothing up: a
@@ -202,7 +205,7 @@ func (s *state) holds(i int) why {
 	if w := s.never(i); w != "" {
 		return w
 	}
-	if s.drain.DisableEviction || len(pod.budgets) == 0 || pod.world.Deleting || pod.world.Phase == string(corev1.PodPending) {
+	if !s.asks(pod) {
 		return ""
 	}
 	b := s.budgets[pod.budgets[0]]

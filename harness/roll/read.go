@@ -256,24 +256,16 @@ func (r *reader) kind(w *world.Pod, o *podObject) (*kind, error) {
 }
 
 // constrain reads what the kind asks of the pods beside it.
-func (r *reader) constrain(k *kind, w *world.Pod) error {
+func (r *reader) constrain(k *kind, w *world.Pod) (err error) {
 	if a := k.spec.Spec.Affinity; a != nil {
 		if a.PodAffinity != nil {
-			for _, wanted := range a.PodAffinity.RequiredDuringSchedulingIgnoredDuringExecution {
-				t, err := r.affinityTerm(w.Namespace, wanted)
-				if err != nil {
-					return err
-				}
-				k.with = append(k.with, t)
+			if k.with, err = r.affinityTerms(w.Namespace, a.PodAffinity.RequiredDuringSchedulingIgnoredDuringExecution); err != nil {
+				return err
 			}
 		}
 		if a.PodAntiAffinity != nil {
-			for _, unwanted := range a.PodAntiAffinity.RequiredDuringSchedulingIgnoredDuringExecution {
-				t, err := r.affinityTerm(w.Namespace, unwanted)
-				if err != nil {
-					return err
-				}
-				k.without = append(k.without, t)
+			if k.without, err = r.affinityTerms(w.Namespace, a.PodAntiAffinity.RequiredDuringSchedulingIgnoredDuringExecution); err != nil {
+				return err
 			}
 		}
 	}
@@ -300,15 +292,23 @@ func (r *reader) constrain(k *kind, w *world.Pod) error {
 	return nil
 }
 
-func (r *reader) affinityTerm(namespace string, t corev1.PodAffinityTerm) (*term, error) {
-	namespaces := t.Namespaces
-	switch {
-	case t.NamespaceSelector != nil:
-		namespaces = nil
-	case len(namespaces) == 0:
-		namespaces = []string{namespace}
+func (r *reader) affinityTerms(namespace string, required []corev1.PodAffinityTerm) ([]*term, error) {
+	var terms []*term
+	for _, t := range required {
+		namespaces := t.Namespaces
+		switch {
+		case t.NamespaceSelector != nil:
+			namespaces = nil
+		case len(namespaces) == 0:
+			namespaces = []string{namespace}
+		}
+		read, err := r.term(namespaces, t.LabelSelector, t.TopologyKey)
+		if err != nil {
+			return nil, err
+		}
+		terms = append(terms, read)
 	}
-	return r.term(namespaces, t.LabelSelector, t.TopologyKey)
+	return terms, nil
 }
 
 func (r *reader) term(namespaces []string, selector *metav1.LabelSelector, key string) (*term, error) {

@@ -211,7 +211,7 @@ func (f *Fold) requested(e trace.Event, key string, _ bool) error {
 	if err := jsonv2.Unmarshal(e.Data, &d); err != nil {
 		return fmt.Errorf("%s: %w", e.Subject, err)
 	}
-	f.World.APIs[key] = &API{Group: d.Group, Version: d.Version, Resource: d.Resource, RemovedRelease: d.RemovedRelease, Objects: d.Objects}
+	f.World.APIs[key] = &d
 	f.touch("apis", key)
 	return nil
 }

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/seatrial/seatrial/harness/trace"
 )
 
 // World is what policies see as data.world. Keys are "namespace/name", or
@@ -31,7 +33,7 @@ type World struct {
 	// not among them: its version is the node's.
 	Components map[string]*Component `json:"components"`
 	// APIs are the deprecated APIs that were requested before the steps, by their subject: api/policy/v1beta1/poddisruptionbudgets.
-	APIs map[string]*API `json:"apis"`
+	APIs map[string]*trace.DeprecatedData `json:"apis"`
 	// Webhooks are those of admission configurations: validatingwebhookconfiguration/policy/pods.example.com.
 	Webhooks map[string]*Webhook `json:"webhooks"`
 }
@@ -40,7 +42,7 @@ type World struct {
 func New() *World {
 	return &World{
 		Nodes: map[string]*Node{}, Pods: map[string]*Pod{}, Takings: map[string]*Taken{}, Workloads: map[string]*Workload{},
-		Budgets: map[string]*Budget{}, Services: map[string]*Service{}, Probes: map[string]*Probe{}, Components: map[string]*Component{}, Webhooks: map[string]*Webhook{}, APIs: map[string]*API{},
+		Budgets: map[string]*Budget{}, Services: map[string]*Service{}, Probes: map[string]*Probe{}, Components: map[string]*Component{}, Webhooks: map[string]*Webhook{}, APIs: map[string]*trace.DeprecatedData{},
 	}
 }
 
@@ -212,17 +214,6 @@ type Probe struct {
 	IntervalSeconds float64 `json:"intervalSeconds"`
 	// Answers is how many requests are known to have been answered or refused so far.
 	Answers int `json:"answers"`
-}
-
-// API is a deprecated API that clients have requested.
-type API struct {
-	Group    string `json:"group"`
-	Version  string `json:"version"`
-	Resource string `json:"resource"`
-	// RemovedRelease is the minor that does not serve it any more, "1.34"; "" when none is decided.
-	RemovedRelease string `json:"removedRelease"`
-	// Objects are some that were written through it, each with who did.
-	Objects []string `json:"objects"`
 }
 
 // Component is a program of Kubernetes on a node.

@@ -2,17 +2,18 @@ package embedded
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
-	"github.com/seatrial/seatrial/harness/cluster"
 	"github.com/seatrial/seatrial/sim/proc"
 )
 
@@ -114,10 +115,10 @@ func (p *controlPlane) equip(c *Cluster, logs string) {
 		scheduler:         p.schedulerArgs(),
 	} {
 		if gates := c.spec.FeatureGates; name != etcd && len(gates) > 0 {
-			args = append(args, "--feature-gates="+cluster.Switches(gates))
+			args = append(args, "--feature-gates="+switches(gates))
 		}
 		if apis := c.spec.RuntimeConfig; name == apiServer && len(apis) > 0 {
-			args = append(args, "--runtime-config="+cluster.Switches(apis))
+			args = append(args, "--runtime-config="+switches(apis))
 		}
 		command := proc.Command{Name: name + " " + p.node, Args: args, Dir: p.dir, Log: p.log(logs, name)}
 		command.Env = append(proc.Environment(), "GOGC="+heapGrowth[name])
@@ -133,6 +134,15 @@ func (p *controlPlane) equip(c *Cluster, logs string) {
 			ready = nil
 		}
 	}
+}
+
+// switches writes feature gates or APIs as a flag takes them: "A=true,B=false", in order.
+func switches(on map[string]bool) string {
+	var list []string
+	for _, name := range slices.Sorted(maps.Keys(on)) {
+		list = append(list, fmt.Sprintf("%s=%t", name, on[name]))
+	}
+	return strings.Join(list, ",")
 }
 
 // flags turns pairs of names and values into arguments.

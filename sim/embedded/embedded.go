@@ -99,8 +99,8 @@ func (p *Provider) Prepare(ctx context.Context, spec cluster.Spec) error {
 	return nil
 }
 
-// Create starts a cluster and returns when it is ready. A component that ends before that ends the creation, and the
-// error has its exit status and its last lines ([*proc.ExitError]). On error nothing is left running and
+// Create starts a cluster and returns when it is ready. A component that ends before that ends the creation, unless it
+// may have stumbled over others that start, and the error has its exit status and its last lines ([*proc.ExitError]). On error nothing is left running and
 // spec.StateDir is empty.
 func (p *Provider) Create(ctx context.Context, spec cluster.Spec) (cluster.Cluster, error) {
 	if err := spec.Validate(); err != nil {
