@@ -90,7 +90,8 @@ func (p *pool) asks(pod *pod) bool {
 // roll drains the nodes in that order, as many at a time as said, until all were or nothing moves any more. Objects that are lifted hold nothing up: a
 // budget allows everything, and the pods of a workload need no place.
 //
-// Of the nodes that are away each loses a pod in turn. Drains that run side by side do so in any order; this one finds those that wait for each other.
+// Of the nodes that are away each loses a pod in turn, the first that can go. Drains that run side by side do so in any order: this one finds many that wait
+// for each other, and not all.
 func (p *pool) roll(order []int, parallel int, lifted map[string]bool) outcome {
 	s := p.begin(lifted)
 	queue := order

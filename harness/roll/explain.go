@@ -69,8 +69,8 @@ func loosen(b *world.Budget) string {
 
 // explainPlace says why a pod has no place while its node is away.
 func (p *pool) explainPlace(r refusal, b Blocker) Blocker {
-	homeless := p.pods[r.instead] // a budget is used up by pods that have no place, and by nothing else: the unhealthy ones are seen before
-	b.Object = cmp.Or(homeless.world.Workload, homeless.world.Subject())
+	waits := p.pods[r.instead] // a budget is used up by pods that have no place, and by nothing else: the unhealthy ones are seen before
+	b.Object = cmp.Or(waits.world.Workload, waits.world.Subject())
 	refusals := slices.SortedFunc(maps.Keys(r.nodes), func(a, c refusing) int {
 		return cmp.Or(cmp.Compare(r.nodes[c], r.nodes[a]), cmp.Compare(a, c))
 	})
@@ -80,13 +80,16 @@ func (p *pool) explainPlace(r refusal, b Blocker) Blocker {
 			counts = append(counts, fmt.Sprintf("%d %s", r.nodes[refusal], refusal))
 		}
 	}
-	b.Reason = fmt.Sprintf("has no place for %s while %s away", homeless.world.Subject(), are(p.names(r.away)))
+	b.Reason = fmt.Sprintf("has no place for %s while %s away", waits.world.Subject(), are(p.names(r.away)))
+	if r.why == homeless {
+		b.Reason = "finds no place for it again when every node is back"
+	}
 	if len(counts) > 0 {
 		b.Reason += fmt.Sprintf(" (of %d other nodes: %s)", len(p.nodes)-r.nodes[cordoned], strings.Join(counts, ", "))
 	}
 	var changes []string
 	for _, refusal := range refusals {
-		if change := p.remedy(refusal, homeless.kind); change != "" && !slices.Contains(changes, change) {
+		if change := p.remedy(refusal, waits.kind); change != "" && !slices.Contains(changes, change) {
 			changes = append(changes, change)
 		}
 	}
@@ -102,8 +105,6 @@ func (p *pool) explainPlace(r refusal, b Blocker) Blocker {
 // are makes a subject and its verb of names.
 func are(names []string) string {
 	switch n := len(names); n {
-	case 0:
-		return "none is"
 	case 1:
 		return names[0] + " is"
 	default:

@@ -3,6 +3,7 @@ package roll
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/seatrial/seatrial/harness/plan"
 	"github.com/seatrial/seatrial/harness/world"
@@ -14,42 +15,63 @@ type Planned struct {
 	Answer
 }
 
-// Of checks each roll of a plan on the world that it would meet, by the id of the op that it is: one whose ops drain a node each and make it
-// schedulable again. In a promised world no pod has a node yet, and there is nothing to check.
+// Of checks the rolls of a plan on the world as it is before the first step, by the id of the op that a roll is: the ops below it drain nodes and make them
+// schedulable again. One that works on several at a time is a roll of its own; what is drained one after the other in a step is one together. A drain that nothing
+// below the same op makes good is none: its node is not to come back. In a promised world no pod has a node yet, and there is nothing to check.
 func Of(p *plan.Plan, w *world.World) (map[string]Planned, error) {
 	rolls := map[string]Planned{}
 	if w.Promised {
 		return rolls, nil
 	}
-	var failure error
-	p.Walk(func(op *plan.Op, _ int) {
-		o, err := options(op)
-		if err == nil && len(o.Nodes) > 0 {
-			roll := Planned{Options: o}
-			roll.Answer, err = Check(w, o)
-			rolls[op.ID] = roll
-		}
-		if err != nil && failure == nil {
-			failure = fmt.Errorf("check the roll of op %q: %w", op.ID, err)
-		}
-	})
-	return rolls, failure
-}
-
-// options reads which nodes the ops of an op drain, and how.
-func options(op *plan.Op) (Options, error) {
-	o := Options{Parallel: max(1, op.Parallel)}
-	for _, node := range op.Ops {
-		var drain, uncordon *plan.Op
-		for _, leaf := range node.Ops {
-			switch {
-			case leaf.Procedure == "drain" && leaf.Action == "drain":
-				drain = leaf
-			case leaf.Action == "uncordon":
-				uncordon = leaf
+	for _, step := range p.Ops {
+		for _, r := range find(step) {
+			o, err := options(r)
+			if err == nil && len(o.Nodes) > 0 {
+				planned := Planned{Options: o}
+				planned.Answer, err = Check(w, o)
+				rolls[r.op.ID] = planned
+			}
+			if err != nil {
+				return nil, fmt.Errorf("check the roll of op %q: %w", r.op.ID, err)
 			}
 		}
-		if drain == nil || uncordon == nil || drain.Node != uncordon.Node {
+	}
+	return rolls, nil
+}
+
+// found is an op, and the drains and uncordons below it, in order, that belong to no roll further down.
+type found struct {
+	op                *plan.Op
+	drains, uncordons []*plan.Op
+}
+
+// find finds the rolls of an op, however deep: an op of a fault may stand around a drain.
+func find(top *plan.Op) []*found {
+	all := []*found{{op: top}}
+	var visit func(op *plan.Op, in *found)
+	visit = func(op *plan.Op, in *found) {
+		switch {
+		case op.Parallel > 1 && op != top:
+			in = &found{op: op}
+			all = append(all, in)
+		case op.Procedure == "drain" && op.Action == "drain":
+			in.drains = append(in.drains, op)
+		case op.Action == "uncordon":
+			in.uncordons = append(in.uncordons, op)
+		}
+		for _, below := range op.Ops {
+			visit(below, in)
+		}
+	}
+	visit(top, all[0])
+	return all
+}
+
+// options reads which nodes are drained and come back, and how.
+func options(r *found) (Options, error) {
+	o := Options{Parallel: max(1, r.op.Parallel)}
+	for _, drain := range r.drains {
+		if !slices.ContainsFunc(r.uncordons, func(u *plan.Op) bool { return u.Node == drain.Node }) {
 			continue
 		}
 		o.Nodes = append(o.Nodes, drain.Node)

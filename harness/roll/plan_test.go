@@ -27,6 +27,22 @@ func upgraded(o scenario.DrainOptions) *plan.Plan {
 	}}
 }
 
+// TestOfMissesNoNode has drains that are next to each other, as those of control planes whose kubelets come last, and one with a fault around it.
+func TestOfMissesNoNode(t *testing.T) {
+	g := NewWithT(t)
+	leaf := func(procedure, node string) *plan.Op {
+		return &plan.Op{ID: procedure + "/" + node, Procedure: procedure, Action: procedure, Node: node, Options: &scenario.Drain{Node: node}}
+	}
+	p := &plan.Plan{Ops: []*plan.Op{{ID: "up", Ops: []*plan.Op{
+		{ID: "up/kubelets", Ops: []*plan.Op{leaf("drain", "a"), leaf("uncordon", "a"), leaf("drain", "b"), leaf("uncordon", "b")}},
+		{ID: "up/c", Ops: []*plan.Op{{ID: "up/c/with-1", Action: "with", Ops: []*plan.Op{leaf("fault", "a"), leaf("drain", "c")}}, leaf("uncordon", "c")}},
+	}}}}
+	rolls, err := roll.Of(p, newCluster(t).nodes("a b c", "4").fold.World)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(rolls).To(HaveLen(1))
+	g.Expect(rolls["up"].Nodes).To(Equal([]string{"a", "b", "c"}))
+}
+
 func TestOf(t *testing.T) {
 	g := NewWithT(t)
 	w := newCluster(t).nodes("a b c", "4").app("db", "a b").budget("db", maxUnavailable(0)).fold.World

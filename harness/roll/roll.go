@@ -5,8 +5,12 @@
 //	answer, err := roll.Check(w, roll.Options{Nodes: []string{"worker-1", "worker-2"}, Parallel: 1})
 //
 // It drains the nodes of a [world.World] in thought: pods are evicted when their budget lets them, their replacements are placed one after the other and
-// never moved to make room, as the scheduler does it, and are taken to become healthy where they are placed. What it does not look at: volumes that belong to a
-// node or zone, preemption, preferred affinities, and selectors of namespaces in pod affinities, which are taken to select all.
+// never moved to make room, as the scheduler does it, and are taken to become healthy where they are placed.
+//
+// A roll that is called possible may be stuck all the same, by what is not looked at: volumes that belong to a node or zone; preemption; preferred affinities;
+// pods that wait for a node already; pods that tolerate a cordon; nodes that are not Ready; budgets over pods of a Job, of a DaemonSet or of a controller that the
+// world does not know; other races of drains side by side than the one that is played; and steps before the roll that change budgets or replicas. Selectors of
+// namespaces in pod affinities are taken to select all.
 package roll
 
 import (
@@ -45,7 +49,7 @@ type Answer struct {
 	Stuck []string `json:"stuck"`
 	// Fewer is how many nodes at a time are possible where those of the options aren't; 0 when not even one is, or when they are.
 	Fewer int `json:"fewer"`
-	// Blockers keep the roll from being possible: without all of them it would be, and none can be left out; ordered by object.
+	// Blockers keep the roll from being possible, ordered by object. A pod is named for one reason, and a second one may show when the first is gone.
 	Blockers []Blocker `json:"blockers"`
 }
 

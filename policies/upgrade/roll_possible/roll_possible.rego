@@ -4,8 +4,9 @@
 #   Each drain of a roll may look possible alone and the roll be stuck all the same: pods that find no place
 #   while their node is away use up a budget, and nodes that are drained side by side wait for each other.
 #   The roll is done in thought on the cluster as it is found, with its budgets, replicas, affinities, taints
-#   and free capacity. Volumes that belong to a node or a zone, preemption and preferred affinities are not
-#   looked at. What a scenario only promises has no nodes yet, so `seatrial plan` says nothing of it.
+#   and free capacity. A roll that is called possible can be stuck all the same: volumes that belong to a
+#   node or a zone, preemption, pods that are pending already, nodes that are not Ready, budgets over pods of jobs and of
+#   custom controllers, and steps before the upgrade are not looked at (the comment of harness/roll lists it all). What a scenario only promises has no nodes yet, so `seatrial plan` says nothing of it.
 # related_resources:
 # - ref: https://kubernetes.io/docs/tasks/administer-cluster/safely-drain-node/
 # - ref: https://kubernetes.io/docs/concepts/workloads/pods/disruptions/
@@ -15,7 +16,7 @@
 #   needs: [upgrade]
 #   mayBeEmpty: true
 #   remedy: >-
-#     Change each of the objects that are named: the roll is possible without them, and not while one of them stays.
+#     Change each of the objects that are named, and look again: an object may be in the way for a second reason.
 package seatrial.upgrade.roll_possible
 
 subjects contains subject(id) if some id, _ in input.rolls
@@ -30,6 +31,7 @@ deny contains {"subject": subject(id), "msg": msg, "change": change} if {
 	some id, roll in input.rolls
 	not roll.possible
 	roll.fewer > 0
+	count(roll.stuck) > 0
 	msg := sprintf("waits for ever at %s, which wait for each other, %d nodes at a time", [named(roll.stuck), roll.parallel])
 	change := sprintf("set workers.parallel to %d", [roll.fewer])
 }

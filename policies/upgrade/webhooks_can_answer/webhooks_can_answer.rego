@@ -3,7 +3,8 @@
 # description: >-
 #   What an admission webhook with failurePolicy Fail is asked about is refused while nobody answers: a pod that
 #   a drain has evicted is not made again. Worst is a webhook that is asked about its own pods: when its last one
-#   is evicted, nothing brings it back. A webhook with a URL can't be looked at, and object selectors are not.
+#   is evicted, nothing brings it back. A webhook with a URL can't be looked at, and object selectors are not; nor
+#   is where the pods are: two on one node leave together.
 # related_resources:
 # - ref: https://kubernetes.io/docs/concepts/cluster-administration/admission-webhooks-good-practices/
 # - ref: https://github.com/kyverno/kyverno/issues/16177
@@ -13,7 +14,7 @@
 #   needs: [upgrade]
 #   mayBeEmpty: true
 #   remedy: >-
-#     Run at least two pods behind the webhook's service, leave their namespace out of its namespaceSelector,
+#     Run at least two pods on different nodes behind the webhook's service and give them a budget, leave their namespace out of its namespaceSelector,
 #     or set failurePolicy to Ignore for the time of the upgrade.
 package seatrial.upgrade.webhooks_can_answer
 
