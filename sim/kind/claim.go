@@ -216,9 +216,19 @@ func (r remains) remove(ctx context.Context, e *engine.Client) error {
 	return errors.Join(each(rest, func(args []string) error { return e.Do(ctx, engine.Command{Args: args}) }), each(r.disks, unmount))
 }
 
+// listings is how often volumes are listed anew: podman gives up a list when anybody removes one of its volumes meanwhile, so each time there is one fewer to fall over.
+const listings = 10
+
 // volumes are the names of the volumes that kind labels with the name of a container of the cluster. Docker removes them with the container.
 func (l *claim) volumes(ctx context.Context, e *engine.Client) ([]string, error) {
-	lines, err := e.Lines(ctx, "volume", "ls", "--format", "{{.Name}} {{.Labels}}")
+	var lines []string
+	var err error
+	for range listings {
+		lines, err = e.Lines(ctx, "volume", "ls", "--format", "{{.Name}} {{.Labels}}")
+		if err == nil || !strings.Contains(err.Error(), "no such volume") {
+			break
+		}
+	}
 	var ours []string
 	for _, line := range lines {
 		name, labels, _ := strings.Cut(line, " ")

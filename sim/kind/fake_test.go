@@ -134,6 +134,23 @@ func TestAPortInUse(t *testing.T) {
 	f.expectNothingLeft()
 }
 
+// TestVolumesOfOthersGoWhileTheyAreListed: podman gives up such a list ("no such volume"), and the removal of a cluster beside another's must not fail of it.
+func TestVolumesOfOthersGoWhileTheyAreListed(t *testing.T) {
+	gone := `"volume ls") %s echo "Error: no volume with name 4f95 found in database: no such volume" >&2; exit 125;;`
+	inUse := `"run --name") echo "bind: address already in use" >&2; exit 126;;` + kindAsks + "\n"
+	t.Run("once", func(t *testing.T) {
+		f := newFakeEngine(t, inUse+fmt.Sprintf(gone, "test -e $0.listed && exit 0; touch $0.listed;"))
+		NewWithT(t).Expect(f.create(t.Context())).To(MatchError(Not(ContainSubstring("no such volume"))))
+		f.expectNothingLeft()
+	})
+	t.Run("always", func(t *testing.T) {
+		f := newFakeEngine(t, inUse+fmt.Sprintf(gone, "test -e $0.mended && exit 0;"))
+		NewWithT(t).Expect(f.create(t.Context())).To(MatchError(ContainSubstring("no such volume")))
+		NewWithT(t).Expect(strings.Count(f.told(), "volume ls")).To(BeNumerically(">=", listings))
+		NewWithT(t).Expect(os.WriteFile(filepath.Join(filepath.Dir(f.log), "podman.mended"), nil, 0o600)).To(Succeed()) // for the reaper
+	})
+}
+
 // TestCreateEndsWithItsContext: an engine that hangs does not hang us, and what was made is removed.
 func TestCreateEndsWithItsContext(t *testing.T) {
 	f := newFakeEngine(t, `"network create") exec sleep 600;;
