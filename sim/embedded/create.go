@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 
 	"github.com/seatrial/seatrial/harness/cluster"
 	"github.com/seatrial/seatrial/sim/balancer"
@@ -186,7 +187,7 @@ func (c *Cluster) startNodes(ctx context.Context) error {
 		nodes = append(nodes, node)
 	}
 	var err error
-	c.kubelets, err = hollow.Start(ctx, hollow.Options{Config: c.RESTConfig(), Nodes: nodes, Log: slog.Default()})
+	c.kubelets, err = hollow.Start(ctx, hollow.Options{Config: c.kubeletConfig(), Nodes: nodes, Log: slog.Default()})
 	if err != nil {
 		return err
 	}
@@ -195,6 +196,14 @@ func (c *Cluster) startNodes(ctx context.Context) error {
 		names = append(names, n.Name)
 	}
 	return c.seen(ready.Nodes(ctx, c.client, names), fmt.Sprintf("%d nodes are Ready", len(names)))
+}
+
+// kubeletConfig is how the kubelets reach the API: as kubeadm has it, through the balancer only where there are several servers.
+func (c *Cluster) kubeletConfig() *rest.Config {
+	if len(c.planes) == 1 {
+		return c.planes[0].config
+	}
+	return c.RESTConfig()
 }
 
 // seen says that a wait is over, unless it ended with an error, which it returns.
