@@ -59,6 +59,8 @@ type Node struct {
 	StaticPods []corev1.Pod
 	// PodCapacity is how many pods the node takes; 0 means 110, and 250 is the most.
 	PodCapacity int
+	// LeaseDuration is the kubelet's nodeLeaseDurationSeconds: it renews its lease four times in that time. 0 means the default of 40 s.
+	LeaseDuration time.Duration
 }
 
 const (

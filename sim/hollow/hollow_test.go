@@ -151,7 +151,7 @@ func (s *sea) renews(name string, times int) {
 	s.t.Helper()
 	for range times {
 		before := s.renewed(name)()
-		s.Eventually(func() time.Time { s.clock.Step(leaseInterval / 2); return s.renewed(name)() }).
+		s.Eventually(func() time.Time { s.clock.Step(leaseDuration / leaseRenewals / 2); return s.renewed(name)() }).
 			Should(BeTemporally(">", before), "the lease of "+name)
 	}
 }
@@ -249,7 +249,7 @@ func TestAdoption(t *testing.T) {
 
 func TestHeartbeats(t *testing.T) {
 	s := sail(t, nodes)
-	for s.clock.Since(birth) < statusInterval+leaseInterval {
+	for s.clock.Since(birth) < statusInterval+leaseDuration/leaseRenewals {
 		s.renews("worker-1", 1)
 	}
 	s.Eventually(func() time.Time { return s.node("worker-1").Status.Conditions[0].LastHeartbeatTime.Time }).

@@ -23,7 +23,7 @@ import (
 // What a kubelet does by default; see https://kubernetes.io/docs/reference/node/node-status/#heartbeats
 const (
 	leaseDuration   = 40 * time.Second
-	leaseInterval   = leaseDuration / 4
+	leaseRenewals   = 4 // in that time
 	statusInterval  = 5 * time.Minute
 	defaultCapacity = 110 // pods
 	maxCapacity     = 250 // pods: what a /24 holds, with some to spare for those that are going
@@ -59,6 +59,9 @@ type machine struct {
 func newMachine(i int, n Node) *machine {
 	if n.PodCapacity == 0 {
 		n.PodCapacity = defaultCapacity
+	}
+	if n.LeaseDuration == 0 {
+		n.LeaseDuration = leaseDuration
 	}
 	m := &machine{
 		Node:      n,
@@ -198,9 +201,12 @@ func healthy(n *corev1.Node) bool {
 	return false
 }
 
+// leaseInterval is the time between two renewals of the lease.
+func (m *machine) leaseInterval() time.Duration { return m.LeaseDuration / leaseRenewals }
+
 // leaseObject is the node's lease, renewed now.
 func (m *machine) leaseObject(now time.Time) *coordinationv1.Lease {
-	holder, duration := m.Name, int32(leaseDuration/time.Second)
+	holder, duration := m.Name, int32(m.LeaseDuration/time.Second)
 	renewed := metav1.NewMicroTime(now)
 	return &coordinationv1.Lease{
 		ObjectMeta: metav1.ObjectMeta{

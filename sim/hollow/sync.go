@@ -288,7 +288,7 @@ func (k *Kubelets) syncNode(ctx context.Context, name string) (time.Duration, er
 			return 0, err
 		}
 		k.wakePods(m)
-		return m.spread(leaseInterval), nil
+		return m.spread(m.leaseInterval()), nil
 	case gone:
 		return 0, nil
 	}
@@ -300,7 +300,7 @@ func (k *Kubelets) syncNode(ctx context.Context, name string) (time.Duration, er
 			return 0, err
 		}
 	}
-	return leaseInterval, nil
+	return m.leaseInterval(), nil
 }
 
 // register brings the node and its lease into the API, over what may be there from before.
