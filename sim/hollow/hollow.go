@@ -18,6 +18,7 @@ package hollow
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -330,6 +331,7 @@ func (k *Kubelets) SetVersion(node, version string) error {
 }
 
 // SetStaticPod gives a node another file of that name in its manifests folder, or one more: the pod that it had ends, and the new one starts.
+// It returns when the API shows the new one, which kubeadm waits for too before it goes on to the next component.
 func (k *Kubelets) SetStaticPod(ctx context.Context, node string, pod corev1.Pod) error {
 	m, err := k.machine(node, "give a static pod to")
 	if err != nil {
@@ -343,18 +345,24 @@ func (k *Kubelets) SetStaticPod(ctx context.Context, node string, pod corev1.Pod
 	k.statics[key] = staticPod{on: m, pod: pod}
 	k.bury(key)
 	k.mu.Unlock()
+	if err := k.deleteMirror(ctx, m, pod); err != nil {
+		return fmt.Errorf("replace mirror pod %q: %w", key, err)
+	}
+	return k.podMissing(ctx, key)
+}
+
+func (k *Kubelets) deleteMirror(ctx context.Context, m *machine, pod corev1.Pod) error {
 	ctx, release, up := k.hold(ctx, m)
 	if !up {
-		return fmt.Errorf("replace mirror pod %q: its node has no power or no connection", key)
+		return errors.New("its node has no power or no connection")
 	}
 	defer release()
 	now := int64(0)
-	err = k.client.CoreV1().Pods(namespaceOf(pod)).Delete(ctx, mirrorName(pod, m.Name), metav1.DeleteOptions{GracePeriodSeconds: &now})
-	if err != nil && !apierrors.IsNotFound(err) {
-		return fmt.Errorf("replace mirror pod %q: %w", key, err)
+	err := k.client.CoreV1().Pods(namespaceOf(pod)).Delete(ctx, mirrorName(pod, m.Name), metav1.DeleteOptions{GracePeriodSeconds: &now})
+	if apierrors.IsNotFound(err) {
+		return nil
 	}
-	k.podQueue.Add(key)
-	return nil
+	return err
 }
 
 // resume changes a node and, if that put it back into the cluster, has it and its pods looked at.

@@ -23,7 +23,8 @@ func TestSetVersion(t *testing.T) {
 	s.Expect(s.k.SetVersion("worker-9", "v1.34.4")).To(MatchError(ContainSubstring("no such hollow node")))
 }
 
-// TestSetStaticPod: another file in the manifests folder ends the pod and starts a new one; a node without power takes none.
+// TestSetStaticPod: another file in the manifests folder ends the pod and starts a new one, which is there when the call returns, so that components
+// show in the order in which they were replaced; a node without power takes none.
 func TestSetStaticPod(t *testing.T) {
 	s := sail(t, nodes)
 	image := func() string {
@@ -37,7 +38,7 @@ func TestSetStaticPod(t *testing.T) {
 	next := *nodes[0].StaticPods[0].DeepCopy()
 	next.Spec.Containers = []corev1.Container{{Name: "etcd", Image: "etcd:4"}}
 	s.Expect(s.k.SetStaticPod(t.Context(), "cp-1", next)).To(Succeed())
-	s.Eventually(image).Should(Equal("etcd:4"))
+	s.Expect(image()).To(Equal("etcd:4"))
 	s.Expect(s.k.PowerOff("cp-1")).To(Succeed())
 	s.Expect(s.k.SetStaticPod(t.Context(), "cp-1", next)).To(MatchError(ContainSubstring("no power or no connection")))
 }
