@@ -13,10 +13,14 @@ package cluster
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
+	"strconv"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/version"
@@ -151,6 +155,8 @@ const (
 	CapDisk Capability = "disk"
 	// CapUpgrade is Upgrader.
 	CapUpgrade Capability = "upgrade"
+	// CapEtcd is Etcd.
+	CapEtcd Capability = "etcd"
 )
 
 // Power switches machines off and on, the way a power cut does: nothing on the node gets to say goodbye.
@@ -183,6 +189,22 @@ type Disks interface {
 	FreeDisk(ctx context.Context, node string) error
 }
 
+// Etcd is a cluster whose etcd members can be asked, each for itself.
+type Etcd interface {
+	// EtcdMembers lists the members, one on each control plane node, ordered by node.
+	EtcdMembers(ctx context.Context) ([]EtcdMember, error)
+}
+
+// EtcdMember is how to reach a member.
+type EtcdMember struct {
+	// Node is the control plane node that it runs on.
+	Node string
+	// Endpoint is the URL of its client port.
+	Endpoint string
+	// TLS proves us to it, and it to us.
+	TLS *tls.Config
+}
+
 // Upgrader puts other versions of Kubernetes on nodes, in the portions that kubeadm's procedure has. A version is one of Spec.Upgrades. When the node does not
 // take it, the error is an [*UpgradeError]. A call that is made again finds its work done.
 //
@@ -190,6 +212,8 @@ type Disks interface {
 type Upgrader interface {
 	// Stage brings the version's programs to the node without installing any, and says which version exactly that is.
 	Stage(ctx context.Context, node, version string) (exact string, err error)
+	// CheckFlags starts the version's programs with the flags that those on the node run with now, only so far that they read them, and says what each made of that.
+	CheckFlags(ctx context.Context, node, version string) ([]FlagCheck, error)
 	// CheckUpgrade asks the first control plane whether the cluster can be upgraded: kubeadm upgrade plan.
 	CheckUpgrade(ctx context.Context, node, version string) error
 	// UpgradeControlPlane replaces the components of a control plane node and returns when they answer: on the first kubeadm upgrade apply, on others
@@ -199,6 +223,31 @@ type Upgrader interface {
 	UpgradeWorker(ctx context.Context, node, version string) error
 	// UpgradeKubelet installs the node's kubelet and kubectl and restarts the kubelet.
 	UpgradeKubelet(ctx context.Context, node, version string) error
+}
+
+// FlagCheck is what a program made of flags.
+type FlagCheck struct {
+	// Component is the program, by its executable's name.
+	Component string
+	// Refusal is why it would not start with them, in its own words; "" when it would.
+	Refusal string
+}
+
+// logged is the error in a line of klog, with which a component of Kubernetes ends.
+var logged = regexp.MustCompile(`^E\d{4} .*\] "command failed" err=(".*")$`)
+
+// Refused is the check of a program that ended with these last lines: its last one says why.
+func Refused(component string, lines []string) FlagCheck {
+	last := "it ended and said nothing"
+	if len(lines) > 0 {
+		last = strings.TrimSpace(lines[len(lines)-1])
+	}
+	if match := logged.FindStringSubmatch(last); match != nil {
+		if text, err := strconv.Unquote(match[1]); err == nil {
+			last = text
+		}
+	}
+	return FlagCheck{Component: component, Refusal: strings.TrimPrefix(last, "Error: ")}
 }
 
 // UpgradeError says that a node did not take a version.

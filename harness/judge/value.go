@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -34,6 +35,8 @@ func toTerm(v reflect.Value) (*ast.Term, error) {
 		return ast.InternedTerm(v.Bool()), nil
 	case reflect.Int, reflect.Int32, reflect.Int64:
 		return ast.InternedTerm(int(v.Int())), nil
+	case reflect.Uint64:
+		return ast.NumberTerm(json.Number(strconv.FormatUint(v.Uint(), 10))), nil
 	case reflect.Float64:
 		raw, err := json.Marshal(v.Float())
 		return ast.NumberTerm(json.Number(raw)), err

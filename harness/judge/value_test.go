@@ -1,12 +1,14 @@
 package judge
 
 import (
+	"math"
 	"reflect"
 	"testing"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/storage"
 
+	"github.com/seatrial/seatrial/harness/trace"
 	"github.com/seatrial/seatrial/harness/world"
 )
 
@@ -18,12 +20,24 @@ func fullWorld() *world.World {
 	w.Workloads["deployment/p/web"] = &world.Workload{Replicas: 3, Nodes: map[string]int{"a": 1}}
 	w.Budgets["p/b"] = &world.Budget{Taken: []world.Taken{{Pod: "pod/p/a"}}}
 	w.Probes["api/balancer"] = &world.Probe{IntervalSeconds: 0.2}
+	w.Takings["p/a"] = &world.Taken{How: world.TakenEvicted}
+	w.Services["p/web"] = &world.Service{}
+	w.Components["component/cp-1/etcd"] = &world.Component{Restarts: 1, Ends: []string{"now"}}
+	w.Etcd["etcd/cp-1"] = &trace.EtcdData{Committed: math.MaxUint64, Alarms: []string{"NOSPACE"}}
+	w.Flags["component/cp-1/etcd@v1.34"] = &trace.FlagsData{Refusal: "no"}
+	w.APIs["api/policy/v1beta1/poddisruptionbudgets"] = &trace.DeprecatedData{}
+	w.Webhooks["validatingwebhookconfiguration/a/b"] = &world.Webhook{}
 	return w
 }
 
 // TestValueIsWhatJSONGives keeps the conversion in step with the world's fields.
 func TestValueIsWhatJSONGives(t *testing.T) {
 	w := fullWorld()
+	for _, collection := range reflect.ValueOf(*w).Fields() {
+		if collection.Kind() == reflect.Map && collection.Len() == 0 {
+			t.Errorf("a full world has one of each: %s is empty", collection.Type())
+		}
+	}
 	term, err := toTerm(reflect.ValueOf(w))
 	if err != nil {
 		t.Fatal(err)

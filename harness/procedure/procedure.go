@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/seatrial/seatrial/harness/cluster"
+	"github.com/seatrial/seatrial/harness/etcd"
 	"github.com/seatrial/seatrial/harness/objects"
 	"github.com/seatrial/seatrial/harness/plan"
 	"github.com/seatrial/seatrial/harness/scenario"
@@ -43,6 +44,8 @@ type Env struct {
 	Cluster cluster.Cluster
 	Kube    kubernetes.Interface
 	Objects *objects.Client
+	// Etcd asks the members of etcd; nil when the cluster has none to ask.
+	Etcd *etcd.Members
 	// Manifests returns the objects of a file that the scenario names.
 	Manifests func(file string) []*unstructured.Unstructured
 	// Record writes an event about a subject into the trace, under the op.

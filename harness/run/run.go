@@ -149,7 +149,7 @@ func (r *rehearsal) rehearse(ctx context.Context) (err error) {
 	if r.ops.failed() {
 		return nil
 	}
-	if err := errors.Join(r.recordDeprecated(ctx), r.stage.watches.CatchUp(ctx)); err != nil {
+	if err := errors.Join(r.preflight(ctx), r.stage.watches.CatchUp(ctx)); err != nil {
 		return err
 	}
 	found, err := r.found()

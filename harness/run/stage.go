@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
@@ -16,6 +14,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/seatrial/seatrial/harness/cluster"
+	"github.com/seatrial/seatrial/harness/etcd"
 	"github.com/seatrial/seatrial/harness/objects"
 	"github.com/seatrial/seatrial/harness/observe"
 	"github.com/seatrial/seatrial/harness/plan"
@@ -100,6 +99,9 @@ func (r *rehearsal) connect(ctx context.Context) error {
 	r.stage.env = procedure.Env{
 		Cluster: r.stage.cluster, Kube: kube, Objects: client, Manifests: r.File.Manifests, Background: procedure.NewBackground(context.WithoutCancel(ctx)),
 	}
+	if r.stage.env.Etcd, err = dialEtcd(ctx, r.stage.cluster); err != nil {
+		return err
+	}
 	if r.stage.meta, err = metadata.NewForConfig(config); err != nil {
 		return fmt.Errorf("make metadata client: %w", err)
 	}
@@ -114,6 +116,15 @@ func (r *rehearsal) connect(ctx context.Context) error {
 		r.stage.env.Recorded = r.stage.watches.Recorded
 	}
 	return err
+}
+
+// dialEtcd makes clients for the members of a cluster whose etcd can be asked.
+func dialEtcd(ctx context.Context, c cluster.Cluster) (*etcd.Members, error) {
+	askable, ok := c.(cluster.Etcd)
+	if !ok {
+		return nil, nil
+	}
+	return etcd.Dial(ctx, askable)
 }
 
 func (r *rehearsal) applyObjects(ctx context.Context, op *plan.Op, log io.Writer) error {
@@ -162,28 +173,6 @@ func (r *rehearsal) recordCommand(c cluster.Command) {
 		change, data.Error = trace.CommandFailed, c.Err.Error()
 	}
 	_ = r.record(trace.Event{Kind: trace.KindCommand, Subject: "node/" + c.Node, Change: change}, data)
-}
-
-// deprecatedTimeout is how long the question which deprecated APIs were requested may take.
-const deprecatedTimeout = 30 * time.Second
-
-// recordDeprecated puts the deprecated APIs that clients have requested into the recording: an upgrade may remove them.
-func (r *rehearsal) recordDeprecated(ctx context.Context) error {
-	if len(r.plan.Versions()) == 0 {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, deprecatedTimeout)
-	defer cancel()
-	found, err := observe.DeprecatedAPIs(ctx, r.stage.cluster.APIServers(), r.stage.meta)
-	if err != nil {
-		return fmt.Errorf("ask which deprecated APIs were requested: %w", err)
-	}
-	for _, subject := range slices.Sorted(maps.Keys(found)) {
-		if err := r.record(trace.Event{Kind: trace.KindFact, Subject: subject, Change: trace.Requested}, found[subject]); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // restartsTimeout is how long the question which components ended may take.
@@ -239,10 +228,14 @@ func (r *rehearsal) step(op *plan.Op) scenario.Step {
 	return scenario.Step{}
 }
 
-// apiInterval is the time between two requests of the API probes.
-const apiInterval = 200 * time.Millisecond
+const (
+	// apiInterval is the time between two requests of the API probes.
+	apiInterval = 200 * time.Millisecond
+	// etcdInterval is the time between two questions to a member of etcd.
+	etcdInterval = 500 * time.Millisecond
+)
 
-// clients are the probes: the API through the balancer, each API server alone, and each service that the scenario names.
+// clients are the probes: the API through the balancer, each API server alone, each member of etcd, and each service that the scenario names.
 func (r *rehearsal) clients() ([]observe.Probe, error) {
 	balancer, err := apiProbe("balancer", r.stage.cluster.RESTConfig())
 	if err != nil {
@@ -255,6 +248,12 @@ func (r *rehearsal) clients() ([]observe.Probe, error) {
 			return nil, err
 		}
 		probes = append(probes, probe)
+	}
+	for _, node := range r.stage.env.Etcd.Nodes() {
+		probes = append(probes, observe.Probe{Subject: "etcd/" + node, Interval: etcdInterval, Ask: func(ctx context.Context) error {
+			_, err := r.stage.env.Etcd.Status(ctx, node)
+			return err
+		}})
 	}
 	for _, p := range r.File.Spec.Probes {
 		client, ok := r.stage.cluster.(cluster.ServiceClient)
@@ -318,7 +317,7 @@ func (r *rehearsal) stopObserving() error {
 		r.stage.watches.Stop()
 		err = errors.Join(err, r.stage.watches.Err())
 	}
-	return err
+	return errors.Join(err, r.stage.env.Etcd.Close())
 }
 
 // leaveCluster removes the cluster, or keeps it for a person to look at and says how.

@@ -69,6 +69,12 @@ const (
 	// KindFact about a component: it ended unasked and was started again. Data is RestartData.
 	Restarted = "restarted"
 
+	// KindFact about a component: a version's program was asked whether it takes the flags that this one runs with. Data is FlagsData.
+	FlagsChecked = "flagsChecked"
+
+	// KindFact about a member of etcd, etcd/NODE: what it said of itself. Data is EtcdData.
+	EtcdStatus = "status"
+
 	// KindFact about an API, api/GROUP/VERSION/RESOURCE: it is deprecated, and clients have requested it. Data is DeprecatedData.
 	Requested = "requested"
 
@@ -165,6 +171,36 @@ type TakingData struct {
 type RestartData struct {
 	Time  time.Time `json:"time"`
 	Error string    `json:"error"`
+}
+
+// FlagsData is the data of the fact FlagsChecked.
+type FlagsData struct {
+	// Version is the minor or exact version that a step names.
+	Version string `json:"version"`
+	// Component is the subject of the fact: component/cp-1/kube-apiserver.
+	Component string `json:"component"`
+	// Refusal is why the program would not start, or "".
+	Refusal string `json:"refusal"`
+}
+
+// EtcdData is the data of the fact EtcdStatus. Ids are written as etcdctl does.
+type EtcdData struct {
+	Node string `json:"node"`
+	// ID and ClusterID are the member's and the cluster's.
+	ID        string `json:"id"`
+	ClusterID string `json:"clusterId"`
+	Version   string `json:"version"`
+	// Leader is the id of the member that it follows, or "" when it knows none.
+	Leader  string `json:"leader"`
+	Learner bool   `json:"learner"`
+	// Term, Committed and Applied are of its raft log: the term, and the last entry that it knows to be committed and that it has applied.
+	Term      uint64 `json:"term"`
+	Committed uint64 `json:"committed"`
+	Applied   uint64 `json:"applied"`
+	Revision  int64  `json:"revision"`
+	SizeBytes int64  `json:"sizeBytes"`
+	// Alarms are those of this member: "NOSPACE", "CORRUPT".
+	Alarms []string `json:"alarms"`
 }
 
 // DeprecatedData is the data of the fact Requested.

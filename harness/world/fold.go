@@ -117,6 +117,10 @@ func (w *World) Entity(r Ref) any {
 		return lookup(w.Probes, r.Key)
 	case "apis":
 		return lookup(w.APIs, r.Key)
+	case "etcd":
+		return lookup(w.Etcd, r.Key)
+	case "flags":
+		return lookup(w.Flags, r.Key)
 	case "webhooks":
 		return lookup(w.Webhooks, r.Key)
 	case "components":
@@ -196,8 +200,13 @@ func (f *Fold) fact(e trace.Event) (Change, error) {
 	if kind == "component" && e.Change == trace.Restarted {
 		return fold(f, e, e.Subject, false, f.World.Components, f.restarted)
 	}
-	if kind == "api" && e.Change == trace.Requested {
-		return fold(f, e, e.Subject, false, f.World.APIs, f.requested)
+	switch e.Change {
+	case trace.FlagsChecked:
+		return keep(f, e, "flags", f.World.Flags, func(d *trace.FlagsData) string { return e.Subject + "@" + d.Version })
+	case trace.Requested:
+		return keep(f, e, "apis", f.World.APIs, func(*trace.DeprecatedData) string { return e.Subject })
+	case trace.EtcdStatus:
+		return keep(f, e, "etcd", f.World.Etcd, func(*trace.EtcdData) string { return e.Subject })
 	}
 	if kind != "pod" || (e.Change != trace.Evicting && e.Change != trace.Deleting) {
 		return Change{}, nil
@@ -205,15 +214,20 @@ func (f *Fold) fact(e trace.Event) (Change, error) {
 	return fold(f, e, key, false, f.World.Pods, f.taking)
 }
 
-// requested folds that a deprecated API was requested.
-func (f *Fold) requested(e trace.Event, key string, _ bool) error {
-	var d trace.DeprecatedData
+// keep puts a fact's data into the world as it is.
+func keep[T any](f *Fold, e trace.Event, collection string, m map[string]*T, key func(*T) string) (Change, error) {
+	var d T
 	if err := jsonv2.Unmarshal(e.Data, &d); err != nil {
-		return fmt.Errorf("%s: %w", e.Subject, err)
+		return Change{}, fmt.Errorf("fold event %d: %s: %w", e.Seq, e.Subject, err)
 	}
-	f.World.APIs[key] = &d
-	f.touch("apis", key)
-	return nil
+	name := key(&d)
+	var c Change
+	if before, ok := m[name]; ok {
+		c.Before = before
+	}
+	m[name], c.After = &d, &d
+	f.touch(collection, name)
+	return c, nil
 }
 
 func (f *Fold) fault(e trace.Event) (Change, error) {
@@ -246,10 +260,7 @@ func (f *Fold) probe(e trace.Event) (Change, error) {
 	before := *p
 	p.OK, p.Error, p.IntervalSeconds = e.Change == trace.ProbeOK, d.Error, d.IntervalSeconds
 	p.Answers += 1 + d.Count
-	condition := APIOutage
-	if target == "service" {
-		condition = ServiceOutage
-	}
+	condition := map[string]string{"service": ServiceOutage, "api": APIOutage, "etcd": EtcdSilent}[target]
 	if !p.OK {
 		e.Time = e.Time.Add(-time.Duration(d.TookSeconds * float64(time.Second)))
 	}

@@ -32,6 +32,10 @@ type World struct {
 	// Components are the programs of Kubernetes that run as pods of kube-system on the nodes, by their subject: component/cp-1/kube-scheduler. The kubelet is
 	// not among them: its version is the node's.
 	Components map[string]*Component `json:"components"`
+	// Etcd are the members of etcd as they last said of themselves, by their subject: etcd/cp-1. Whether they answer, the probes say.
+	Etcd map[string]*trace.EtcdData `json:"etcd"`
+	// Flags are the answers of versions' programs to the flags of now, by component and version: component/cp-1/kube-apiserver@v1.35.
+	Flags map[string]*trace.FlagsData `json:"flags"`
 	// APIs are the deprecated APIs that were requested before the steps, by their subject: api/policy/v1beta1/poddisruptionbudgets.
 	APIs map[string]*trace.DeprecatedData `json:"apis"`
 	// Webhooks are those of admission configurations: validatingwebhookconfiguration/policy/pods.example.com.
@@ -43,6 +47,7 @@ func New() *World {
 	return &World{
 		Nodes: map[string]*Node{}, Pods: map[string]*Pod{}, Takings: map[string]*Taken{}, Workloads: map[string]*Workload{},
 		Budgets: map[string]*Budget{}, Services: map[string]*Service{}, Probes: map[string]*Probe{}, Components: map[string]*Component{}, Webhooks: map[string]*Webhook{}, APIs: map[string]*trace.DeprecatedData{},
+		Flags: map[string]*trace.FlagsData{}, Etcd: map[string]*trace.EtcdData{},
 	}
 }
 
@@ -205,7 +210,7 @@ type Service struct {
 
 // Probe is what one client sees.
 type Probe struct {
-	// Target is what is asked: "service" or "api".
+	// Target is what is asked: "service", "api" or "etcd".
 	Target  string `json:"target"`
 	Subject string `json:"subject"`
 	OK      bool   `json:"ok"`
@@ -240,6 +245,7 @@ func (c *Component) Subject() string { return "component/" + c.Node + "/" + c.Na
 const (
 	ServiceOutage = "serviceOutage" // a probed Service does not answer; the subject is the probe's: service/production/web:80
 	APIOutage     = "apiOutage"     // the API does not answer; api/balancer, or api/cp-1 for one server
+	EtcdSilent    = "etcdSilent"    // a member of etcd does not answer; etcd/cp-1
 	NodeCordoned  = "nodeCordoned"  // a node is unschedulable
 	NodeNotReady  = "nodeNotReady"  // a node's condition Ready is not True
 	BudgetBelow   = "budgetBelow"   // a budget has fewer healthy pods than it desires

@@ -9,9 +9,12 @@ import (
 	"strings"
 	"time"
 
+	"go.etcd.io/etcd/client/pkg/v3/transport"
 	"go.etcd.io/etcd/server/v3/embed"
 	"golang.org/x/sys/unix"
 	"sigs.k8s.io/yaml"
+
+	"github.com/seatrial/seatrial/harness/cluster"
 )
 
 // EtcdEntry is the name under which [EtcdMain] must be given to [proc.Dispatch].
@@ -122,6 +125,19 @@ func (p *controlPlane) writeEtcdConfig(members []string) error {
 		return fmt.Errorf("write etcd configuration: %w", err)
 	}
 	return os.WriteFile(p.etcdConfig(), config, 0o600)
+}
+
+// EtcdMembers lists the members. The client is the one that kubeadm makes for health checks.
+func (c *Cluster) EtcdMembers(context.Context) ([]cluster.EtcdMember, error) {
+	var members []cluster.EtcdMember
+	for _, p := range c.planes {
+		config, err := transport.TLSInfo{CertFile: p.pki("etcd/healthcheck-client.crt"), KeyFile: p.pki("etcd/healthcheck-client.key"), TrustedCAFile: p.pki("etcd/ca.crt")}.ClientConfig()
+		if err != nil {
+			return nil, fmt.Errorf("make client for etcd of node %q: %w", p.node, err)
+		}
+		members = append(members, cluster.EtcdMember{Node: p.node, Endpoint: "https://" + address(p.ports.etcdClient), TLS: config})
+	}
+	return members, nil
 }
 
 // waitEtcd waits until the node's etcd member answers, which for one of several means that they have a leader.

@@ -19,6 +19,7 @@ import (
 	utilversion "k8s.io/apimachinery/pkg/util/version"
 
 	"github.com/seatrial/seatrial/harness/cluster"
+	"github.com/seatrial/seatrial/sim/proc"
 	"github.com/seatrial/seatrial/sim/ready"
 )
 
@@ -37,6 +38,43 @@ func (c *Cluster) Stage(ctx context.Context, node, version string) (string, erro
 		return "", fmt.Errorf("stage %s on node %q: %w", version, node, err)
 	}
 	return release.Version, nil
+}
+
+// checkTimeout is how long a program may take to read its flags: half a second was measured.
+const checkTimeout = 20 * time.Second
+
+// CheckFlags has each component's program of the version read the flags and print its version, which it does when it knows them all. A hollow kubelet has no flags.
+func (c *Cluster) CheckFlags(ctx context.Context, node, version string) ([]cluster.FlagCheck, error) {
+	p := c.plane(node)
+	if p == nil {
+		return nil, nil
+	}
+	release, err := c.options.Releases(ctx, version, kubernetesComponents)
+	if err != nil {
+		return nil, fmt.Errorf("check the flags of %q: %w", node, err)
+	}
+	var checks []cluster.FlagCheck
+	for _, name := range kubernetesComponents {
+		check, err := c.checkFlags(ctx, p.components[name], filepath.Join(release.Dir, name))
+		if err != nil {
+			return nil, fmt.Errorf("check the flags of %s of node %q: %w", name, node, err)
+		}
+		checks = append(checks, check)
+	}
+	return checks, nil
+}
+
+func (c *Cluster) checkFlags(ctx context.Context, m *component, path string) (cluster.FlagCheck, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, checkTimeout, fmt.Errorf("it did not say within %s", checkTimeout))
+	defer cancel()
+	command := m.command
+	command.Name, command.Path, command.Log = "check the flags of "+m.command.Name, path, ""
+	command.Args = append(slices.Clone(m.command.Args), "--version")
+	err := c.options.Supervisor.Run(ctx, command, 0)
+	if ended := (*proc.ExitError)(nil); errors.As(err, &ended) && ended.Status > 0 {
+		return cluster.Refused(m.name, ended.LastLines), nil
+	}
+	return cluster.FlagCheck{Component: m.name}, err
 }
 
 // CheckUpgrade refuses what kubeadm refuses: to go back, or to skip a minor.

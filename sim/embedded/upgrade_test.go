@@ -25,6 +25,9 @@ func TestUpgrade(t *testing.T) {
 	}
 	script := "#!/bin/sh\necho 'unknown flag: --enable-bootstrap-token-auth' >&2\nexit 1\n"
 	g.Expect(os.WriteFile(filepath.Join(damaged, "kube-apiserver"), []byte(script), 0o755)).To(Succeed())
+	for _, name := range []string{"kube-controller-manager", "kube-scheduler"} {
+		g.Expect(os.Symlink(filepath.Join(dir, name), filepath.Join(damaged, name))).To(Succeed())
+	}
 	f.others["v1.34.99"], f.others["v1.35.0"], f.others["v1.36.0"] = again, damaged, damaged
 	c := f.create(t)
 	client, err := kubernetes.NewForConfig(c.RESTConfig())
@@ -50,6 +53,13 @@ func TestUpgrade(t *testing.T) {
 
 	g.Expect(c.CheckUpgrade(t.Context(), "cp-1", "v1.35.0")).To(Succeed())
 	g.Expect(c.CheckUpgrade(t.Context(), "cp-1", "v1.36.0")).To(MatchError(ContainSubstring("an upgrade goes one minor at a time")))
+
+	g.Expect(c.CheckFlags(t.Context(), "cp-1", "v1.35.0")).To(ConsistOf(
+		cluster.FlagCheck{Component: "kube-apiserver", Refusal: "unknown flag: --enable-bootstrap-token-auth"},
+		cluster.FlagCheck{Component: "kube-controller-manager"}, cluster.FlagCheck{Component: "kube-scheduler"}))
+	g.Expect(c.CheckFlags(t.Context(), "worker-1", "v1.35.0")).To(BeEmpty(), "a hollow kubelet has no flags")
+	_, err = c.CheckFlags(t.Context(), "cp-1", "v9.9.9")
+	g.Expect(err).To(MatchError(ContainSubstring("v9.9.9")))
 
 	var refused *cluster.UpgradeError
 	err = c.UpgradeControlPlane(t.Context(), "cp-1", "v1.35.0", true)

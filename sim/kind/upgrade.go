@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/seatrial/seatrial/harness/cluster"
@@ -50,6 +52,61 @@ func (c *Cluster) Stage(ctx context.Context, node, version string) (string, erro
 		return "", refused(node, t, "", err)
 	}
 	return t.Version, nil
+}
+
+// imageOf is the image that kubeadm runs a component of the control plane from.
+// https://kubernetes.io/docs/reference/setup-tools/kubeadm/implementation-details/
+func (t Target) imageOf(component string) string {
+	return "registry.k8s.io/" + component + ":" + t.Version
+}
+
+// CheckFlags has each component's program of the version read the flags with which the one of now runs, and print its version, which it does when it knows them all. The kubelet's is staged; those of a
+// control plane are in their images.
+func (c *Cluster) CheckFlags(ctx context.Context, node, version string) ([]cluster.FlagCheck, error) {
+	t, err := c.target(version)
+	if err != nil {
+		return nil, err
+	}
+	m, err := c.machine(node)
+	if err != nil {
+		return nil, err
+	}
+	programs := map[string][]string{"kubelet": {c.staged(t, "kubelet")}}
+	if m.role == cluster.ControlPlane {
+		for _, name := range []string{"kube-apiserver", "kube-controller-manager", "kube-scheduler"} {
+			programs[name] = []string{"ctr", "--namespace=k8s.io", "run", "--rm", t.imageOf(name), "seatrial-flags-" + name, name}
+		}
+	}
+	var checks []cluster.FlagCheck
+	for _, name := range slices.Sorted(maps.Keys(programs)) {
+		check, err := c.checkFlags(ctx, m, name, programs[name])
+		if err != nil {
+			return nil, fmt.Errorf("check the flags of %s of node %q: %w", name, node, err)
+		}
+		checks = append(checks, check)
+	}
+	return checks, nil
+}
+
+// checkFlags runs a program with the arguments of the component that runs on the node.
+func (c *Cluster) checkFlags(ctx context.Context, m machine, component string, program []string) (cluster.FlagCheck, error) {
+	pids, err := c.pids(ctx, m, component)
+	if err != nil {
+		return cluster.FlagCheck{}, err
+	}
+	if len(pids) != 1 {
+		return cluster.FlagCheck{}, fmt.Errorf("expected one process of it, seen: %d", len(pids))
+	}
+	commandLine, err := c.run(ctx, m, nil, "cat", "/proc/"+pids[0]+"/cmdline") // proc_pid_cmdline(5): a NUL after each argument
+	if err != nil {
+		return cluster.FlagCheck{}, err
+	}
+	args := strings.Split(strings.TrimSuffix(commandLine, "\x00"), "\x00")
+	_, err = c.run(ctx, m, nil, append(append(program, args[1:]...), "--version")...)
+	if exit := (*proc.ExitError)(nil); errors.As(err, &exit) && exit.Status > 0 {
+		return cluster.Refused(component, exit.LastLines), nil
+	}
+	return cluster.FlagCheck{Component: component}, err
 }
 
 // CheckUpgrade installs kubeadm and has it look: kubeadm upgrade plan.

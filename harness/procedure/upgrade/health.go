@@ -2,6 +2,7 @@ package upgrade
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -9,9 +10,22 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 
+	"github.com/seatrial/seatrial/harness/etcd"
 	"github.com/seatrial/seatrial/harness/objects"
 	"github.com/seatrial/seatrial/harness/procedure"
+	"github.com/seatrial/seatrial/harness/trace"
 )
+
+// controlPlane waits until every control plane works: API servers, of which the op's node's is of that version too, when one is given; etcd; and the leaders.
+func (w work) controlPlane(ctx context.Context, exact string) error {
+	if err := w.apiServers(ctx, exact); err != nil {
+		return err
+	}
+	if err := w.etcd(ctx); err != nil {
+		return err
+	}
+	return w.leaders(ctx)
+}
 
 // apiServers waits until every API server is ready, and the op's node's is of that version too, when one is given.
 func (w work) apiServers(ctx context.Context, exact string) error {
@@ -26,6 +40,31 @@ func (w work) apiServers(ctx context.Context, exact string) error {
 	}
 	return nil
 }
+
+// etcd waits until the members of etcd are one healthy cluster, and puts what they said last into the recording either way. An alarm is not waited for: it stays until somebody disarms it.
+func (w work) etcd(ctx context.Context) error {
+	var said []trace.EtcdData
+	var last error
+	failed := wait.PollUntilContextCancel(ctx, etcdEvery, true, func(ctx context.Context) (bool, error) {
+		said, last = w.env.Etcd.InStep(ctx)
+		if alarm := (*etcd.AlarmError)(nil); errors.As(last, &alarm) {
+			return false, alarm
+		}
+		return last == nil, nil
+	})
+	for _, s := range said {
+		if err := w.env.Record(trace.KindFact, "etcd/"+s.Node, trace.EtcdStatus, s); err != nil {
+			return err
+		}
+	}
+	if failed != nil {
+		return procedure.Failf("wait for etcd: expected every member to serve, without an alarm, and in step with the others, last seen: %v", last)
+	}
+	return nil
+}
+
+// etcdEvery is the time between two questions to the members of etcd.
+const etcdEvery = 500 * time.Millisecond
 
 // leaders waits until the controller manager and the scheduler work again. On a cluster with one API server they lose their leases while it is replaced, and until somebody
 // has them no pod is replaced and no endpoint follows: draining a node meanwhile would be an outage.

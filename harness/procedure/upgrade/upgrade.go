@@ -79,6 +79,9 @@ func (w work) check(ctx context.Context) error {
 	if err := w.apiServers(ctx, ""); err != nil {
 		return err
 	}
+	if err := w.etcd(ctx); err != nil {
+		return err
+	}
 	for _, node := range w.env.Cluster.Nodes() {
 		if err := w.env.Objects.AwaitCondition(ctx, objects.Ref{Kind: "node", Name: node.Name}, "Ready", "True"); err != nil {
 			return procedure.FromWait(err)
@@ -119,10 +122,7 @@ func (w work) apply(ctx context.Context) error {
 	if err := w.upgrader.UpgradeControlPlane(ctx, w.op.Node, w.op.Version, options.First); err != nil {
 		return refused(err)
 	}
-	if err := w.apiServers(ctx, exact); err != nil {
-		return err
-	}
-	return w.leaders(ctx)
+	return w.controlPlane(ctx, exact)
 }
 
 // kubelet upgrades the kubelet of a node, and looks whether the node says so and is Ready. A new kubelet may start the components of its control plane again: they must work before
@@ -149,8 +149,5 @@ func (w work) kubelet(ctx context.Context) error {
 	if !slices.Contains(w.env.Cluster.Nodes(), cluster.Node{Name: w.op.Node, Role: cluster.ControlPlane}) {
 		return nil
 	}
-	if err := w.apiServers(ctx, ""); err != nil {
-		return err
-	}
-	return w.leaders(ctx)
+	return w.controlPlane(ctx, "")
 }

@@ -1,0 +1,185 @@
+// Package etcd asks the members of a cluster's etcd how they are, each for itself.
+//
+//	members, err := etcd.Dial(ctx, cluster)
+//	statuses, err := members.InStep(ctx)
+package etcd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+
+	"github.com/seatrial/seatrial/harness/cluster"
+	"github.com/seatrial/seatrial/harness/trace"
+)
+
+// MaxBehind is how many entries of the log a member may have still to apply and count as in step: the cluster is written to while its members are asked one after the
+// other. etcd itself refuses requests at 5000 (server/etcdserver/v3_server.go, maxGapBetweenApplyAndCommitIndex).
+const MaxBehind = 1000
+
+// answerTimeout is how long a member may take to answer.
+const answerTimeout = time.Second
+
+// Members are the members of a cluster's etcd; a nil one has none. Their methods may be called from several goroutines.
+type Members struct{ all []member }
+
+type member struct {
+	node     string
+	endpoint string
+	client   *clientv3.Client
+}
+
+// Dial makes a client for each member; it does not ask them yet.
+func Dial(ctx context.Context, of cluster.Etcd) (*Members, error) {
+	found, err := of.EtcdMembers(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("find the members of etcd: %w", err)
+	}
+	members := &Members{}
+	for _, m := range found {
+		// Each question to one member makes a connection of its own: one that broke with the member is not waited for.
+		client, err := clientv3.New(clientv3.Config{Endpoints: []string{m.Endpoint}, TLS: m.TLS, Logger: zap.NewNop(), MaxUnaryRetries: 1})
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("make client for etcd/%s: %w", m.Node, err), members.Close())
+		}
+		members.all = append(members.all, member{node: m.Node, endpoint: m.Endpoint, client: client})
+	}
+	return members, nil
+}
+
+// Close closes the clients.
+func (m *Members) Close() error {
+	if m == nil {
+		return nil
+	}
+	var errs []error
+	for _, one := range m.all {
+		errs = append(errs, one.client.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Nodes lists where the members are.
+func (m *Members) Nodes() []string {
+	if m == nil {
+		return nil
+	}
+	var nodes []string
+	for _, one := range m.all {
+		nodes = append(nodes, one.node)
+	}
+	return nodes
+}
+
+// Status asks the member of a node. A member answers this also when it knows no leader.
+func (m *Members) Status(ctx context.Context, node string) (trace.EtcdData, error) {
+	for _, one := range m.all {
+		if one.node == node {
+			return one.status(ctx)
+		}
+	}
+	return trace.EtcdData{}, fmt.Errorf("node %q has no member of etcd", node)
+}
+
+func (one member) status(ctx context.Context) (trace.EtcdData, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	s, err := one.client.Status(ctx, one.endpoint)
+	if err != nil {
+		return trace.EtcdData{}, fmt.Errorf("ask etcd/%s: %w", one.node, err)
+	}
+	d := trace.EtcdData{
+		Node: one.node, ID: id(s.Header.MemberId), ClusterID: id(s.Header.ClusterId), Version: s.Version, Learner: s.IsLearner,
+		Term: s.RaftTerm, Committed: s.RaftIndex, Applied: s.RaftAppliedIndex, Revision: s.Header.Revision, SizeBytes: s.DbSize, Alarms: []string{},
+	}
+	if s.Leader != 0 {
+		d.Leader = id(s.Leader)
+	}
+	return d, nil
+}
+
+// id writes a member's or a cluster's id as etcdctl does.
+func id(n uint64) string { return fmt.Sprintf("%x", n) }
+
+// InStep asks all members. The error says what keeps them from being one healthy cluster: a member that does not answer, or is a learner, or has applied less than
+// the others have committed; leaders that differ; an [AlarmError].
+func (m *Members) InStep(ctx context.Context) ([]trace.EtcdData, error) {
+	var all []trace.EtcdData
+	var errs []error
+	for _, one := range m.all {
+		s, err := one.status(ctx)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		all = append(all, s)
+	}
+	if len(errs) > 0 {
+		return all, errors.Join(errs...)
+	}
+	return all, errors.Join(judge(all), m.alarms(ctx, all))
+}
+
+// judge says what keeps members that answer from being in step.
+func judge(all []trace.EtcdData) error {
+	var errs []error
+	var committed uint64
+	for _, s := range all {
+		committed = max(committed, s.Committed)
+	}
+	for _, s := range all {
+		switch {
+		case s.Leader == "":
+			errs = append(errs, fmt.Errorf("etcd/%s knows no leader", s.Node))
+		case s.Leader != all[0].Leader:
+			errs = append(errs, fmt.Errorf("etcd/%s follows %s, and etcd/%s follows %s", s.Node, s.Leader, all[0].Node, all[0].Leader))
+		case s.Learner:
+			errs = append(errs, fmt.Errorf("etcd/%s is a learner, which has no vote", s.Node))
+		case committed > s.Applied+MaxBehind:
+			errs = append(errs, fmt.Errorf("etcd/%s has applied %d of %d entries", s.Node, s.Applied, committed))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// AlarmError says that etcd has alarms, which stay until somebody disarms them: https://etcd.io/docs/v3.6/op-guide/maintenance/#space-quota.
+type AlarmError struct{ Members []trace.EtcdData }
+
+func (e *AlarmError) Error() string {
+	var all []string
+	for _, s := range e.Members {
+		if len(s.Alarms) > 0 {
+			all = append(all, fmt.Sprintf("etcd/%s has the alarm %s", s.Node, strings.Join(s.Alarms, " and ")))
+		}
+	}
+	return strings.Join(all, "; ")
+}
+
+// alarms asks for the alarms, which every member knows of all, and writes them to the statuses. When there are any, the error is an [*AlarmError].
+func (m *Members) alarms(ctx context.Context, all []trace.EtcdData) error {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	answer, err := m.all[0].client.AlarmList(ctx)
+	if err != nil {
+		return fmt.Errorf("ask etcd/%s for alarms: %w", m.all[0].node, err)
+	}
+	raised := false
+	for _, alarm := range answer.Alarms {
+		i := slices.IndexFunc(all, func(s trace.EtcdData) bool { return s.ID == id(alarm.MemberID) })
+		if alarm.Alarm != etcdserverpb.AlarmType_NONE && i >= 0 {
+			all[i].Alarms = append(all[i].Alarms, alarm.Alarm.String())
+			raised = true
+		}
+	}
+	if !raised {
+		return nil
+	}
+	return &AlarmError{Members: all}
+}

@@ -1,0 +1,80 @@
+package run
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/seatrial/seatrial/harness/cluster"
+	"github.com/seatrial/seatrial/harness/observe"
+	"github.com/seatrial/seatrial/harness/trace"
+)
+
+// What the policies of scope plan want to know before an upgrade, and no watch tells.
+
+const (
+	// preflightTimeout is how long all of it may take.
+	preflightTimeout = 2 * time.Minute
+	// askedAtOnce is how many nodes are asked side by side.
+	askedAtOnce = 4
+)
+
+// preflight asks the cluster about what an upgrade may break, when the plan has one.
+func (r *rehearsal) preflight(ctx context.Context) error {
+	if len(r.plan.Versions()) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, preflightTimeout, fmt.Errorf("the questions before an upgrade were not answered within %s", preflightTimeout))
+	defer cancel()
+	if err := r.recordDeprecated(ctx); err != nil {
+		return err
+	}
+	return r.recordFlags(ctx)
+}
+
+// recordDeprecated puts the deprecated APIs that clients have requested into the recording: an upgrade may remove them.
+func (r *rehearsal) recordDeprecated(ctx context.Context) error {
+	found, err := observe.DeprecatedAPIs(ctx, r.stage.cluster.APIServers(), r.stage.meta)
+	if err != nil {
+		return fmt.Errorf("ask which deprecated APIs were requested: %w", err)
+	}
+	for _, subject := range slices.Sorted(maps.Keys(found)) {
+		if err := r.record(trace.Event{Kind: trace.KindFact, Subject: subject, Change: trace.Requested}, found[subject]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// recordFlags asks the programs of every version that the plan goes to whether they take the flags of now.
+func (r *rehearsal) recordFlags(ctx context.Context) error {
+	upgrader, ok := r.stage.cluster.(cluster.Upgrader)
+	if !ok {
+		return fmt.Errorf("cluster lacks the capability %q, which its provider promised", cluster.CapUpgrade)
+	}
+	asking, ctx := errgroup.WithContext(ctx)
+	asking.SetLimit(askedAtOnce)
+	for _, version := range r.plan.Versions() {
+		for _, node := range r.stage.cluster.Nodes() {
+			asking.Go(func() error {
+				checks, err := upgrader.CheckFlags(ctx, node.Name, version)
+				if err != nil {
+					return fmt.Errorf("ask whether %s takes the flags of now: %w", version, err)
+				}
+				for _, check := range checks {
+					subject := "component/" + node.Name + "/" + check.Component
+					data := trace.FlagsData{Version: version, Component: subject, Refusal: check.Refusal}
+					if err := r.record(trace.Event{Kind: trace.KindFact, Subject: subject, Change: trace.FlagsChecked}, data); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		}
+	}
+	return asking.Wait()
+}

@@ -1,0 +1,41 @@
+package world_test
+
+import (
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+
+	"github.com/seatrial/seatrial/harness/trace"
+	"github.com/seatrial/seatrial/harness/world"
+)
+
+// TestFacts: what a member of etcd said last counts; each version's answer to the flags of a component is kept.
+func TestFacts(t *testing.T) {
+	v := begin(t)
+	member := func(applied uint64) {
+		v.event(trace.KindFact, "etcd/cp-1", trace.EtcdStatus, trace.EtcdData{Node: "cp-1", Applied: applied, Alarms: []string{}})
+	}
+	member(1)
+	member(2)
+	v.Expect(v.fold.World.Etcd).To(HaveLen(1))
+	v.Expect(v.fold.World.Etcd["etcd/cp-1"].Applied).To(Equal(uint64(2)))
+
+	const server = "component/cp-1/kube-apiserver"
+	for _, version := range []string{"v1.34", "v1.35"} {
+		v.event(trace.KindFact, server, trace.FlagsChecked, trace.FlagsData{Version: version, Component: server, Refusal: "by " + version})
+	}
+	v.Expect(v.fold.World.Flags).To(HaveLen(2))
+	v.Expect(v.fold.World.Flags[server+"@v1.35"].Refusal).To(Equal("by v1.35"))
+	v.Expect(v.fold.World.Entity(world.Ref{Collection: "flags", Key: server + "@v1.34"})).To(HaveField("Refusal", "by v1.34"))
+}
+
+// TestEtcdSilence: a member that does not answer is no outage of the API.
+func TestEtcdSilence(t *testing.T) {
+	v := begin(t)
+	v.event(trace.KindProbe, "etcd/cp-1", trace.ProbeFail, trace.ProbeData{Error: "gone"})
+	v.event(trace.KindProbe, "etcd/cp-1", trace.ProbeOK, trace.ProbeData{})
+	got := v.fold.Intervals(time.Date(2026, 1, 1, 0, 0, 9, 0, time.UTC), 9)
+	v.Expect(got).To(HaveLen(1))
+	v.Expect(got[0]).To(And(HaveField("Condition", world.EtcdSilent), HaveField("Subject", "etcd/cp-1"), HaveField("Reason", "gone")))
+}

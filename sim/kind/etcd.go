@@ -1,0 +1,46 @@
+package kind
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+
+	"github.com/seatrial/seatrial/harness/cluster"
+)
+
+// EtcdMembers lists the members, which listen on their nodes' addresses in the cluster's network. The client is the one that kubeadm makes for health checks; its key is read from
+// the node, is held in memory only, and no recorded command prints it.
+func (c *Cluster) EtcdMembers(ctx context.Context) ([]cluster.EtcdMember, error) {
+	var members []cluster.EtcdMember
+	for _, m := range c.controlPlanes() {
+		config, err := c.etcdClient(ctx, m)
+		if err != nil {
+			return nil, fmt.Errorf("make client for etcd of node %q: %w", m.node, err)
+		}
+		members = append(members, cluster.EtcdMember{Node: m.node, Endpoint: "https://" + net.JoinHostPort(c.addresses[m.node], "2379"), TLS: config})
+	}
+	return members, nil
+}
+
+func (c *Cluster) etcdClient(ctx context.Context, m machine) (*tls.Config, error) {
+	pem := map[string][]byte{}
+	for _, name := range []string{"ca.crt", "healthcheck-client.crt", "healthcheck-client.key"} {
+		text, err := c.engine.Output(ctx, "exec", m.container, "cat", "/etc/kubernetes/pki/etcd/"+name)
+		if err != nil {
+			return nil, err
+		}
+		pem[name] = []byte(text)
+	}
+	client, err := tls.X509KeyPair(pem["healthcheck-client.crt"], pem["healthcheck-client.key"])
+	if err != nil {
+		return nil, err
+	}
+	authorities := x509.NewCertPool()
+	if !authorities.AppendCertsFromPEM(pem["ca.crt"]) {
+		return nil, errors.New("its authority's certificate can't be read")
+	}
+	return &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: authorities, Certificates: []tls.Certificate{client}}, nil
+}
