@@ -157,6 +157,8 @@ const (
 	CapUpgrade Capability = "upgrade"
 	// CapEtcd is Etcd.
 	CapEtcd Capability = "etcd"
+	// CapManifests is Manifests.
+	CapManifests Capability = "manifests"
 )
 
 // Power switches machines off and on, the way a power cut does: nothing on the node gets to say goodbye.
@@ -187,6 +189,24 @@ type Disks interface {
 	// FillDisk leaves nothing free where etcd and the kubelet of the node write.
 	FillDisk(ctx context.Context, node string) error
 	FreeDisk(ctx context.Context, node string) error
+}
+
+// Manifests is a cluster whose control plane nodes have a folder of static pods' manifests, of which the kubelet runs every file whose name does not begin with a dot.
+//
+// https://kubernetes.io/docs/tasks/configure-pod-container/static-pod/
+type Manifests interface {
+	// Manifests lists the files in the folder that the node's kubelet reads, by name.
+	Manifests(ctx context.Context, node string) ([]Manifest, error)
+	// CopyManifest leaves a copy of a component's file beside it, with .bak after its name.
+	CopyManifest(ctx context.Context, node, component string) error
+}
+
+// Manifest is a file of a static pod.
+type Manifest struct {
+	// File is its name, without the folder.
+	File string
+	// Pod is the namespace and name that it gives its pod, or "" when it holds none.
+	Pod string
 }
 
 // Etcd is a cluster whose etcd members can be asked, each for itself.

@@ -29,6 +29,7 @@ const (
 // faultNeeds are what a cluster must be able to do for each kind of fault.
 var faultNeeds = map[string]cluster.Capability{
 	"powerOff": cluster.CapPower, "cutOff": cluster.CapNetwork, fillDisk: cluster.CapDisk, "kill": cluster.CapComponents, "pause": cluster.CapComponents,
+	"copyManifest": cluster.CapManifests,
 }
 
 // fillDisk is the kind of fault that takes nodes with disks of their own.
@@ -75,6 +76,8 @@ func faultTitle(kind, node, component string, lasts time.Duration) string {
 		return fmt.Sprintf("fill the disk of %s for %s", node, lasts)
 	case "kill":
 		return fmt.Sprintf("kill %s on %s", component, node)
+	case "copyManifest":
+		return fmt.Sprintf("leave a copy of %s's manifest on %s", component, node)
 	}
 	return fmt.Sprintf("pause %s on %s for %s", component, node, lasts)
 }

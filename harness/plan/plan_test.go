@@ -113,7 +113,7 @@ func TestFaults(t *testing.T) {
 	all := provider{cluster.CapPower, cluster.CapService, cluster.CapUpgrade, cluster.CapComponents, cluster.CapNetwork}
 	tree := func(at string) (string, error) {
 		f := load(t, "known-bad/upgrade-too-many-at-once")
-		f.Spec.Faults = []scenario.Fault{{At: at, Kill: &scenario.KillFault{Node: "cp-1", Component: "etcd"}}}
+		f.Spec.Faults = []scenario.Fault{{At: at, Kill: &scenario.ComponentFault{Node: "cp-1", Component: "etcd"}}}
 		p, err := plan.Make(f, all, find)
 		if err != nil {
 			return "", err

@@ -214,12 +214,13 @@ type PowerOn struct {
 
 // Fault is one thing that goes wrong at an operation of the plan: a place and exactly one of the kinds.
 type Fault struct {
-	At       string      `json:"at" jsonschema:"required" doc:"Where: before, during or after, and the id of an operation as seatrial plan prints it: before roll/cp-2/apply."`
-	PowerOff *NodeFault  `json:"powerOff,omitempty" doc:"Cut a node's power; it is booted again afterwards."`
-	CutOff   *NodeFault  `json:"cutOff,omitempty" doc:"Cut a node off from the network; what runs on it goes on."`
-	FillDisk *NodeFault  `json:"fillDisk,omitempty" doc:"Fill the node's disk, where etcd and the kubelet write; it is freed again afterwards."`
-	Kill     *KillFault  `json:"kill,omitempty" doc:"Kill a component of the node (SIGKILL). Whoever keeps it running starts it again."`
-	Pause    *PauseFault `json:"pause,omitempty" doc:"Stop a component of the node in its tracks (SIGSTOP): it is there, and does nothing."`
+	At           string          `json:"at" jsonschema:"required" doc:"Where: before, during or after, and the id of an operation as seatrial plan prints it: before roll/cp-2/apply."`
+	PowerOff     *NodeFault      `json:"powerOff,omitempty" doc:"Cut a node's power; it is booted again afterwards."`
+	CutOff       *NodeFault      `json:"cutOff,omitempty" doc:"Cut a node off from the network; what runs on it goes on."`
+	FillDisk     *NodeFault      `json:"fillDisk,omitempty" doc:"Fill the node's disk, where etcd and the kubelet write; it is freed again afterwards."`
+	Kill         *ComponentFault `json:"kill,omitempty" doc:"Kill a component of the node (SIGKILL). Whoever keeps it running starts it again."`
+	Pause        *PauseFault     `json:"pause,omitempty" doc:"Stop a component of the node in its tracks (SIGSTOP): it is there, and does nothing."`
+	CopyManifest *ComponentFault `json:"copyManifest,omitempty" doc:"Leave a copy of a component's manifest beside it (etcd.yaml.bak), as a person does who wants a backup: the kubelet reads it too. It stays."`
 }
 
 // NodeFault is a fault of a whole node.
@@ -228,15 +229,15 @@ type NodeFault struct {
 	For  Duration `json:"for,omitempty" jsonschema:"default=30s" doc:"How long it lasts. The operations go on meanwhile."`
 }
 
-// KillFault is the death of a component.
-type KillFault struct {
+// ComponentFault is a fault of a component that is over at once.
+type ComponentFault struct {
 	Node      string `json:"node" jsonschema:"required" doc:"Node that the component runs on."`
 	Component string `json:"component" jsonschema:"required,enum=etcd,enum=kube-apiserver,enum=kube-controller-manager,enum=kube-scheduler" doc:"The component, by its executable's name."`
 }
 
 // PauseFault is a component that stands still.
 type PauseFault struct {
-	KillFault
+	ComponentFault
 	For Duration `json:"for,omitempty" jsonschema:"default=30s" doc:"How long it stands still. The operations go on meanwhile."`
 }
 
@@ -265,6 +266,8 @@ func (f Fault) Kind() (kind, node, component string, lasts time.Duration) {
 		return "fillDisk", f.FillDisk.Node, "", f.FillDisk.For.Duration
 	case f.Kill != nil:
 		return "kill", f.Kill.Node, f.Kill.Component, 0
+	case f.CopyManifest != nil:
+		return "copyManifest", f.CopyManifest.Node, f.CopyManifest.Component, 0
 	case f.Pause != nil:
 		return "pause", f.Pause.Node, f.Pause.Component, f.Pause.For.Duration
 	}

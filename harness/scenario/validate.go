@@ -280,12 +280,12 @@ func (c *checker) faults(faults []Fault) {
 		}
 		kinds := pointers(f)
 		if len(kinds) != 1 {
-			c.report(path, "give it one of cutOff, fillDisk, kill, pause, powerOff; it has %d", len(kinds))
+			c.report(path, "give it one of copyManifest, cutOff, fillDisk, kill, pause, powerOff; it has %d", len(kinds))
 			continue
 		}
 		kind, node, component, _ := f.Kind()
 		c.node(path+"."+kind+".node", node)
-		if kind == "kill" || kind == "pause" {
+		if slices.Contains([]string{"copyManifest", "kill", "pause"}, kind) {
 			c.oneOf(path+"."+kind+".component", component, Components...)
 			if !strings.HasPrefix(node, "cp-") {
 				c.report(path+"."+kind+".node", "%q is no control plane; %s runs on those", node, component)
@@ -294,7 +294,7 @@ func (c *checker) faults(faults []Fault) {
 	}
 }
 
-// Components are what can be killed and paused.
+// Components are what a control plane runs as static pods, and what faults of components happen to.
 var Components = []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"}
 
 // ReservedIDs are the ids of the ops that a run performs around the steps.

@@ -72,6 +72,9 @@ const (
 	// KindFact about a component: a version's program was asked whether it takes the flags that this one runs with. Data is FlagsData.
 	FlagsChecked = "flagsChecked"
 
+	// KindFact about a control plane node: what lies in its folder of static pods' manifests. Data is ManifestsData.
+	ManifestsListed = "manifestsListed"
+
 	// KindFact about a member of etcd, etcd/NODE: what it said of itself. Data is EtcdData.
 	EtcdStatus = "status"
 
@@ -181,6 +184,18 @@ type FlagsData struct {
 	Component string `json:"component"`
 	// Refusal is why the program would not start, or "".
 	Refusal string `json:"refusal"`
+}
+
+// ManifestsData is the data of the fact ManifestsListed.
+type ManifestsData struct {
+	Node  string         `json:"node"`
+	Files []ManifestData `json:"files"`
+}
+
+// ManifestData is one file there: its name, and the namespace and name of its pod, or "" when it holds none.
+type ManifestData struct {
+	File string `json:"file"`
+	Pod  string `json:"pod"`
 }
 
 // EtcdData is the data of the fact EtcdStatus. Ids are written as etcdctl does.

@@ -70,6 +70,7 @@ type controlPlane struct {
 
 	etcdReady  chan struct{}
 	components map[string]*component
+	copied     []string // components of whose manifests there is a copy; guarded by the cluster's mu
 }
 
 func (p *controlPlane) etcdDir() string           { return filepath.Join(p.dir, "etcd") }

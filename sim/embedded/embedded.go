@@ -77,7 +77,7 @@ func (p *Provider) Name() string { return Name }
 
 // Has tells whether the clusters implement the capability.
 func (p *Provider) Has(c cluster.Capability) bool {
-	return slices.Contains([]cluster.Capability{cluster.CapPower, cluster.CapService, cluster.CapUpgrade, cluster.CapComponents, cluster.CapEtcd}, c)
+	return slices.Contains([]cluster.Capability{cluster.CapPower, cluster.CapService, cluster.CapUpgrade, cluster.CapComponents, cluster.CapEtcd, cluster.CapManifests}, c)
 }
 
 // Settings lists what differs from production on purpose.
@@ -163,6 +163,7 @@ var (
 	_ cluster.Upgrader      = (*Cluster)(nil)
 	_ cluster.Components    = (*Cluster)(nil)
 	_ cluster.Etcd          = (*Cluster)(nil)
+	_ cluster.Manifests     = (*Cluster)(nil)
 )
 
 func newCluster(ctx context.Context, o Options, spec cluster.Spec, release Release) *Cluster {

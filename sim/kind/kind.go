@@ -105,7 +105,7 @@ func (p *Provider) Name() string { return Name }
 
 // Has tells whether the clusters implement the capability.
 func (p *Provider) Has(c cluster.Capability) bool {
-	return slices.Contains([]cluster.Capability{cluster.CapPower, cluster.CapService, cluster.CapKeep, cluster.CapComponents, cluster.CapNetwork, cluster.CapDisk, cluster.CapUpgrade, cluster.CapEtcd}, c)
+	return slices.Contains([]cluster.Capability{cluster.CapPower, cluster.CapService, cluster.CapKeep, cluster.CapComponents, cluster.CapNetwork, cluster.CapDisk, cluster.CapUpgrade, cluster.CapEtcd, cluster.CapManifests}, c)
 }
 
 // Settings lists what differs from production on purpose.
@@ -219,6 +219,7 @@ var (
 	_ cluster.Disks         = (*Cluster)(nil)
 	_ cluster.Upgrader      = (*Cluster)(nil)
 	_ cluster.Etcd          = (*Cluster)(nil)
+	_ cluster.Manifests     = (*Cluster)(nil)
 )
 
 func newCluster(o Options, client *engine.Client, spec cluster.Spec, image Image) *Cluster {

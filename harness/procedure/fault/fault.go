@@ -78,6 +78,7 @@ func of(env *procedure.Env, kind, node, component string) (act, error) {
 	network, hasNetwork := env.Cluster.(cluster.Network)
 	disks, hasDisks := env.Cluster.(cluster.Disks)
 	components, hasComponents := env.Cluster.(cluster.Components)
+	manifests, hasManifests := env.Cluster.(cluster.Manifests)
 	switch {
 	case kind == "powerOff" && hasPower:
 		return act{
@@ -97,6 +98,11 @@ func of(env *procedure.Env, kind, node, component string) (act, error) {
 	case kind == "kill" && hasComponents:
 		return act{
 			func(ctx context.Context) error { return components.Kill(ctx, node, component) }, func(context.Context) error { return nil },
+			answers(node),
+		}, nil
+	case kind == "copyManifest" && hasManifests:
+		return act{
+			func(ctx context.Context) error { return manifests.CopyManifest(ctx, node, component) }, func(context.Context) error { return nil },
 			answers(node),
 		}, nil
 	case kind == "pause" && hasComponents:

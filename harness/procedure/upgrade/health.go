@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 
+	"github.com/seatrial/seatrial/harness/cluster"
 	"github.com/seatrial/seatrial/harness/etcd"
 	"github.com/seatrial/seatrial/harness/objects"
 	"github.com/seatrial/seatrial/harness/procedure"
@@ -24,7 +25,32 @@ func (w work) controlPlane(ctx context.Context, exact string) error {
 	if err := w.etcd(ctx); err != nil {
 		return err
 	}
+	if err := w.manifests(ctx); err != nil {
+		return err
+	}
 	return w.leaders(ctx)
+}
+
+// manifests puts into the recording what lies in the manifests folders of the control planes: the kubelet runs it, whoever left it there.
+func (w work) manifests(ctx context.Context) error {
+	folders, ok := w.env.Cluster.(cluster.Manifests)
+	if !ok {
+		return nil
+	}
+	for _, server := range w.env.Cluster.APIServers() {
+		files, err := folders.Manifests(ctx, server.Node)
+		if err != nil {
+			return err
+		}
+		d := trace.ManifestsData{Node: server.Node, Files: []trace.ManifestData{}}
+		for _, f := range files {
+			d.Files = append(d.Files, trace.ManifestData(f))
+		}
+		if err := w.env.Record(trace.KindFact, "node/"+server.Node, trace.ManifestsListed, d); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // apiServers waits until every API server is ready, and the op's node's is of that version too, when one is given.

@@ -82,6 +82,9 @@ func (w work) check(ctx context.Context) error {
 	if err := w.etcd(ctx); err != nil {
 		return err
 	}
+	if err := w.manifests(ctx); err != nil {
+		return err
+	}
 	for _, node := range w.env.Cluster.Nodes() {
 		if err := w.env.Objects.AwaitCondition(ctx, objects.Ref{Kind: "node", Name: node.Name}, "Ready", "True"); err != nil {
 			return procedure.FromWait(err)
