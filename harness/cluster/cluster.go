@@ -238,11 +238,19 @@ type Upgrader interface {
 	CheckUpgrade(ctx context.Context, node, version string) error
 	// UpgradeControlPlane replaces the components of a control plane node and returns when they answer: on the first kubeadm upgrade apply, on others
 	// kubeadm upgrade node. The node's kubelet stays as it is.
-	UpgradeControlPlane(ctx context.Context, node, version string, first bool) error
+	UpgradeControlPlane(ctx context.Context, node, version string, how ControlPlaneUpgrade) error
 	// UpgradeWorker brings a worker the version's configuration of its kubelet: kubeadm upgrade node.
 	UpgradeWorker(ctx context.Context, node, version string) error
 	// UpgradeKubelet installs the node's kubelet and kubectl and restarts the kubelet.
 	UpgradeKubelet(ctx context.Context, node, version string) error
+}
+
+// ControlPlaneUpgrade is how the components of a control plane are upgraded.
+type ControlPlaneUpgrade struct {
+	// First says that no control plane has the version yet: kubeadm upgrade apply, and not node.
+	First bool `json:"first"`
+	// KeepCertificates leaves the certificates as they are: --certificate-renewal=false.
+	KeepCertificates bool `json:"keepCertificates,omitempty"`
 }
 
 // FlagCheck is what a program made of flags.

@@ -47,7 +47,7 @@ type Param struct {
 }
 
 // Collections are the collections of the world that a policy of scope moment can wake on.
-var Collections = []string{"nodes", "pods", "takings", "workloads", "budgets", "services", "probes", "components", "webhooks", "apis", "flags", "etcd", "manifests"}
+var Collections = []string{"nodes", "pods", "takings", "workloads", "budgets", "services", "probes", "components", "webhooks", "apis", "flags", "etcd", "manifests", "certificates"}
 
 // metadata decodes the METADATA of a policy: the YAML in the comment block before its package line. OPA reads the same block, but
 // passes over what it does not know; here an unknown key is an error with its place.

@@ -1,6 +1,7 @@
 package judge
 
 import (
+	"encoding"
 	"encoding/json"
 	"fmt"
 	"reflect"
@@ -24,6 +25,10 @@ func toTerm(v reflect.Value) (*ast.Term, error) {
 		}
 		return toTerm(v.Elem())
 	case reflect.Struct:
+		if text, ok := v.Interface().(encoding.TextMarshaler); ok { // a time
+			raw, err := text.MarshalText()
+			return ast.StringTerm(string(raw)), err
+		}
 		return structTerm(v)
 	case reflect.Map:
 		return mapTerm(v)

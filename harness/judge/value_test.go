@@ -25,6 +25,7 @@ func fullWorld() *world.World {
 	w.Components["component/cp-1/etcd"] = &world.Component{Restarts: 1, Ends: []string{"now"}}
 	w.Etcd["etcd/cp-1"] = &trace.EtcdData{Committed: math.MaxUint64, Alarms: []string{"NOSPACE"}}
 	w.Manifests["cp-1"] = &trace.ManifestsData{Files: []trace.ManifestData{{File: "etcd.yaml", Pod: "kube-system/etcd"}}}
+	w.Certificates["certificate/cp-1/kube-apiserver"] = &trace.CertificateData{Serial: "a1"}
 	w.Flags["component/cp-1/etcd@v1.34"] = &trace.FlagsData{Refusal: "no"}
 	w.APIs["api/policy/v1beta1/poddisruptionbudgets"] = &trace.DeprecatedData{}
 	w.Webhooks["validatingwebhookconfiguration/a/b"] = &world.Webhook{}

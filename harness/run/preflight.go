@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/seatrial/seatrial/harness/certs"
 	"github.com/seatrial/seatrial/harness/cluster"
 	"github.com/seatrial/seatrial/harness/observe"
 	"github.com/seatrial/seatrial/harness/trace"
@@ -33,7 +34,24 @@ func (r *rehearsal) preflight(ctx context.Context) error {
 	if err := r.recordDeprecated(ctx); err != nil {
 		return err
 	}
+	if err := r.recordServed(ctx); err != nil {
+		return err
+	}
 	return r.recordFlags(ctx)
+}
+
+// recordServed puts the certificates that the API servers serve into the recording: an upgrade renews them.
+func (r *rehearsal) recordServed(ctx context.Context) error {
+	for _, server := range r.stage.cluster.APIServers() {
+		served, err := certs.Served(ctx, server)
+		if err != nil {
+			return err
+		}
+		if err := r.record(trace.Event{Kind: trace.KindFact, Subject: served.ID(), Change: trace.CertificateServed}, served); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // recordDeprecated puts the deprecated APIs that clients have requested into the recording: an upgrade may remove them.

@@ -176,7 +176,8 @@ type Upgrade struct {
 
 // UpgradeControlPlanes says how the control planes are upgraded.
 type UpgradeControlPlanes struct {
-	Drain bool `json:"drain,omitempty" doc:"Drain each control plane node before its kubelet is upgraded."`
+	Drain            bool `json:"drain,omitempty" doc:"Drain each control plane node before its kubelet is upgraded."`
+	KeepCertificates bool `json:"keepCertificates,omitempty" doc:"Leave their certificates as they are (kubeadm upgrade --certificate-renewal=false), which a policy finds."`
 	// Kubelets is when their kubelets are upgraded.
 	Kubelets string `json:"kubelets,omitempty" jsonschema:"default=last,enum=last,enum=each" doc:"last upgrades their kubelets when all control planes have the new version, so that none is newer than the oldest API server; each does it right after its own control plane."`
 }

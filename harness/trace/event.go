@@ -75,6 +75,9 @@ const (
 	// KindFact about a control plane node: what lies in its folder of static pods' manifests. Data is ManifestsData.
 	ManifestsListed = "manifestsListed"
 
+	// KindFact about a certificate, certificate/NODE/COMPONENT: the component serves it. Data is CertificateData.
+	CertificateServed = "served"
+
 	// KindFact about a member of etcd, etcd/NODE: what it said of itself. Data is EtcdData.
 	EtcdStatus = "status"
 
@@ -197,6 +200,21 @@ type ManifestData struct {
 	File string `json:"file"`
 	Pod  string `json:"pod"`
 }
+
+// CertificateData is the data of the fact CertificateServed. Nothing of a key is in it.
+type CertificateData struct {
+	Node      string `json:"node"`
+	Component string `json:"component"`
+	Subject   string `json:"subject"`
+	Issuer    string `json:"issuer"`
+	// Serial is the serial number in hexadecimal digits.
+	Serial    string    `json:"serial"`
+	NotBefore time.Time `json:"notBefore"`
+	NotAfter  time.Time `json:"notAfter"`
+}
+
+// ID is the subject of the fact.
+func (d CertificateData) ID() string { return "certificate/" + d.Node + "/" + d.Component }
 
 // EtcdData is the data of the fact EtcdStatus. Ids are written as etcdctl does.
 type EtcdData struct {

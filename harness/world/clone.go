@@ -7,7 +7,7 @@ func (w *World) Clone() *World {
 	c := &World{
 		Promised: w.Promised, Nodes: cloneAll(w.Nodes), Pods: cloneAll(w.Pods), Takings: cloneAll(w.Takings), Workloads: cloneAll(w.Workloads),
 		Budgets: cloneAll(w.Budgets), Services: cloneAll(w.Services), Probes: cloneAll(w.Probes), Components: cloneAll(w.Components),
-		Webhooks: cloneAll(w.Webhooks), APIs: cloneAll(w.APIs), Flags: cloneAll(w.Flags), Etcd: cloneAll(w.Etcd), Manifests: cloneAll(w.Manifests),
+		Webhooks: cloneAll(w.Webhooks), APIs: cloneAll(w.APIs), Flags: cloneAll(w.Flags), Etcd: cloneAll(w.Etcd), Manifests: cloneAll(w.Manifests), Certificates: cloneAll(w.Certificates),
 	}
 	// The spread is counted in place; every other map and list of an entity is replaced when it changes.
 	for _, wl := range c.Workloads {

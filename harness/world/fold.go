@@ -121,6 +121,8 @@ func (w *World) Entity(r Ref) any {
 		return lookup(w.Etcd, r.Key)
 	case "manifests":
 		return lookup(w.Manifests, r.Key)
+	case "certificates":
+		return lookup(w.Certificates, r.Key)
 	case "flags":
 		return lookup(w.Flags, r.Key)
 	case "webhooks":
@@ -207,6 +209,8 @@ func (f *Fold) fact(e trace.Event) (Change, error) {
 		return keep(f, e, "flags", f.World.Flags, func(d *trace.FlagsData) string { return e.Subject + "@" + d.Version })
 	case trace.Requested:
 		return keep(f, e, "apis", f.World.APIs, func(*trace.DeprecatedData) string { return e.Subject })
+	case trace.CertificateServed:
+		return keep(f, e, "certificates", f.World.Certificates, func(*trace.CertificateData) string { return e.Subject })
 	case trace.ManifestsListed:
 		return keep(f, e, "manifests", f.World.Manifests, func(d *trace.ManifestsData) string { return d.Node })
 	case trace.EtcdStatus:

@@ -34,6 +34,8 @@ type World struct {
 	Components map[string]*Component `json:"components"`
 	// Etcd are the members of etcd as they last said of themselves, by their subject: etcd/cp-1. Whether they answer, the probes say.
 	Etcd map[string]*trace.EtcdData `json:"etcd"`
+	// Certificates are those that components served last, by their subject: certificate/cp-1/kube-apiserver.
+	Certificates map[string]*trace.CertificateData `json:"certificates"`
 	// Manifests are what lay last in the folders of static pods' manifests, by the control plane node.
 	Manifests map[string]*trace.ManifestsData `json:"manifests"`
 	// Flags are the answers of versions' programs to the flags of now, by component and version: component/cp-1/kube-apiserver@v1.35.
@@ -49,7 +51,7 @@ func New() *World {
 	return &World{
 		Nodes: map[string]*Node{}, Pods: map[string]*Pod{}, Takings: map[string]*Taken{}, Workloads: map[string]*Workload{},
 		Budgets: map[string]*Budget{}, Services: map[string]*Service{}, Probes: map[string]*Probe{}, Components: map[string]*Component{}, Webhooks: map[string]*Webhook{}, APIs: map[string]*trace.DeprecatedData{},
-		Flags: map[string]*trace.FlagsData{}, Etcd: map[string]*trace.EtcdData{}, Manifests: map[string]*trace.ManifestsData{},
+		Flags: map[string]*trace.FlagsData{}, Etcd: map[string]*trace.EtcdData{}, Manifests: map[string]*trace.ManifestsData{}, Certificates: map[string]*trace.CertificateData{},
 	}
 }
 

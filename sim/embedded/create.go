@@ -108,6 +108,7 @@ func (c *Cluster) prepare() error {
 	if err != nil {
 		return err
 	}
+	c.pki = shared
 	for _, p := range c.planes {
 		if err := p.prepare(shared, members, c.balancer.Addr()); err != nil {
 			return fmt.Errorf("prepare node %q: %w", p.node, err)

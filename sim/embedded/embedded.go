@@ -140,6 +140,7 @@ type Cluster struct {
 
 	planes   []*controlPlane // ordered by number
 	balancer *balancer.Balancer
+	pki      *pki
 	config   *rest.Config // through the balancer, as system:masters
 	client   kubernetes.Interface
 	services *services

@@ -158,6 +158,24 @@ func (p *pki) write(dir, node string, ip net.IP) error {
 	if err := os.MkdirAll(filepath.Join(dir, "etcd"), 0o700); err != nil {
 		return err
 	}
+	for name, authority := range map[string]*authority{"ca": p.kubernetes, "front-proxy-ca": p.frontProxy, "etcd/ca": p.etcd} {
+		if err := writePair(filepath.Join(dir, name), &authority.keyPair); err != nil {
+			return err
+		}
+	}
+	if err := p.writeLeaves(dir, node, ip, func(string) bool { return true }); err != nil {
+		return err
+	}
+	return p.writeAccountsKey(dir)
+}
+
+// renew issues anew what kubeadm renews when it upgrades a control plane whose etcd stays: the certificates of the API server and of its clients.
+func (p *pki) renew(dir, node string, ip net.IP) error {
+	return p.writeLeaves(dir, node, ip, func(name string) bool { return filepath.Dir(name) == "." })
+}
+
+// writeLeaves issues those of a node's certificates that are wanted.
+func (p *pki) writeLeaves(dir, node string, ip net.IP, wanted func(name string) bool) error {
 	local := []net.IP{net.ParseIP(loopback), net.IPv6loopback, ip}
 	machine := []string{node, "localhost"}
 	api := subject{
@@ -178,20 +196,19 @@ func (p *pki) write(dir, node string, ip net.IP) error {
 		{"etcd/peer", p.etcd, subject{commonName: node, usages: bothUsages, dnsNames: machine, ips: local}},
 		{"etcd/healthcheck-client", p.etcd, subject{commonName: "kube-etcd-healthcheck-client", usages: clientUsage}},
 	}
-	pairs := map[string]*keyPair{"ca": &p.kubernetes.keyPair, "front-proxy-ca": &p.frontProxy.keyPair, "etcd/ca": &p.etcd.keyPair}
 	for _, leaf := range leaves {
+		if !wanted(leaf.name) {
+			continue
+		}
 		pair, err := leaf.by.issue(leaf.subject, p.now)
 		if err != nil {
 			return err
 		}
-		pairs[leaf.name] = pair
-	}
-	for name, pair := range pairs {
-		if err := writePair(filepath.Join(dir, name), pair); err != nil {
+		if err := writePair(filepath.Join(dir, leaf.name), pair); err != nil {
 			return err
 		}
 	}
-	return p.writeAccountsKey(dir)
+	return nil
 }
 
 func writePair(path string, pair *keyPair) error {

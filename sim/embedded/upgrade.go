@@ -117,7 +117,7 @@ func checkSkew(node, from, to string) error {
 
 // UpgradeControlPlane starts the components of a node with the target's programs, one after the other in kubeadm's order. etcd stays: it is linked into this
 // program. One that does not come up is replaced by what was there before. (kubeadm also puts back those that came up before it.) When the last node has the version, the addons get it.
-func (c *Cluster) UpgradeControlPlane(ctx context.Context, node, version string, _ bool) error {
+func (c *Cluster) UpgradeControlPlane(ctx context.Context, node, version string, how cluster.ControlPlaneUpgrade) error {
 	p := c.plane(node)
 	if p == nil {
 		return fmt.Errorf("upgrade control plane %q: it is none", node)
@@ -125,6 +125,11 @@ func (c *Cluster) UpgradeControlPlane(ctx context.Context, node, version string,
 	release, err := c.options.Releases(ctx, version, kubernetesComponents)
 	if err != nil {
 		return fmt.Errorf("upgrade control plane %q: %w", node, err)
+	}
+	if !how.KeepCertificates && p.components[apiServer].path() != filepath.Join(release.Dir, apiServer) {
+		if err := c.renew(p); err != nil {
+			return fmt.Errorf("upgrade control plane %q: renew its certificates: %w", node, err)
+		}
 	}
 	for _, name := range kubernetesComponents {
 		if err := c.replace(ctx, p, name, release); err != nil {
@@ -141,6 +146,17 @@ func (c *Cluster) UpgradeControlPlane(ctx context.Context, node, version string,
 		}
 	}
 	return c.upgradeAddons(ctx, release.Version)
+}
+
+// renew gives a control plane node new certificates and kubeconfigs, which its components read when they start again.
+// https://kubernetes.io/docs/tasks/administer-cluster/kubeadm/kubeadm-certs/#automatic-certificate-renewal
+func (c *Cluster) renew(p *controlPlane) error {
+	now := *c.pki
+	now.now = time.Now()
+	if err := now.renew(p.pki(""), p.node, p.ip); err != nil {
+		return err
+	}
+	return now.writeKubeconfigs(p.dir, c.balancer.Addr(), p.serverAddress())
 }
 
 // replace ends a component and starts it from another release. It returns when it answers, or when what was there before does again.

@@ -40,7 +40,7 @@ func TestUpgrade(t *testing.T) {
 		return pod.Spec.Containers[0].Image
 	}
 
-	g.Expect(c.UpgradeControlPlane(t.Context(), "cp-1", "v1.34.99", true)).To(Succeed())
+	g.Expect(c.UpgradeControlPlane(t.Context(), "cp-1", "v1.34.99", cluster.ControlPlaneUpgrade{First: true})).To(Succeed())
 	g.Eventually(image).WithTimeout(30 * time.Second).Should(Equal("registry.k8s.io/kube-apiserver:v1.34.99"))
 	g.Expect(c.UpgradeKubelet(t.Context(), "worker-1", "v1.34.99")).To(Succeed())
 	g.Eventually(func() string {
@@ -62,7 +62,7 @@ func TestUpgrade(t *testing.T) {
 	g.Expect(err).To(MatchError(ContainSubstring("v9.9.9")))
 
 	var refused *cluster.UpgradeError
-	err = c.UpgradeControlPlane(t.Context(), "cp-1", "v1.35.0", true)
+	err = c.UpgradeControlPlane(t.Context(), "cp-1", "v1.35.0", cluster.ControlPlaneUpgrade{First: true})
 	g.Expect(err).To(BeAssignableToTypeOf(refused))
 	g.Expect(err).To(MatchError(And(ContainSubstring("upgrade kube-apiserver of node cp-1 to v1.35.0"), ContainSubstring("unknown flag: --enable-bootstrap-token-auth"))))
 	_, err = client.Discovery().ServerVersion()

@@ -123,14 +123,17 @@ func (c *Cluster) CheckUpgrade(ctx context.Context, node, version string) error 
 }
 
 // UpgradeControlPlane is kubeadm upgrade apply, or node. It waits for each component, and puts back what was there before when one does not come up.
-func (c *Cluster) UpgradeControlPlane(ctx context.Context, node, version string, first bool) error {
+func (c *Cluster) UpgradeControlPlane(ctx context.Context, node, version string, how cluster.ControlPlaneUpgrade) error {
 	m, t, err := c.install(ctx, node, version, "kubeadm")
 	if err != nil {
 		return err
 	}
 	argv := []string{"kubeadm", "upgrade", "node"}
-	if first {
+	if how.First {
 		argv = []string{"kubeadm", "upgrade", "apply", "--yes", t.Version}
+	}
+	if how.KeepCertificates {
+		argv = append(argv, "--certificate-renewal=false")
 	}
 	_, err = c.run(ctx, m, nil, argv...)
 	return refused(node, t, "", err)

@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 
+	"github.com/seatrial/seatrial/harness/certs"
 	"github.com/seatrial/seatrial/harness/cluster"
 	"github.com/seatrial/seatrial/harness/etcd"
 	"github.com/seatrial/seatrial/harness/objects"
@@ -28,8 +29,33 @@ func (w work) controlPlane(ctx context.Context, exact string) error {
 	if err := w.manifests(ctx); err != nil {
 		return err
 	}
+	if err := w.served(ctx); err != nil {
+		return err
+	}
 	return w.leaders(ctx)
 }
+
+// served puts the certificates that the API servers serve into the recording. One that is down now and then is asked again.
+func (w work) served(ctx context.Context) error {
+	for _, server := range w.env.Cluster.APIServers() {
+		var found trace.CertificateData
+		var last error
+		err := wait.PollUntilContextCancel(ctx, servedEvery, true, func(ctx context.Context) (bool, error) {
+			found, last = certs.Served(ctx, server)
+			return last == nil, nil
+		})
+		if err != nil {
+			return procedure.Failf("wait for the API server of %s: expected a handshake, last seen: %v", server.Node, last)
+		}
+		if err := w.env.Record(trace.KindFact, found.ID(), trace.CertificateServed, found); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// servedEvery is the time between two handshakes with an API server.
+const servedEvery = 500 * time.Millisecond
 
 // manifests puts into the recording what lies in the manifests folders of the control planes: the kubelet runs it, whoever left it there.
 func (w work) manifests(ctx context.Context) error {

@@ -106,7 +106,7 @@ func (u Cluster) hop(id string, spec *scenario.Upgrade, s plan.Setting, from, to
 	for i, node := range planes {
 		below := id + "/" + node
 		one := &plan.Op{ID: below, Title: "upgrade control plane " + node, Procedure: kindCluster, Action: ActionNode, Node: node, Version: to}
-		one.Ops = append(one.Ops, leaf.apply(below, node, i == 0))
+		one.Ops = append(one.Ops, leaf.apply(below, node, cluster.ControlPlaneUpgrade{First: i == 0, KeepCertificates: spec.ControlPlanes.KeepCertificates}))
 		kubelet := u.around(below, node, spec, spec.ControlPlanes.Drain, leaf.kubelet(below, node))
 		if spec.ControlPlanes.Kubelets == scenario.KubeletsEach {
 			one.Ops = append(one.Ops, kubelet...)
@@ -183,18 +183,16 @@ func (l leaves) op(id, title, action, node string) *plan.Op {
 	return &plan.Op{ID: id, Title: title, Procedure: l.kind, Action: action, Node: node, Version: l.to, Timeout: l.timeout}
 }
 
-// first is the option of an op that applies.
-type first struct {
-	First bool `json:"first"`
-}
-
-func (l leaves) apply(id, node string, isFirst bool) *plan.Op {
+func (l leaves) apply(id, node string, how cluster.ControlPlaneUpgrade) *plan.Op {
 	title := "kubeadm upgrade node on " + node
-	if isFirst {
+	if how.First {
 		title = "kubeadm upgrade apply " + l.to + " on " + node
 	}
+	if how.KeepCertificates {
+		title += ", which keeps its certificates"
+	}
 	op := l.op(id+"/apply", title, ActionApply, node)
-	op.Options = first{isFirst}
+	op.Options = how
 	return op
 }
 
@@ -225,7 +223,7 @@ func (Node) Plan(step scenario.Step, s plan.Setting) *plan.Op {
 	}
 	change := leaf.config(step.ID, spec.Node)
 	if slices.Contains(s.Nodes, cluster.Node{Name: spec.Node, Role: cluster.ControlPlane}) {
-		change = leaf.apply(step.ID, spec.Node, s.Version != spec.To)
+		change = leaf.apply(step.ID, spec.Node, cluster.ControlPlaneUpgrade{First: s.Version != spec.To})
 	}
 	stage := leaf.op(step.ID+"/stage", "bring "+spec.To+" to "+spec.Node, ActionStage, spec.Node)
 	stage.Timeout = stageTimeout

@@ -72,7 +72,7 @@ func TestNodePlan(t *testing.T) {
 		s.Version = version
 		return Node{}.Plan(scenario.Step{ID: "one", UpgradeNode: &scenario.UpgradeNode{Node: node, To: "v1.34"}}, s)
 	}
-	g.Expect(planned("cp-1", "v1.33").Ops[1]).To(And(HaveField("Action", ActionApply), HaveField("Options", first{true})))
-	g.Expect(planned("cp-1", "v1.34").Ops[1]).To(And(HaveField("Action", ActionApply), HaveField("Options", first{false})))
+	g.Expect(planned("cp-1", "v1.33").Ops[1]).To(And(HaveField("Action", ActionApply), HaveField("Options", cluster.ControlPlaneUpgrade{First: true})))
+	g.Expect(planned("cp-1", "v1.34").Ops[1]).To(And(HaveField("Action", ActionApply), HaveField("Options", cluster.ControlPlaneUpgrade{})))
 	g.Expect(planned("worker-1", "v1.34").Ops[1]).To(HaveField("Action", ActionConfig))
 }

@@ -121,8 +121,8 @@ func (w work) apply(ctx context.Context) error {
 	if err != nil {
 		return refused(err)
 	}
-	options, _ := w.op.Options.(first)
-	if err := w.upgrader.UpgradeControlPlane(ctx, w.op.Node, w.op.Version, options.First); err != nil {
+	how, _ := w.op.Options.(cluster.ControlPlaneUpgrade)
+	if err := w.upgrader.UpgradeControlPlane(ctx, w.op.Node, w.op.Version, how); err != nil {
 		return refused(err)
 	}
 	return w.controlPlane(ctx, exact)
