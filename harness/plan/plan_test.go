@@ -68,7 +68,7 @@ func TestGolden(t *testing.T) {
 	for _, name := range names {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
-			p, err := plan.Make(load(t, name), provider{cluster.CapPower, cluster.CapService, cluster.CapUpgrade, cluster.CapComponents}, find)
+			p, err := plan.Make(load(t, name), provider{cluster.CapPower, cluster.CapService, cluster.CapUpgrade, cluster.CapComponents, cluster.CapManifests}, find)
 			g.Expect(err).NotTo(HaveOccurred())
 			got, err := json.MarshalIndent(p, "", "  ")
 			g.Expect(err).NotTo(HaveOccurred())
@@ -88,7 +88,7 @@ func TestGolden(t *testing.T) {
 func TestLeavesHaveATimeout(t *testing.T) {
 	g := NewWithT(t)
 	for _, name := range []string{"drain-web-power-cut", "upgrade-ha-with-faults", "known-bad/upgrade-undrained"} {
-		p, err := plan.Make(load(t, name), provider{cluster.CapPower, cluster.CapService, cluster.CapUpgrade, cluster.CapComponents}, find)
+		p, err := plan.Make(load(t, name), provider{cluster.CapPower, cluster.CapService, cluster.CapUpgrade, cluster.CapComponents, cluster.CapManifests}, find)
 		g.Expect(err).NotTo(HaveOccurred())
 		for _, op := range p.Leaves() {
 			g.Expect(op.Timeout).To(BeNumerically(">", 0), op.ID)

@@ -39,7 +39,7 @@ type Balancer struct {
 	backends []string
 	next     int
 	closed   bool
-	conns    map[net.Conn]struct{}
+	conns    map[net.Conn]string // with the backend that they lead to, once there is one
 }
 
 // Listen listens on a TCP address ("127.0.0.1:0" takes a free port) and forwards to the backends, each "host:port".
@@ -54,7 +54,7 @@ func Listen(ctx context.Context, addr string, backends []string) (*Balancer, err
 		listener: listener,
 		log:      slog.Default(),
 		backends: slices.Clone(backends),
-		conns:    map[net.Conn]struct{}{},
+		conns:    map[net.Conn]string{},
 	}
 	b.ctx, b.cancel = context.WithCancel(ctx)
 	context.AfterFunc(b.ctx, b.closeConns)
@@ -65,12 +65,17 @@ func Listen(ctx context.Context, addr string, backends []string) (*Balancer, err
 // Addr is the address that it listens on, "host:port".
 func (b *Balancer) Addr() string { return b.listener.Addr().String() }
 
-// SetBackends replaces the backends. Connections that are open stay where they are.
+// SetBackends replaces the backends. Connections to one that is left out are closed: a client that keeps one to a server that hangs would never ask another.
 func (b *Balancer) SetBackends(backends []string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.backends = slices.Clone(backends)
 	b.next = 0
+	for conn, backend := range b.conns {
+		if backend != "" && !slices.Contains(backends, backend) {
+			conn.Close()
+		}
+	}
 }
 
 // Close closes the listener and every connection, and waits until they are closed. It may be called more than once.
@@ -112,17 +117,17 @@ func (b *Balancer) accept() {
 // forward carries one connection until both directions have ended.
 func (b *Balancer) forward(client net.Conn) {
 	defer client.Close()
-	if !b.track(client) {
+	if !b.track(client, "") {
 		return
 	}
 	defer b.forget(client)
-	backend, err := b.dial()
+	backend, addr, err := b.dial()
 	if err != nil {
 		b.log.Debug("balancer: connect", "client", client.RemoteAddr(), "error", err)
 		return
 	}
 	defer backend.Close()
-	if !b.track(backend) {
+	if !b.track(client, addr) || !b.track(backend, addr) {
 		return
 	}
 	defer b.forget(backend)
@@ -148,17 +153,17 @@ func pipe(to, from net.Conn) {
 }
 
 // dial connects to the next backend that accepts a connection, and tries each one once.
-func (b *Balancer) dial() (net.Conn, error) {
+func (b *Balancer) dial() (conn net.Conn, addr string, err error) {
 	dialer := net.Dialer{Timeout: DialTimeout}
 	errs := []error{errors.New("no backend accepts connections")}
 	for _, addr := range b.order() {
 		conn, err := dialer.DialContext(b.ctx, "tcp", addr)
 		if err == nil {
-			return conn, nil
+			return conn, addr, nil
 		}
 		errs = append(errs, err)
 	}
-	return nil, errors.Join(errs...)
+	return nil, "", errors.Join(errs...)
 }
 
 // order is the order in which to try the backends for one connection.
@@ -173,13 +178,13 @@ func (b *Balancer) order() []string {
 	return slices.Concat(b.backends[first:], b.backends[:first])
 }
 
-func (b *Balancer) track(conn net.Conn) bool {
+func (b *Balancer) track(conn net.Conn, backend string) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
 		return false
 	}
-	b.conns[conn] = struct{}{}
+	b.conns[conn] = backend
 	return true
 }
 

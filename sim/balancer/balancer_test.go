@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"testing"
 	"time"
 
@@ -103,6 +104,34 @@ func TestSetBackends(t *testing.T) {
 	g.Expect(ask(g, b.Addr(), "")).To(Equal("a"))
 	b.SetBackends([]string{backend(t, "b")})
 	g.Expect(ask(g, b.Addr(), "")).To(Equal("b"))
+}
+
+// TestLeftOut: a connection to a backend that is left out ends, and one to a backend that stays goes on.
+func TestLeftOut(t *testing.T) {
+	g := NewWithT(t)
+	first, second := backend(t, "a"), backend(t, "b")
+	b := listen(t, first, second)
+	open := func(name string) net.Conn {
+		conn, err := net.DialTimeout("tcp", b.Addr(), 5*time.Second)
+		g.Expect(err).NotTo(HaveOccurred())
+		t.Cleanup(func() { conn.Close() })
+		g.Expect(conn.SetDeadline(time.Now().Add(5 * time.Second))).To(Succeed())
+		answer := make([]byte, 1)
+		_, err = io.ReadFull(conn, answer)
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(string(answer)).To(Equal(name))
+		return conn
+	}
+	toFirst, toSecond := open("a"), open("b")
+	b.SetBackends([]string{second})
+	_, err := io.ReadAll(toFirst)
+	g.Expect(errors.Is(err, os.ErrDeadlineExceeded)).To(BeFalse(), "it ends at once")
+	_, err = io.WriteString(toSecond, "!")
+	g.Expect(err).NotTo(HaveOccurred())
+	answer := make([]byte, 1)
+	_, err = io.ReadFull(toSecond, answer)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(string(answer)).To(Equal("!"))
 }
 
 func TestCloseClosesConnections(t *testing.T) {

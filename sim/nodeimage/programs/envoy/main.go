@@ -28,6 +28,8 @@ const (
 	interval = time.Second
 	// checkTimeout is how long an API server may take to say that it is healthy.
 	checkTimeout = 3 * time.Second
+	// threshold is how often in a row it has to fail before it gets no connections, and loses those that it has.
+	threshold = 2
 )
 
 func main() {
@@ -47,6 +49,7 @@ func main() {
 func run(ctx context.Context, dir string) error {
 	var b *balancer.Balancer
 	var given []string
+	failed := map[string]int{}
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	for {
@@ -64,7 +67,7 @@ func run(ctx context.Context, dir string) error {
 			}
 			defer b.Close()
 		}
-		if good := healthy(ctx, servers); b != nil && !slices.Equal(good, given) {
+		if good := healthy(ctx, servers, failed); b != nil && !slices.Equal(good, given) {
 			b.SetBackends(good)
 			given = good
 		}
@@ -104,8 +107,9 @@ func addresses(path string) ([]string, error) {
 	return found, lines.Err()
 }
 
-// healthy are the servers that say they are; when none does, all of them: a client's own error says more than a closed port.
-func healthy(ctx context.Context, servers []string) []string {
+// healthy are the servers that have not failed to say so too often in a row, which it counts in failed; when there is none, all of them: a client's own error says more
+// than a closed port.
+func healthy(ctx context.Context, servers []string, failed map[string]int) []string {
 	var checking sync.WaitGroup
 	ok := make([]bool, len(servers))
 	for i, server := range servers {
@@ -114,7 +118,10 @@ func healthy(ctx context.Context, servers []string) []string {
 	checking.Wait()
 	var good []string
 	for i, server := range servers {
-		if ok[i] {
+		if failed[server]++; ok[i] {
+			failed[server] = 0
+		}
+		if failed[server] < threshold {
 			good = append(good, server)
 		}
 	}
