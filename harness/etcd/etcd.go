@@ -24,8 +24,12 @@ import (
 // other. etcd itself refuses requests at 5000 (server/etcdserver/v3_server.go, maxGapBetweenApplyAndCommitIndex).
 const MaxBehind = 1000
 
-// answerTimeout is how long a member may take to answer.
-const answerTimeout = time.Second
+const (
+	// answerTimeout is how long a member may take to answer.
+	answerTimeout = time.Second
+	// alarmTimeout is how long it may take to raise an alarm or take one back, on which the members have to agree.
+	alarmTimeout = 10 * time.Second
+)
 
 // Members are the members of a cluster's etcd; a nil one has none. Their methods may be called from several goroutines.
 type Members struct{ all []member }
@@ -80,12 +84,22 @@ func (m *Members) Nodes() []string {
 
 // Status asks the member of a node. A member answers this also when it knows no leader.
 func (m *Members) Status(ctx context.Context, node string) (trace.EtcdData, error) {
-	for _, one := range m.all {
-		if one.node == node {
-			return one.status(ctx)
+	one, err := m.of(node)
+	if err != nil {
+		return trace.EtcdData{}, err
+	}
+	return one.status(ctx)
+}
+
+func (m *Members) of(node string) (member, error) {
+	if m != nil {
+		for _, one := range m.all {
+			if one.node == node {
+				return one, nil
+			}
 		}
 	}
-	return trace.EtcdData{}, fmt.Errorf("node %q has no member of etcd", node)
+	return member{}, fmt.Errorf("node %q has no member of etcd", node)
 }
 
 func (one member) status(ctx context.Context) (trace.EtcdData, error) {
@@ -147,6 +161,41 @@ func judge(all []trace.EtcdData) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// RaiseNoSpace has a node's member raise the alarm that it raises when its database is full: from then on no member takes a write that needs room.
+func (m *Members) RaiseNoSpace(ctx context.Context, node string) error {
+	return m.alarm(ctx, node, func(ctx context.Context, one member, id uint64) error {
+		_, err := etcdserverpb.NewMaintenanceClient(one.client.ActiveConnection()).Alarm(ctx, &etcdserverpb.AlarmRequest{
+			Action: etcdserverpb.AlarmRequest_ACTIVATE, MemberID: id, Alarm: etcdserverpb.AlarmType_NOSPACE,
+		})
+		return err
+	})
+}
+
+// DisarmNoSpace takes the alarm back: etcdctl alarm disarm.
+func (m *Members) DisarmNoSpace(ctx context.Context, node string) error {
+	return m.alarm(ctx, node, func(ctx context.Context, one member, id uint64) error {
+		_, err := one.client.AlarmDisarm(ctx, &clientv3.AlarmMember{MemberID: id, Alarm: etcdserverpb.AlarmType_NOSPACE})
+		return err
+	})
+}
+
+func (m *Members) alarm(ctx context.Context, node string, change func(context.Context, member, uint64) error) error {
+	one, err := m.of(node)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, alarmTimeout)
+	defer cancel()
+	s, err := one.client.Status(ctx, one.endpoint)
+	if err == nil {
+		err = change(ctx, one, s.Header.MemberId)
+	}
+	if err != nil {
+		return fmt.Errorf("change the alarm of etcd/%s: %w", node, err)
+	}
+	return nil
 }
 
 // AlarmError says that etcd has alarms, which stay until somebody disarms them: https://etcd.io/docs/v3.6/op-guide/maintenance/#space-quota.

@@ -57,6 +57,14 @@ func TestAlarm(t *testing.T) {
 	g.Expect(said[0].Leader).To(Equal(said[0].ID), "it follows itself")
 	g.Expect(said[0].Alarms).To(BeEmpty())
 
+	g.Expect(asked.RaiseNoSpace(t.Context(), "cp-1")).To(Succeed())
+	_, err = asked.InStep(t.Context())
+	g.Expect(err).To(MatchError("etcd/cp-1 has the alarm NOSPACE"))
+	g.Expect(asked.DisarmNoSpace(t.Context(), "cp-1")).To(Succeed())
+	_, err = asked.InStep(t.Context())
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(asked.RaiseNoSpace(t.Context(), "cp-2")).To(MatchError(ContainSubstring(`node "cp-2" has no member`)))
+
 	client, err := clientv3.New(clientv3.Config{Endpoints: []string{member.Endpoint}})
 	g.Expect(err).NotTo(HaveOccurred())
 	t.Cleanup(func() { _ = client.Close() })

@@ -29,7 +29,7 @@ const (
 // faultNeeds are what a cluster must be able to do for each kind of fault.
 var faultNeeds = map[string]cluster.Capability{
 	"powerOff": cluster.CapPower, "cutOff": cluster.CapNetwork, fillDisk: cluster.CapDisk, "kill": cluster.CapComponents, "pause": cluster.CapComponents,
-	"copyManifest": cluster.CapManifests,
+	"copyManifest": cluster.CapManifests, "etcdNoSpace": cluster.CapEtcd,
 }
 
 // fillDisk is the kind of fault that takes nodes with disks of their own.
@@ -74,6 +74,8 @@ func faultTitle(kind, node, component string, lasts time.Duration) string {
 		return fmt.Sprintf("cut %s off from the network for %s", node, lasts)
 	case fillDisk:
 		return fmt.Sprintf("fill the disk of %s for %s", node, lasts)
+	case "etcdNoSpace":
+		return fmt.Sprintf("have etcd on %s say for %s that its database is full", node, lasts)
 	case "kill":
 		return fmt.Sprintf("kill %s on %s", component, node)
 	case "copyManifest":

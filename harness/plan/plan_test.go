@@ -68,7 +68,7 @@ func TestGolden(t *testing.T) {
 	for _, name := range names {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
-			p, err := plan.Make(load(t, name), provider{cluster.CapPower, cluster.CapService, cluster.CapUpgrade, cluster.CapComponents, cluster.CapManifests}, find)
+			p, err := plan.Make(load(t, name), provider{cluster.CapPower, cluster.CapService, cluster.CapUpgrade, cluster.CapComponents, cluster.CapManifests, cluster.CapEtcd}, find)
 			g.Expect(err).NotTo(HaveOccurred())
 			got, err := json.MarshalIndent(p, "", "  ")
 			g.Expect(err).NotTo(HaveOccurred())

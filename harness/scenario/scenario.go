@@ -221,6 +221,7 @@ type Fault struct {
 	FillDisk     *NodeFault      `json:"fillDisk,omitempty" doc:"Fill the node's disk, where etcd and the kubelet write; it is freed again afterwards."`
 	Kill         *ComponentFault `json:"kill,omitempty" doc:"Kill a component of the node (SIGKILL). Whoever keeps it running starts it again."`
 	Pause        *PauseFault     `json:"pause,omitempty" doc:"Stop a component of the node in its tracks (SIGSTOP): it is there, and does nothing."`
+	EtcdNoSpace  *NodeFault      `json:"etcdNoSpace,omitempty" doc:"Have the node's etcd member raise the alarm of a full database (NOSPACE): etcd takes no more writes that need room until the alarm is disarmed, at the end."`
 	CopyManifest *ComponentFault `json:"copyManifest,omitempty" doc:"Leave a copy of a component's manifest beside it (etcd.yaml.bak), as a person does who wants a backup: the kubelet reads it too. It stays."`
 }
 
@@ -265,6 +266,8 @@ func (f Fault) Kind() (kind, node, component string, lasts time.Duration) {
 		return "cutOff", f.CutOff.Node, "", f.CutOff.For.Duration
 	case f.FillDisk != nil:
 		return "fillDisk", f.FillDisk.Node, "", f.FillDisk.For.Duration
+	case f.EtcdNoSpace != nil:
+		return "etcdNoSpace", f.EtcdNoSpace.Node, "etcd", f.EtcdNoSpace.For.Duration
 	case f.Kill != nil:
 		return "kill", f.Kill.Node, f.Kill.Component, 0
 	case f.CopyManifest != nil:

@@ -97,7 +97,7 @@ func (s Step) setDefaults() {
 }
 
 func (f Fault) setDefaults() {
-	for _, node := range []*NodeFault{f.PowerOff, f.CutOff, f.FillDisk} {
+	for _, node := range []*NodeFault{f.PowerOff, f.CutOff, f.FillDisk, f.EtcdNoSpace} {
 		if node != nil {
 			node.For.Duration = node.For.Or(DefaultFault)
 		}
@@ -280,12 +280,12 @@ func (c *checker) faults(faults []Fault) {
 		}
 		kinds := pointers(f)
 		if len(kinds) != 1 {
-			c.report(path, "give it one of copyManifest, cutOff, fillDisk, kill, pause, powerOff; it has %d", len(kinds))
+			c.report(path, "give it one of copyManifest, cutOff, etcdNoSpace, fillDisk, kill, pause, powerOff; it has %d", len(kinds))
 			continue
 		}
 		kind, node, component, _ := f.Kind()
 		c.node(path+"."+kind+".node", node)
-		if slices.Contains([]string{"copyManifest", "kill", "pause"}, kind) {
+		if slices.Contains([]string{"copyManifest", "etcdNoSpace", "kill", "pause"}, kind) {
 			c.oneOf(path+"."+kind+".component", component, Components...)
 			if !strings.HasPrefix(node, "cp-") {
 				c.report(path+"."+kind+".node", "%q is no control plane; %s runs on those", node, component)

@@ -67,7 +67,9 @@ func (c *Cluster) CheckFlags(ctx context.Context, node, version string) ([]clust
 func (c *Cluster) checkFlags(ctx context.Context, m *component, path string) (cluster.FlagCheck, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, checkTimeout, fmt.Errorf("it did not say within %s", checkTimeout))
 	defer cancel()
+	m.mu.Lock()
 	command := m.command
+	m.mu.Unlock()
 	command.Name, command.Path, command.Log = "check the flags of "+m.command.Name, path, ""
 	command.Args = append(slices.Clone(m.command.Args), "--version")
 	err := c.options.Supervisor.Run(ctx, command, 0)

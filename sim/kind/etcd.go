@@ -26,13 +26,9 @@ func (c *Cluster) EtcdMembers(ctx context.Context) ([]cluster.EtcdMember, error)
 }
 
 func (c *Cluster) etcdClient(ctx context.Context, m machine) (*tls.Config, error) {
-	pem := map[string][]byte{}
-	for _, name := range []string{"ca.crt", "healthcheck-client.crt", "healthcheck-client.key"} {
-		text, err := c.engine.Output(ctx, "exec", m.container, "cat", "/etc/kubernetes/pki/etcd/"+name)
-		if err != nil {
-			return nil, err
-		}
-		pem[name] = []byte(text)
+	pem, err := c.read(ctx, m, "/etc/kubernetes/pki/etcd", "ca.crt", "healthcheck-client.crt", "healthcheck-client.key")
+	if err != nil {
+		return nil, err
 	}
 	client, err := tls.X509KeyPair(pem["healthcheck-client.crt"], pem["healthcheck-client.key"])
 	if err != nil {

@@ -1,12 +1,9 @@
 package kind
 
 import (
-	"archive/tar"
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -16,7 +13,6 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/seatrial/seatrial/harness/cluster"
-	"github.com/seatrial/seatrial/sim/engine"
 )
 
 // The capability Manifests.
@@ -24,45 +20,28 @@ import (
 // manifestsFolder is where kubeadm has the kubelet look for static pods.
 const manifestsFolder = "/etc/kubernetes/manifests"
 
-// Manifests reads the files of the node's folder. What is in them stays here: they may hold secrets.
+// Manifests lists what the kubelet takes from the node's folder.
 func (c *Cluster) Manifests(ctx context.Context, node string) ([]cluster.Manifest, error) {
 	m, err := c.machine(node)
 	if err != nil {
 		return nil, err
 	}
-	var archive bytes.Buffer
-	if err := c.engine.Do(ctx, engine.Command{Args: []string{"exec", m.container, "tar", "-C", manifestsFolder, "-cf", "-", "."}, Stdout: &archive}); err != nil {
-		return nil, fmt.Errorf("list the manifests of node %q: %w", node, err)
-	}
-	files, err := manifestsIn(&archive)
+	files, err := c.read(ctx, m, manifestsFolder, ".")
 	if err != nil {
 		return nil, fmt.Errorf("list the manifests of node %q: %w", node, err)
 	}
-	return files, nil
+	return manifestsIn(files), nil
 }
 
 // manifestsIn lists what a kubelet takes from a folder: every file, whatever it is called, but those whose name begins with a dot; no folder below.
-func manifestsIn(archive io.Reader) ([]cluster.Manifest, error) {
-	var files []cluster.Manifest
-	for r := tar.NewReader(archive); ; {
-		h, err := r.Next()
-		if errors.Is(err, io.EOF) {
-			slices.SortFunc(files, func(a, b cluster.Manifest) int { return strings.Compare(a.File, b.File) })
-			return files, nil
+func manifestsIn(files map[string][]byte) []cluster.Manifest {
+	var manifests []cluster.Manifest
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		if !strings.Contains(name, "/") && !strings.HasPrefix(name, ".") {
+			manifests = append(manifests, cluster.Manifest{File: name, Pod: podOf(files[name])})
 		}
-		if err != nil {
-			return nil, err
-		}
-		name := path.Clean(h.Name)
-		if h.Typeflag != tar.TypeReg || strings.Contains(name, "/") || strings.HasPrefix(name, ".") {
-			continue
-		}
-		text, err := io.ReadAll(r)
-		if err != nil {
-			return nil, err
-		}
-		files = append(files, cluster.Manifest{File: name, Pod: podOf(text)})
 	}
+	return manifests
 }
 
 // podOf is the namespace and name of the pod in a manifest, or "".

@@ -26,9 +26,12 @@ func TestManifestsIn(t *testing.T) {
 	}
 	g.Expect(w.WriteHeader(&tar.Header{Name: "./old/", Typeflag: tar.TypeDir})).To(Succeed())
 	g.Expect(w.Close()).To(Succeed())
-	g.Expect(manifestsIn(&archive)).To(Equal([]cluster.Manifest{
+	files, err := unpack(&archive)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(files).To(HaveKeyWithValue("etcd.yaml", []byte(pod)))
+	g.Expect(manifestsIn(files)).To(Equal([]cluster.Manifest{
 		{File: "README"}, {File: "etcd.yaml", Pod: "kube-system/etcd"}, {File: "etcd.yaml.bak", Pod: "kube-system/etcd"}, {File: "vip.yaml", Pod: "default/vip"},
 	}))
-	_, err := manifestsIn(bytes.NewReader(make([]byte, 100)))
+	_, err = unpack(bytes.NewReader(make([]byte, 100)))
 	g.Expect(err).To(HaveOccurred(), "half an archive")
 }

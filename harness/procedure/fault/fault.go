@@ -95,6 +95,11 @@ func of(env *procedure.Env, kind, node, component string) (act, error) {
 			func(ctx context.Context) error { return disks.FillDisk(ctx, node) }, func(ctx context.Context) error { return disks.FreeDisk(ctx, node) },
 			back(procedure.AwaitRoom),
 		}, nil
+	case kind == "etcdNoSpace" && env.Etcd != nil:
+		return act{
+			func(ctx context.Context) error { return env.Etcd.RaiseNoSpace(ctx, node) }, func(ctx context.Context) error { return env.Etcd.DisarmNoSpace(ctx, node) },
+			answers(node),
+		}, nil
 	case kind == "kill" && hasComponents:
 		return act{
 			func(ctx context.Context) error { return components.Kill(ctx, node, component) }, func(context.Context) error { return nil },
