@@ -88,7 +88,7 @@ func (c *Cluster) CheckFlags(ctx context.Context, node, version string) ([]clust
 	return checks, nil
 }
 
-// checkFlags runs a program with the arguments of the component that runs on the node.
+// checkFlags runs a program with the arguments of the component that runs on the node. That ctr can't start it is no answer of the program.
 func (c *Cluster) checkFlags(ctx context.Context, m machine, component string, program []string) (cluster.FlagCheck, error) {
 	pids, err := c.pids(ctx, m, component)
 	if err != nil {
@@ -103,7 +103,7 @@ func (c *Cluster) checkFlags(ctx context.Context, m machine, component string, p
 	}
 	args := strings.Split(strings.TrimSuffix(commandLine, "\x00"), "\x00")
 	_, err = c.run(ctx, m, nil, append(append(program, args[1:]...), "--version")...)
-	if exit := (*proc.ExitError)(nil); errors.As(err, &exit) && exit.Status > 0 {
+	if exit := (*proc.ExitError)(nil); errors.As(err, &exit) && exit.Status > 0 && !slices.ContainsFunc(exit.LastLines, func(line string) bool { return strings.HasPrefix(line, "ctr: ") }) {
 		return cluster.Refused(component, exit.LastLines), nil
 	}
 	return cluster.FlagCheck{Component: component}, err
