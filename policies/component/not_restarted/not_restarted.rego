@@ -4,7 +4,7 @@
 #   A component that crashed and was started again during the rehearsal makes everything after it doubtful. A
 #   rehearsal with faults is left out: there, components may end because of what was done. During an upgrade
 #   the controller manager and the scheduler of a node may end while its API server is replaced: they give
-#   up when they can't renew their leases. A control plane that does not run as kubeadm's pods shows none of
+#   up when they can't renew their leases; and all of them may while its kubelet is upgraded, which starts them anew. A control plane that does not run as kubeadm's pods shows none of
 #   its components.
 # related_resources:
 # - ref: https://kubernetes.io/docs/concepts/overview/components/
@@ -29,9 +29,22 @@ deny contains {"subject": key, "msg": msg} if {
 every_end_is_explained(component) if {
 	some kind in {"upgrade", "upgradeNode"}
 	kind in input.plan.uses
-	component.name in {"kube-controller-manager", "kube-scheduler"}
 	component.restarts == count(component.ends)
-	every end in component.ends { replaced(component.node, time.parse_rfc3339_ns(end)) }
+	every end in component.ends { explained(component, time.parse_rfc3339_ns(end)) }
+}
+
+explained(component, end) if {
+	component.name in {"kube-controller-manager", "kube-scheduler"}
+	replaced(component.node, end)
+}
+
+# A kubelet of another minor starts the static pods of its node anew, and was seen to start a new one before the old one had left its port. The op ends when all are up.
+explained(component, end) if {
+	some op in input.ops
+	op.action == "kubelet"
+	op.node == component.node
+	time.parse_rfc3339_ns(op.from) <= end
+	end <= time.parse_rfc3339_ns(op.to)
 }
 
 # They try for ten seconds (--leader-elect-renew-deadline), which may end a little after the API server is back.

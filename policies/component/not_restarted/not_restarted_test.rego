@@ -41,3 +41,14 @@ test_another_component_during_an_upgrade if {
 	server := object.union(scheduler([at]), {"name": "kube-apiserver"})
 	count(not_restarted.deny) == 1 with data.world as {"components": {"component/cp-1/kube-apiserver": server}} with input as given(["upgrade"])
 }
+
+upgraded(kubelet) := object.union(given(["upgrade"]), {"ops": [{"action": "kubelet", "node": kubelet, "from": "2026-11-24T14:30:01Z", "to": "2026-11-24T14:30:40Z"}]})
+
+members(ends) := {"components": {"component/cp-1/etcd": object.union(scheduler(ends), {"name": "etcd"})}}
+
+test_while_its_kubelet_is_upgraded if {
+	not_restarted.deny == set() with data.world as members([at]) with input as upgraded("cp-1")
+	count(not_restarted.deny) == 1 with data.world as members([at]) with input as upgraded("cp-2")
+	count(not_restarted.deny) == 1 with data.world as members(["2026-11-24T14:30:00Z"]) with input as upgraded("cp-1")
+	count(not_restarted.deny) == 1 with data.world as members([at, "2026-11-24T14:31:00Z"]) with input as upgraded("cp-1")
+}
