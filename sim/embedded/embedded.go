@@ -86,7 +86,7 @@ func (p *Provider) Settings() []string {
 		"etcd does not fsync, and writes its database out every 500 ms and not every 100 ms: the data is thrown away with the cluster",
 		"client rate limits of the control plane are off, and it syncs more objects at once than by default",
 		"in clusters of more than 500 nodes the kubelets renew their leases every 20 s and not every 10 s",
-		"nodes are hollow: pods live by their annotations, no container runs",
+		"nodes are hollow: pods live by their annotations, no container runs, and no manifests folder is read",
 	}
 }
 
