@@ -6,6 +6,7 @@ package certs
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"net/url"
 	"time"
@@ -21,24 +22,32 @@ const answerTimeout = 5 * time.Second
 
 // Served shakes hands with an API server, as a client who trusts the cluster's authority does, and returns the certificate that it serves.
 func Served(ctx context.Context, server cluster.APIServer) (trace.CertificateData, error) {
+	found, err := handshake(ctx, server.Config)
+	if err != nil {
+		return trace.CertificateData{}, fmt.Errorf("ask the API server of %s for its certificate: %w", server.Node, err)
+	}
+	return trace.CertificateData{
+		Node: server.Node, Component: "kube-apiserver", Subject: found.Subject.String(), Issuer: found.Issuer.String(),
+		Serial: found.SerialNumber.Text(16), NotBefore: found.NotBefore.UTC(), NotAfter: found.NotAfter.UTC(),
+	}, nil
+}
+
+// handshake is a client's, and gives the certificate that the server showed.
+func handshake(ctx context.Context, client *rest.Config) (*x509.Certificate, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
-	d := trace.CertificateData{Node: server.Node, Component: "kube-apiserver"}
-	config, err := rest.TLSConfigFor(server.Config)
+	config, err := rest.TLSConfigFor(client)
 	if err != nil {
-		return d, fmt.Errorf("ask the API server of %s for its certificate: %w", server.Node, err)
+		return nil, err
 	}
-	address, err := url.Parse(server.Config.Host)
+	address, err := url.Parse(client.Host)
 	if err != nil {
-		return d, fmt.Errorf("ask the API server of %s for its certificate: %w", server.Node, err)
+		return nil, err
 	}
 	connection, err := (&tls.Dialer{Config: config}).DialContext(ctx, "tcp", address.Host)
 	if err != nil {
-		return d, fmt.Errorf("ask the API server of %s for its certificate: %w", server.Node, err)
+		return nil, err
 	}
 	defer connection.Close()
-	found := connection.(*tls.Conn).ConnectionState().PeerCertificates[0]
-	d.Subject, d.Issuer, d.Serial = found.Subject.String(), found.Issuer.String(), found.SerialNumber.Text(16)
-	d.NotBefore, d.NotAfter = found.NotBefore.UTC(), found.NotAfter.UTC()
-	return d, nil
+	return connection.(*tls.Conn).ConnectionState().PeerCertificates[0], nil
 }

@@ -18,9 +18,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
-	"strconv"
-	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/version"
@@ -259,23 +256,6 @@ type FlagCheck struct {
 	Component string
 	// Refusal is why it would not start with them, in its own words; "" when it would.
 	Refusal string
-}
-
-// logged is the error in a line of klog, with which a component of Kubernetes ends.
-var logged = regexp.MustCompile(`^E\d{4} .*\] "command failed" err=(".*")$`)
-
-// Refused is the check of a program that ended with these last lines: its last one says why.
-func Refused(component string, lines []string) FlagCheck {
-	last := "it ended and said nothing"
-	if len(lines) > 0 {
-		last = strings.TrimSpace(lines[len(lines)-1])
-	}
-	if match := logged.FindStringSubmatch(last); match != nil {
-		if text, err := strconv.Unquote(match[1]); err == nil {
-			last = text
-		}
-	}
-	return FlagCheck{Component: component, Refusal: strings.TrimPrefix(last, "Error: ")}
 }
 
 // UpgradeError says that a node did not take a version.

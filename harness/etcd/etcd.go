@@ -48,7 +48,7 @@ func Dial(ctx context.Context, of cluster.Etcd) (*Members, error) {
 	}
 	members := &Members{}
 	for _, m := range found {
-		// Each question to one member makes a connection of its own: one that broke with the member is not waited for.
+		// Each question for its status makes a connection of its own: one that broke with the member is not waited for. Those about alarms share one.
 		client, err := clientv3.New(clientv3.Config{Endpoints: []string{m.Endpoint}, TLS: m.TLS, Logger: zap.NewNop(), MaxUnaryRetries: 1})
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("make client for etcd/%s: %w", m.Node, err), members.Close())
@@ -138,11 +138,11 @@ func (m *Members) InStep(ctx context.Context) ([]trace.EtcdData, error) {
 	if len(errs) > 0 {
 		return all, errors.Join(errs...)
 	}
-	return all, errors.Join(judge(all), m.alarms(ctx, all))
+	return all, errors.Join(outOfStep(all), m.alarms(ctx, all))
 }
 
-// judge says what keeps members that answer from being in step.
-func judge(all []trace.EtcdData) error {
+// outOfStep says what keeps members that answer from being in step.
+func outOfStep(all []trace.EtcdData) error {
 	var errs []error
 	var committed uint64
 	for _, s := range all {

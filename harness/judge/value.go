@@ -1,13 +1,13 @@
 package judge
 
 import (
-	"encoding"
 	"encoding/json"
 	"fmt"
 	"reflect"
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/util"
@@ -25,8 +25,8 @@ func toTerm(v reflect.Value) (*ast.Term, error) {
 		}
 		return toTerm(v.Elem())
 	case reflect.Struct:
-		if text, ok := v.Interface().(encoding.TextMarshaler); ok { // a time
-			raw, err := text.MarshalText()
+		if v.Type() == reflect.TypeFor[time.Time]() {
+			raw, err := v.Interface().(time.Time).MarshalText()
 			return ast.StringTerm(string(raw)), err
 		}
 		return structTerm(v)

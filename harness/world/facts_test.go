@@ -21,6 +21,15 @@ func TestFacts(t *testing.T) {
 	v.Expect(v.fold.World.Etcd).To(HaveLen(1))
 	v.Expect(v.fold.World.Etcd["etcd/cp-1"].Applied).To(Equal(uint64(2)))
 
+	for _, serial := range []string{"a1", "b2"} {
+		v.event(trace.KindFact, "certificate/cp-1/kube-apiserver", trace.CertificateServed, trace.CertificateData{Node: "cp-1", Component: "kube-apiserver", Serial: serial})
+	}
+	v.Expect(v.fold.World.Certificates).To(HaveLen(1))
+	v.Expect(v.fold.World.Certificates["certificate/cp-1/kube-apiserver"].Serial).To(Equal("b2"))
+
+	v.event(trace.KindFact, "node/cp-1", trace.ManifestsListed, trace.ManifestsData{Node: "cp-1", Files: []trace.ManifestData{{File: "etcd.yaml", Pod: "kube-system/etcd"}}})
+	v.Expect(v.fold.World.Manifests["cp-1"].Files).To(HaveLen(1))
+
 	const server = "component/cp-1/kube-apiserver"
 	for _, version := range []string{"v1.34", "v1.35"} {
 		v.event(trace.KindFact, server, trace.FlagsChecked, trace.FlagsData{Version: version, Component: server, Refusal: "by " + version})

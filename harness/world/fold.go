@@ -254,6 +254,9 @@ func (f *Fold) fault(e trace.Event) (Change, error) {
 	return Change{Before: &before, After: node}, nil
 }
 
+// silences are the conditions in which what a probe asks does not answer, by its target.
+var silences = map[string]string{"service": ServiceOutage, "api": APIOutage, "etcd": EtcdSilent}
+
 func (f *Fold) probe(e trace.Event) (Change, error) {
 	var d trace.ProbeData
 	if err := jsonv2.Unmarshal(e.Data, &d); err != nil {
@@ -268,7 +271,7 @@ func (f *Fold) probe(e trace.Event) (Change, error) {
 	before := *p
 	p.OK, p.Error, p.IntervalSeconds = e.Change == trace.ProbeOK, d.Error, d.IntervalSeconds
 	p.Answers += 1 + d.Count
-	condition := map[string]string{"service": ServiceOutage, "api": APIOutage, "etcd": EtcdSilent}[target]
+	condition := silences[target]
 	if !p.OK {
 		e.Time = e.Time.Add(-time.Duration(d.TookSeconds * float64(time.Second)))
 	}

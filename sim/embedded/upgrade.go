@@ -19,7 +19,7 @@ import (
 	utilversion "k8s.io/apimachinery/pkg/util/version"
 
 	"github.com/seatrial/seatrial/harness/cluster"
-	"github.com/seatrial/seatrial/sim/proc"
+	"github.com/seatrial/seatrial/sim/flagcheck"
 	"github.com/seatrial/seatrial/sim/ready"
 )
 
@@ -70,13 +70,9 @@ func (c *Cluster) checkFlags(ctx context.Context, m *component, path string) (cl
 	m.mu.Lock()
 	command := m.command
 	m.mu.Unlock()
-	command.Name, command.Path, command.Log = "check the flags of "+m.command.Name, path, ""
-	command.Args = append(slices.Clone(m.command.Args), "--version")
-	err := c.options.Supervisor.Run(ctx, command, 0)
-	if ended := (*proc.ExitError)(nil); errors.As(err, &ended) && ended.Status > 0 {
-		return cluster.Refused(m.name, ended.LastLines), nil
-	}
-	return cluster.FlagCheck{Component: m.name}, err
+	command.Name, command.Path, command.Log = "check the flags of "+command.Name, path, ""
+	command.Args = append(slices.Clone(command.Args), "--version")
+	return flagcheck.Answer(m.name, c.options.Supervisor.Run(ctx, command, 0))
 }
 
 // CheckUpgrade refuses what kubeadm refuses: to go back, or to skip a minor.

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/seatrial/seatrial/harness/cluster"
+	"github.com/seatrial/seatrial/sim/flagcheck"
 	"github.com/seatrial/seatrial/sim/proc"
 )
 
@@ -102,11 +103,11 @@ func (c *Cluster) checkFlags(ctx context.Context, m machine, component string, p
 		return cluster.FlagCheck{}, err
 	}
 	args := strings.Split(strings.TrimSuffix(commandLine, "\x00"), "\x00")
-	_, err = c.run(ctx, m, nil, append(append(program, args[1:]...), "--version")...)
-	if exit := (*proc.ExitError)(nil); errors.As(err, &exit) && exit.Status > 0 && !slices.ContainsFunc(exit.LastLines, func(line string) bool { return strings.HasPrefix(line, "ctr: ") }) {
-		return cluster.Refused(component, exit.LastLines), nil
+	_, err = c.run(ctx, m, nil, slices.Concat(program, args[1:], []string{"--version"})...)
+	if exit := (*proc.ExitError)(nil); errors.As(err, &exit) && slices.ContainsFunc(exit.LastLines, func(line string) bool { return strings.HasPrefix(line, "ctr: ") }) {
+		return cluster.FlagCheck{}, err
 	}
-	return cluster.FlagCheck{Component: component}, err
+	return flagcheck.Answer(component, err)
 }
 
 // CheckUpgrade installs kubeadm and has it look: kubeadm upgrade plan.

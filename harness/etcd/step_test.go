@@ -8,8 +8,8 @@ import (
 	"github.com/seatrial/seatrial/harness/trace"
 )
 
-// TestJudge: three members are in step until one of them is not.
-func TestJudge(t *testing.T) {
+// TestOutOfStep: three members are in step until one of them is not.
+func TestOutOfStep(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(*trace.EtcdData)
 		want   string
@@ -28,7 +28,7 @@ func TestJudge(t *testing.T) {
 				all = append(all, trace.EtcdData{Node: node, Leader: "a1", Committed: 5000, Applied: 5000})
 			}
 			c.change(&all[1])
-			if err := judge(all); c.want == "" {
+			if err := outOfStep(all); c.want == "" {
 				g.Expect(err).NotTo(HaveOccurred())
 			} else {
 				g.Expect(err).To(MatchError(c.want))
