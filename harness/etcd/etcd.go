@@ -15,6 +15,8 @@ import (
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 
 	"github.com/seatrial/seatrial/harness/cluster"
 	"github.com/seatrial/seatrial/harness/trace"
@@ -30,6 +32,9 @@ const (
 	// alarmTimeout is how long it may take to raise an alarm or take one back, on which the members have to agree.
 	alarmTimeout = 10 * time.Second
 )
+
+// reconnect is how soon a broken connection is tried again: gRPC's default grows to two minutes.
+var reconnect = backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, MaxDelay: time.Second}
 
 // Members are the members of a cluster's etcd; a nil one has none. Their methods may be called from several goroutines.
 type Members struct{ all []member }
@@ -48,8 +53,11 @@ func Dial(ctx context.Context, of cluster.Etcd) (*Members, error) {
 	}
 	members := &Members{}
 	for _, m := range found {
-		// Each question for its status makes a connection of its own: one that broke with the member is not waited for. Those about alarms share one.
-		client, err := clientv3.New(clientv3.Config{Endpoints: []string{m.Endpoint}, TLS: m.TLS, Logger: zap.NewNop(), MaxUnaryRetries: 1})
+		// Each question for its status makes a connection of its own: one that broke with the member is not waited for. Those about alarms and members share one.
+		client, err := clientv3.New(clientv3.Config{
+			Endpoints: []string{m.Endpoint}, TLS: m.TLS, Logger: zap.NewNop(), MaxUnaryRetries: 1,
+			DialOptions: []grpc.DialOption{grpc.WithNoProxy(), grpc.WithConnectParams(grpc.ConnectParams{Backoff: reconnect, MinConnectTimeout: answerTimeout})},
+		})
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("make client for etcd/%s: %w", m.Node, err), members.Close())
 		}
@@ -82,13 +90,17 @@ func (m *Members) Nodes() []string {
 	return nodes
 }
 
-// Status asks the member of a node. A member answers this also when it knows no leader.
-func (m *Members) Status(ctx context.Context, node string) (trace.EtcdData, error) {
+// Serves asks the member of a node whether it answers and follows a leader: one that knows none takes part in no quorum.
+func (m *Members) Serves(ctx context.Context, node string) error {
 	one, err := m.of(node)
 	if err != nil {
-		return trace.EtcdData{}, err
+		return err
 	}
-	return one.status(ctx)
+	s, err := one.status(ctx)
+	if err == nil && s.Leader == "" {
+		err = fmt.Errorf("etcd/%s knows no leader", node)
+	}
+	return err
 }
 
 func (m *Members) of(node string) (member, error) {
@@ -111,7 +123,7 @@ func (one member) status(ctx context.Context) (trace.EtcdData, error) {
 	}
 	d := trace.EtcdData{
 		Node: one.node, ID: id(s.Header.MemberId), ClusterID: id(s.Header.ClusterId), Version: s.Version, Learner: s.IsLearner,
-		Term: s.RaftTerm, Committed: s.RaftIndex, Applied: s.RaftAppliedIndex, Revision: s.Header.Revision, SizeBytes: s.DbSize, Alarms: []string{},
+		Term: s.RaftTerm, Committed: s.RaftIndex, Applied: s.RaftAppliedIndex, Revision: s.Header.Revision, SizeBytes: s.DbSize, Alarms: []string{}, Strangers: []string{},
 	}
 	if s.Leader != 0 {
 		d.Leader = id(s.Leader)
@@ -123,7 +135,7 @@ func (one member) status(ctx context.Context) (trace.EtcdData, error) {
 func id(n uint64) string { return fmt.Sprintf("%x", n) }
 
 // InStep asks all members. The error says what keeps them from being one healthy cluster: a member that does not answer, or is a learner, or has applied less than
-// the others have committed; leaders that differ; an [AlarmError].
+// the others have committed; leaders that differ; a member that no control plane runs; an [AlarmError].
 func (m *Members) InStep(ctx context.Context) ([]trace.EtcdData, error) {
 	var all []trace.EtcdData
 	var errs []error
@@ -138,17 +150,20 @@ func (m *Members) InStep(ctx context.Context) ([]trace.EtcdData, error) {
 	if len(errs) > 0 {
 		return all, errors.Join(errs...)
 	}
-	return all, errors.Join(outOfStep(all), m.alarms(ctx, all))
+	return all, errors.Join(outOfStep(all), m.strangers(ctx, all), m.alarms(ctx, all))
 }
 
-// outOfStep says what keeps members that answer from being in step.
+// outOfStep says what keeps members that answer from being in step, and writes to the statuses how far behind each is.
 func outOfStep(all []trace.EtcdData) error {
 	var errs []error
 	var committed uint64
 	for _, s := range all {
 		committed = max(committed, s.Committed)
 	}
-	for _, s := range all {
+	for i, s := range all {
+		if committed > s.Applied {
+			all[i].Behind = committed - s.Applied
+		}
 		switch {
 		case s.Leader == "":
 			errs = append(errs, fmt.Errorf("etcd/%s knows no leader", s.Node))
@@ -156,11 +171,30 @@ func outOfStep(all []trace.EtcdData) error {
 			errs = append(errs, fmt.Errorf("etcd/%s follows %s, and etcd/%s follows %s", s.Node, s.Leader, all[0].Node, all[0].Leader))
 		case s.Learner:
 			errs = append(errs, fmt.Errorf("etcd/%s is a learner, which has no vote", s.Node))
-		case committed > s.Applied+MaxBehind:
+		case all[i].Behind > MaxBehind:
 			errs = append(errs, fmt.Errorf("etcd/%s has applied %d of %d entries", s.Node, s.Applied, committed))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// strangers asks the first member for all that it knows, and writes to its status those that no control plane of the cluster runs: each has a vote nevertheless.
+func (m *Members) strangers(ctx context.Context, all []trace.EtcdData) error {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	answer, err := m.all[0].client.MemberList(ctx)
+	if err != nil {
+		return fmt.Errorf("ask etcd/%s for its members: %w", m.all[0].node, err)
+	}
+	for _, listed := range answer.Members {
+		if !slices.ContainsFunc(all, func(s trace.EtcdData) bool { return s.ID == id(listed.ID) }) {
+			all[0].Strangers = append(all[0].Strangers, strings.TrimSpace(id(listed.ID)+" "+listed.Name))
+		}
+	}
+	if len(all[0].Strangers) == 0 {
+		return nil
+	}
+	return fmt.Errorf("etcd/%s has members that no control plane runs: %s", all[0].Node, strings.Join(all[0].Strangers, ", "))
 }
 
 // RaiseNoSpace has a node's member raise the alarm that it raises when its database is full: from then on no member takes a write that needs room.
@@ -221,11 +255,15 @@ func (m *Members) alarms(ctx context.Context, all []trace.EtcdData) error {
 	}
 	raised := false
 	for _, alarm := range answer.Alarms {
-		i := slices.IndexFunc(all, func(s trace.EtcdData) bool { return s.ID == id(alarm.MemberID) })
-		if alarm.Alarm != etcdserverpb.AlarmType_NONE && i >= 0 {
-			all[i].Alarms = append(all[i].Alarms, alarm.Alarm.String())
-			raised = true
+		if alarm.Alarm == etcdserverpb.AlarmType_NONE {
+			continue
 		}
+		raised = true
+		what, of := alarm.Alarm.String(), slices.IndexFunc(all, func(s trace.EtcdData) bool { return s.ID == id(alarm.MemberID) })
+		if of < 0 { // it holds up the others nevertheless, and outlives its member
+			what, of = what+" of the member "+id(alarm.MemberID), 0
+		}
+		all[of].Alarms = append(all[of].Alarms, what)
 	}
 	if !raised {
 		return nil

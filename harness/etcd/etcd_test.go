@@ -2,8 +2,13 @@ package etcd_test
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
+	"fmt"
+	"net"
 	"net/url"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +20,7 @@ import (
 
 	"github.com/seatrial/seatrial/harness/cluster"
 	"github.com/seatrial/seatrial/harness/etcd"
+	"github.com/seatrial/seatrial/harness/trace"
 )
 
 type members []cluster.EtcdMember
@@ -80,8 +86,77 @@ func TestAlarm(t *testing.T) {
 	stop()
 	_, err = asked.InStep(t.Context())
 	g.Expect(err).To(MatchError(ContainSubstring("ask etcd/cp-1")))
-	_, err = asked.Status(t.Context(), "cp-2")
-	g.Expect(err).To(MatchError(ContainSubstring(`node "cp-2" has no member`)))
+	g.Expect(asked.Serves(t.Context(), "cp-2")).To(MatchError(ContainSubstring(`node "cp-2" has no member`)))
+}
+
+// startThree runs a cluster of three members that serve by TLS, and returns what ends each.
+func startThree(t *testing.T) (all members, stop []func()) {
+	t.Helper()
+	g := NewWithT(t)
+	var configs []*embed.Config
+	var together []string
+	for i := range 3 {
+		config := embed.NewConfig()
+		config.Name, config.Dir, config.LogLevel, config.UnsafeNoFsync = fmt.Sprintf("cp-%d", i+1), t.TempDir(), "panic", true
+		config.ListenClientUrls, config.ClientAutoTLS, config.SelfSignedCertValidity = []url.URL{{Scheme: "https", Host: "127.0.0.1:0"}}, true, 1
+		free, err := net.Listen("tcp", "127.0.0.1:0") // the others have to know it before it serves
+		g.Expect(err).NotTo(HaveOccurred())
+		config.ListenPeerUrls = []url.URL{{Scheme: "http", Host: free.Addr().String()}}
+		config.AdvertisePeerUrls = config.ListenPeerUrls
+		together = append(together, config.Name+"="+config.ListenPeerUrls[0].String())
+		configs = append(configs, config)
+		g.Expect(free.Close()).To(Succeed())
+	}
+	var servers []*embed.Etcd
+	for _, config := range configs {
+		config.InitialCluster = strings.Join(together, ",")
+		server, err := embed.StartEtcd(config)
+		g.Expect(err).NotTo(HaveOccurred())
+		servers, stop = append(servers, server), append(stop, sync.OnceFunc(server.Close))
+		t.Cleanup(stop[len(stop)-1])
+	}
+	for i, server := range servers {
+		select {
+		case <-server.Server.ReadyNotify():
+		case <-time.After(30 * time.Second):
+			t.Fatal("etcd is not ready within 30 s")
+		}
+		authority, err := os.ReadFile(server.Config().ClientTLSInfo.CertFile)
+		g.Expect(err).NotTo(HaveOccurred())
+		roots := x509.NewCertPool()
+		g.Expect(roots.AppendCertsFromPEM(authority)).To(BeTrue())
+		all = append(all, cluster.EtcdMember{Node: configs[i].Name, Endpoint: "https://" + server.Clients[0].Addr().String(), TLS: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}})
+	}
+	return all, stop
+}
+
+// TestThree: three members are in step; one that nobody looks at is a stranger, whose alarm holds up the others too; and the last of them knows no leader.
+func TestThree(t *testing.T) {
+	g := NewWithT(t)
+	t.Setenv("HTTPS_PROXY", "http://127.0.0.1:9") // nobody is there: etcd is asked directly
+	found, stop := startThree(t)
+	asked, err := etcd.Dial(t.Context(), found)
+	g.Expect(err).NotTo(HaveOccurred())
+	t.Cleanup(func() { _ = asked.Close() })
+	var said []trace.EtcdData
+	g.Eventually(func() error { said, err = asked.InStep(t.Context()); return err }).WithTimeout(30 * time.Second).Should(Succeed())
+	g.Expect(said).To(HaveLen(3))
+	g.Expect(said[0].Strangers).To(BeEmpty())
+	g.Expect(asked.Serves(t.Context(), "cp-1")).To(Succeed())
+
+	two, err := etcd.Dial(t.Context(), found[:2])
+	g.Expect(err).NotTo(HaveOccurred())
+	t.Cleanup(func() { _ = two.Close() })
+	g.Expect(asked.RaiseNoSpace(t.Context(), "cp-3")).To(Succeed())
+	said, err = two.InStep(t.Context())
+	g.Expect(err).To(MatchError(And(
+		ContainSubstring("etcd/cp-1 has members that no control plane runs: "), ContainSubstring(" cp-3"), ContainSubstring("etcd/cp-1 has the alarm NOSPACE of the member "),
+	)))
+	g.Expect(said[0].Strangers).To(HaveLen(1))
+
+	stop[1]()
+	stop[2]()
+	g.Eventually(func() error { return asked.Serves(t.Context(), "cp-1") }).WithTimeout(30 * time.Second).Should(MatchError("etcd/cp-1 knows no leader"))
 }
 
 // TestNobodyToAsk: a cluster whose etcd can't be asked has no members.

@@ -28,7 +28,9 @@ func TestOutOfStep(t *testing.T) {
 				all = append(all, trace.EtcdData{Node: node, Leader: "a1", Committed: 5000, Applied: 5000})
 			}
 			c.change(&all[1])
-			if err := outOfStep(all); c.want == "" {
+			err := outOfStep(all)
+			g.Expect(all[1].Behind).To(Equal(5000 - all[1].Applied))
+			if c.want == "" {
 				g.Expect(err).NotTo(HaveOccurred())
 			} else {
 				g.Expect(err).To(MatchError(c.want))

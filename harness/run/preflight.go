@@ -74,25 +74,31 @@ func (r *rehearsal) recordFlags(ctx context.Context) error {
 	if !ok {
 		return fmt.Errorf("cluster lacks the capability %q, which its provider promised", cluster.CapUpgrade)
 	}
-	asking, ctx := errgroup.WithContext(ctx)
-	asking.SetLimit(askedAtOnce)
 	for _, version := range r.plan.Versions() {
+		asking, ctx := errgroup.WithContext(ctx)
+		asking.SetLimit(askedAtOnce)
 		for _, node := range r.stage.cluster.Nodes() {
-			asking.Go(func() error {
-				checks, err := upgrader.CheckFlags(ctx, node.Name, version)
-				if err != nil {
-					return fmt.Errorf("ask whether %s takes the flags of now: %w", version, err)
-				}
-				for _, check := range checks {
-					subject := "component/" + node.Name + "/" + check.Component
-					data := trace.FlagsData{Version: version, Component: subject, Refusal: check.Refusal}
-					if err := r.record(trace.Event{Kind: trace.KindFact, Subject: subject, Change: trace.FlagsChecked}, data); err != nil {
-						return err
-					}
-				}
-				return nil
-			})
+			asking.Go(func() error { return r.recordFlagsOf(ctx, upgrader, node.Name, version) })
+		}
+		if err := asking.Wait(); err != nil {
+			return err
 		}
 	}
-	return asking.Wait()
+	return nil
+}
+
+// recordFlagsOf asks the programs of one version for one node.
+func (r *rehearsal) recordFlagsOf(ctx context.Context, upgrader cluster.Upgrader, node, version string) error {
+	checks, err := upgrader.CheckFlags(ctx, node, version)
+	if err != nil {
+		return fmt.Errorf("ask whether %s takes the flags of now: %w", version, err)
+	}
+	for _, check := range checks {
+		subject := "component/" + node + "/" + check.Component
+		data := trace.FlagsData{Version: version, Component: subject, Refusal: check.Refusal}
+		if err := r.record(trace.Event{Kind: trace.KindFact, Subject: subject, Change: trace.FlagsChecked}, data); err != nil {
+			return err
+		}
+	}
+	return nil
 }

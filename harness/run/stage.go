@@ -251,8 +251,7 @@ func (r *rehearsal) clients() ([]observe.Probe, error) {
 	}
 	for _, node := range r.stage.env.Etcd.Nodes() {
 		probes = append(probes, observe.Probe{Subject: "etcd/" + node, Interval: etcdInterval, Ask: func(ctx context.Context) error {
-			_, err := r.stage.env.Etcd.Status(ctx, node)
-			return err
+			return r.stage.env.Etcd.Serves(ctx, node)
 		}})
 	}
 	for _, p := range r.File.Spec.Probes {

@@ -230,10 +230,14 @@ type EtcdData struct {
 	Term      uint64 `json:"term"`
 	Committed uint64 `json:"committed"`
 	Applied   uint64 `json:"applied"`
+	// Behind is how many entries that some member knows to be committed this one has not applied.
+	Behind    uint64 `json:"behind"`
 	Revision  int64  `json:"revision"`
 	SizeBytes int64  `json:"sizeBytes"`
 	// Alarms are those of this member: "NOSPACE", "CORRUPT".
 	Alarms []string `json:"alarms"`
+	// Strangers are the members that it lists and no control plane of the cluster runs, each with its id and its name. One member of each cluster is asked.
+	Strangers []string `json:"strangers"`
 }
 
 // DeprecatedData is the data of the fact Requested.

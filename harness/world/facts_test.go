@@ -1,6 +1,7 @@
 package world_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -47,4 +48,24 @@ func TestEtcdSilence(t *testing.T) {
 	got := v.fold.Intervals(time.Date(2026, 1, 1, 0, 0, 9, 0, time.UTC), 9)
 	v.Expect(got).To(HaveLen(1))
 	v.Expect(got[0]).To(And(HaveField("Condition", world.EtcdSilent), HaveField("Subject", "etcd/cp-1"), HaveField("Reason", "gone")))
+}
+
+// TestQuorumLost: of three members two have to serve. One alone has no quorum.
+func TestQuorumLost(t *testing.T) {
+	v := begin(t)
+	say := func(node, change, err string) {
+		v.event(trace.KindProbe, "etcd/"+node, change, trace.ProbeData{Error: err})
+	}
+	lost := func() []world.Interval {
+		return slices.DeleteFunc(v.fold.Intervals(time.Date(2026, 1, 1, 0, 0, 9, 0, time.UTC), 9), func(iv world.Interval) bool { return iv.Condition != world.EtcdQuorumLost })
+	}
+	say("cp-1", trace.ProbeFail, "gone")
+	v.Expect(lost()).To(BeEmpty())
+	say("cp-2", trace.ProbeOK, "")
+	say("cp-3", trace.ProbeOK, "")
+	v.Expect(lost()).To(HaveLen(1), "two members need each other; until the third was heard of there were no more")
+	v.Expect(lost()[0].Open).To(BeFalse())
+	say("cp-2", trace.ProbeFail, "knows no leader")
+	v.Expect(lost()).To(HaveLen(2))
+	v.Expect(lost()[1]).To(And(HaveField("Open", true), HaveField("Subject", "etcd"), HaveField("Reason", "2 of 3 members do not serve: etcd/cp-1: gone; etcd/cp-2: knows no leader")))
 }

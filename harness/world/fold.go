@@ -2,6 +2,7 @@ package world
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -276,6 +277,26 @@ func (f *Fold) probe(e trace.Event) (Change, error) {
 		e.Time = e.Time.Add(-time.Duration(d.TookSeconds * float64(time.Second)))
 	}
 	f.intervals.set(condition, e.Subject, !p.OK, e, d.Error)
+	if target == "etcd" {
+		lost, reason := f.quorumLost()
+		f.intervals.set(EtcdQuorumLost, "etcd", lost, e, reason)
+	}
 	f.touch("probes", e.Subject)
 	return Change{Before: &before, After: p}, nil
+}
+
+// quorumLost tells whether no majority of etcd's members serves. One member alone has no quorum to lose.
+func (f *Fold) quorumLost() (bool, string) {
+	members, silent := 0, []string{}
+	for _, p := range f.World.Probes {
+		if p.Target != "etcd" {
+			continue
+		}
+		members++
+		if !p.OK {
+			silent = append(silent, p.Subject+": "+p.Error)
+		}
+	}
+	slices.Sort(silent)
+	return members > 1 && 2*(members-len(silent)) <= members, fmt.Sprintf("%d of %d members do not serve: %s", len(silent), members, strings.Join(silent, "; "))
 }

@@ -247,12 +247,13 @@ func (c *Component) Subject() string { return "component/" + c.Node + "/" + c.Na
 
 // The conditions whose intervals are kept.
 const (
-	ServiceOutage = "serviceOutage" // a probed Service does not answer; the subject is the probe's: service/production/web:80
-	APIOutage     = "apiOutage"     // the API does not answer; api/balancer, or api/cp-1 for one server
-	EtcdSilent    = "etcdSilent"    // a member of etcd does not answer; etcd/cp-1
-	NodeCordoned  = "nodeCordoned"  // a node is unschedulable
-	NodeNotReady  = "nodeNotReady"  // a node's condition Ready is not True
-	BudgetBelow   = "budgetBelow"   // a budget has fewer healthy pods than it desires
+	ServiceOutage  = "serviceOutage"  // a probed Service does not answer; the subject is the probe's: service/production/web:80
+	APIOutage      = "apiOutage"      // the API does not answer; api/balancer, or api/cp-1 for one server
+	EtcdSilent     = "etcdSilent"     // a member of etcd does not answer, or knows no leader; etcd/cp-1
+	EtcdQuorumLost = "etcdQuorumLost" // no majority of the members serves; etcd
+	NodeCordoned   = "nodeCordoned"   // a node is unschedulable
+	NodeNotReady   = "nodeNotReady"   // a node's condition Ready is not True
+	BudgetBelow    = "budgetBelow"    // a budget has fewer healthy pods than it desires
 )
 
 // Interval is a time during which a condition held.

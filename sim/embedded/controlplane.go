@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
+	"github.com/seatrial/seatrial/harness/cluster"
 	"github.com/seatrial/seatrial/sim/proc"
 )
 
@@ -27,6 +28,17 @@ const (
 
 // kubernetesComponents are those that come from a release.
 var kubernetesComponents = []string{apiServer, controllerManager, scheduler}
+
+// kubelet runs on no node; it is only asked whether it knows the feature gates.
+const kubelet = "kubelet"
+
+// targetPrograms are those of a version that a cluster is upgraded to.
+func targetPrograms(spec cluster.Spec) []string {
+	if len(spec.FeatureGates) == 0 {
+		return kubernetesComponents
+	}
+	return append(slices.Clone(kubernetesComponents), kubelet)
+}
 
 // The cluster's names and addresses. The services' network and the domain are kubeadm's defaults; nothing listens on any
 // of these addresses.
@@ -125,7 +137,7 @@ func (p *controlPlane) equip(c *Cluster, logs string) {
 		scheduler:         p.schedulerArgs(),
 	} {
 		if gates := c.spec.FeatureGates; name != etcd && len(gates) > 0 {
-			args = append(args, "--feature-gates="+switches(gates))
+			args = append(args, featureGates(gates))
 		}
 		if apis := c.spec.RuntimeConfig; name == apiServer && len(apis) > 0 {
 			args = append(args, "--runtime-config="+switches(apis))
@@ -145,6 +157,9 @@ func (p *controlPlane) equip(c *Cluster, logs string) {
 		}
 	}
 }
+
+// featureGates is the flag of every component of Kubernetes that sets them.
+func featureGates(gates map[string]bool) string { return "--feature-gates=" + switches(gates) }
 
 // switches writes feature gates or APIs as a flag takes them: "A=true,B=false", in order.
 func switches(on map[string]bool) string {

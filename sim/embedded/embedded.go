@@ -92,8 +92,11 @@ func (p *Provider) Settings() []string {
 
 // Prepare gets the releases into the store.
 func (p *Provider) Prepare(ctx context.Context, spec cluster.Spec) error {
-	for _, version := range append([]string{spec.KubernetesVersion}, spec.Upgrades...) {
-		if _, err := p.options.Releases(ctx, version, kubernetesComponents); err != nil {
+	if _, err := p.options.Releases(ctx, spec.KubernetesVersion, kubernetesComponents); err != nil {
+		return err
+	}
+	for _, version := range spec.Upgrades {
+		if _, err := p.options.Releases(ctx, version, targetPrograms(spec)); err != nil {
 			return err
 		}
 	}

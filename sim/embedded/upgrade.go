@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"path/filepath"
 	"slices"
@@ -20,6 +21,7 @@ import (
 
 	"github.com/seatrial/seatrial/harness/cluster"
 	"github.com/seatrial/seatrial/sim/flagcheck"
+	"github.com/seatrial/seatrial/sim/proc"
 	"github.com/seatrial/seatrial/sim/ready"
 )
 
@@ -43,19 +45,28 @@ func (c *Cluster) Stage(ctx context.Context, node, version string) (string, erro
 // checkTimeout is how long a program may take to read its flags: half a second was measured.
 const checkTimeout = 20 * time.Second
 
-// CheckFlags has each component's program of the version read the flags and print its version, which it does when it knows them all. A hollow kubelet has no flags.
+// CheckFlags has each component's program of the version read the flags and print its version, which it does when it knows them all. A hollow kubelet has no flags: a real one is given the feature gates
+// that the cluster has, when there are any.
 func (c *Cluster) CheckFlags(ctx context.Context, node, version string) ([]cluster.FlagCheck, error) {
-	p := c.plane(node)
-	if p == nil {
-		return nil, nil
-	}
-	release, err := c.options.Releases(ctx, version, kubernetesComponents)
+	release, err := c.options.Releases(ctx, version, targetPrograms(c.spec))
 	if err != nil {
 		return nil, fmt.Errorf("check the flags of %q: %w", node, err)
 	}
+	programs := map[string]proc.Command{}
+	if p := c.plane(node); p != nil {
+		for _, name := range kubernetesComponents {
+			m := p.components[name]
+			m.mu.Lock()
+			programs[name] = m.command
+			m.mu.Unlock()
+		}
+	}
+	if gates := c.spec.FeatureGates; len(gates) > 0 {
+		programs[kubelet] = proc.Command{Name: kubelet + " " + node, Args: []string{featureGates(gates)}, Dir: c.spec.StateDir, Env: proc.Environment()}
+	}
 	var checks []cluster.FlagCheck
-	for _, name := range kubernetesComponents {
-		check, err := c.checkFlags(ctx, p.components[name], filepath.Join(release.Dir, name))
+	for _, name := range slices.Sorted(maps.Keys(programs)) {
+		check, err := c.checkFlags(ctx, name, filepath.Join(release.Dir, name), programs[name])
 		if err != nil {
 			return nil, fmt.Errorf("check the flags of %s of node %q: %w", name, node, err)
 		}
@@ -64,15 +75,16 @@ func (c *Cluster) CheckFlags(ctx context.Context, node, version string) ([]clust
 	return checks, nil
 }
 
-func (c *Cluster) checkFlags(ctx context.Context, m *component, path string) (cluster.FlagCheck, error) {
+func (c *Cluster) checkFlags(ctx context.Context, name, path string, command proc.Command) (cluster.FlagCheck, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, checkTimeout, fmt.Errorf("it did not say within %s", checkTimeout))
 	defer cancel()
-	m.mu.Lock()
-	command := m.command
-	m.mu.Unlock()
+	ask, answer := "--version", func(err error) (cluster.FlagCheck, error) { return flagcheck.Answer(name, err) }
+	if name == kubelet {
+		ask, answer = flagcheck.Impossible, flagcheck.Kubelet
+	}
 	command.Name, command.Path, command.Log = "check the flags of "+command.Name, path, ""
-	command.Args = append(slices.Clone(command.Args), "--version")
-	return flagcheck.Answer(m.name, c.options.Supervisor.Run(ctx, command, 0))
+	command.Args = append(slices.Clone(command.Args), ask)
+	return answer(c.options.Supervisor.Run(ctx, command, 0))
 }
 
 // CheckUpgrade refuses what kubeadm refuses: to go back, or to skip a minor.

@@ -28,6 +28,9 @@ func TestUpgrade(t *testing.T) {
 	for _, name := range []string{"kube-controller-manager", "kube-scheduler"} {
 		g.Expect(os.Symlink(filepath.Join(dir, name), filepath.Join(damaged, name))).To(Succeed())
 	}
+	f.spec.FeatureGates = map[string]bool{"ContextualLogging": true}
+	kubelet := "#!/bin/sh\necho \"panic: no gate $1\" >&2\nexit 2\n"
+	g.Expect(os.WriteFile(filepath.Join(damaged, "kubelet"), []byte(kubelet), 0o755)).To(Succeed())
 	f.others["v1.34.99"], f.others["v1.35.0"], f.others["v1.36.0"] = again, damaged, damaged
 	c := f.create(t)
 	client, err := kubernetes.NewForConfig(c.RESTConfig())
@@ -54,10 +57,11 @@ func TestUpgrade(t *testing.T) {
 	g.Expect(c.CheckUpgrade(t.Context(), "cp-1", "v1.35.0")).To(Succeed())
 	g.Expect(c.CheckUpgrade(t.Context(), "cp-1", "v1.36.0")).To(MatchError(ContainSubstring("an upgrade goes one minor at a time")))
 
+	refusing := cluster.FlagCheck{Component: "kubelet", Refusal: "no gate --feature-gates=ContextualLogging=true"}
 	g.Expect(c.CheckFlags(t.Context(), "cp-1", "v1.35.0")).To(ConsistOf(
 		cluster.FlagCheck{Component: "kube-apiserver", Refusal: "unknown flag: --enable-bootstrap-token-auth"},
-		cluster.FlagCheck{Component: "kube-controller-manager"}, cluster.FlagCheck{Component: "kube-scheduler"}))
-	g.Expect(c.CheckFlags(t.Context(), "worker-1", "v1.35.0")).To(BeEmpty(), "a hollow kubelet has no flags")
+		cluster.FlagCheck{Component: "kube-controller-manager"}, cluster.FlagCheck{Component: "kube-scheduler"}, refusing))
+	g.Expect(c.CheckFlags(t.Context(), "worker-1", "v1.35.0")).To(ConsistOf(refusing))
 
 	var refused *cluster.UpgradeError
 	err = c.UpgradeControlPlane(t.Context(), "cp-1", "v1.35.0", cluster.ControlPlaneUpgrade{First: true})

@@ -4,10 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"path"
 	"slices"
 	"strings"
+
+	"golang.org/x/mod/semver"
 
 	"github.com/seatrial/seatrial/harness/cluster"
 	"github.com/seatrial/seatrial/sim/flagcheck"
@@ -61,8 +62,8 @@ func (t Target) imageOf(component string) string {
 	return "registry.k8s.io/" + component + ":" + t.Version
 }
 
-// CheckFlags has each component's program of the version read the flags with which the one of now runs, and print its version, which it does when it knows them all. The kubelet's is staged; those of a
-// control plane are in their images.
+// CheckFlags has each component's program of the version read the flags with which the one of now runs: those of a control plane, which are in their images, print their version when they know them all. The kubelet, which is staged,
+// reads its configuration file too.
 func (c *Cluster) CheckFlags(ctx context.Context, node, version string) ([]cluster.FlagCheck, error) {
 	t, err := c.target(version)
 	if err != nil {
@@ -72,42 +73,74 @@ func (c *Cluster) CheckFlags(ctx context.Context, node, version string) ([]clust
 	if err != nil {
 		return nil, err
 	}
-	programs := map[string][]string{"kubelet": {c.staged(t, "kubelet")}}
+	components := []string{"kubelet"}
 	if m.role == cluster.ControlPlane {
-		for _, name := range []string{"kube-apiserver", "kube-controller-manager", "kube-scheduler"} {
-			programs[name] = []string{"ctr", "--namespace=k8s.io", "run", "--rm", t.imageOf(name), "seatrial-flags-" + name, name}
-		}
+		components = append(components, "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 	}
 	var checks []cluster.FlagCheck
-	for _, name := range slices.Sorted(maps.Keys(programs)) {
-		check, err := c.checkFlags(ctx, m, name, programs[name])
+	for _, component := range components {
+		check, err := c.checkFlags(ctx, m, t, component)
 		if err != nil {
-			return nil, fmt.Errorf("check the flags of %s of node %q: %w", name, node, err)
+			return nil, fmt.Errorf("check the flags of %s of node %q: %w", component, node, err)
 		}
 		checks = append(checks, check)
 	}
 	return checks, nil
 }
 
-// checkFlags runs a program with the arguments of the component that runs on the node. That ctr can't start it is no answer of the program.
-func (c *Cluster) checkFlags(ctx context.Context, m machine, component string, program []string) (cluster.FlagCheck, error) {
-	pids, err := c.pids(ctx, m, component)
+// checkFlags runs a program of the version with the arguments of the component that runs on the node. That ctr can't start it is no answer of the program.
+func (c *Cluster) checkFlags(ctx context.Context, m machine, t Target, component string) (cluster.FlagCheck, error) {
+	args, err := c.arguments(ctx, m, component)
 	if err != nil {
 		return cluster.FlagCheck{}, err
 	}
-	if len(pids) != 1 {
-		return cluster.FlagCheck{}, fmt.Errorf("expected one process of it, seen: %d", len(pids))
+	if component == "kubelet" {
+		env, err := c.read(ctx, m, "/var/lib/kubelet", kubeadmFlags)
+		if err != nil {
+			return cluster.FlagCheck{}, err
+		}
+		args = slices.Concat([]string{c.staged(t, component)}, withoutDropped(args, string(env[kubeadmFlags]), t.Version), []string{flagcheck.Impossible})
+		_, err = c.run(ctx, m, nil, args...)
+		return flagcheck.Kubelet(err)
 	}
-	commandLine, err := c.run(ctx, m, nil, "cat", "/proc/"+pids[0]+"/cmdline") // proc_pid_cmdline(5): a NUL after each argument
-	if err != nil {
-		return cluster.FlagCheck{}, err
-	}
-	args := strings.Split(strings.TrimSuffix(commandLine, "\x00"), "\x00")
-	_, err = c.run(ctx, m, nil, slices.Concat(program, args[1:], []string{"--version"})...)
+	program := []string{"ctr", "--namespace=k8s.io", "run", "--rm", t.imageOf(component), "seatrial-flags-" + component + "-" + t.Version, component}
+	_, err = c.run(ctx, m, nil, slices.Concat(program, args, []string{"--version"})...)
 	if exit := (*proc.ExitError)(nil); errors.As(err, &exit) && slices.ContainsFunc(exit.LastLines, func(line string) bool { return strings.HasPrefix(line, "ctr: ") }) {
 		return cluster.FlagCheck{}, err
 	}
 	return flagcheck.Answer(component, err)
+}
+
+// arguments are those of the component's process on the node, without its name.
+func (c *Cluster) arguments(ctx context.Context, m machine, component string) ([]string, error) {
+	pids, err := c.pids(ctx, m, component)
+	if err != nil {
+		return nil, err
+	}
+	if len(pids) != 1 {
+		return nil, fmt.Errorf("expected one process of it, seen: %d", len(pids))
+	}
+	commandLine, err := c.run(ctx, m, nil, "cat", "/proc/"+pids[0]+"/cmdline") // proc_pid_cmdline(5): a NUL after each argument
+	if err != nil {
+		return nil, err
+	}
+	return strings.Split(strings.TrimSuffix(commandLine, "\x00"), "\x00")[1:], nil
+}
+
+const (
+	// kubeadmFlags is the file in which kubeadm keeps the kubelet's flags, in /var/lib/kubelet.
+	kubeadmFlags = "kubeadm-flags.env"
+	// dropped is the flag that kubeadm takes out of that file, and only there, when it upgrades a node to droppedIn or later: https://github.com/kubernetes/kubernetes/pull/133778.
+	dropped   = "--pod-infra-container-image"
+	droppedIn = "v1.35"
+)
+
+// withoutDropped leaves out of a kubelet's arguments what kubeadm takes out before the kubelet of the version is started.
+func withoutDropped(args []string, env, version string) []string {
+	if semver.Compare(version, droppedIn) < 0 {
+		return args
+	}
+	return slices.DeleteFunc(slices.Clone(args), func(arg string) bool { return strings.HasPrefix(arg, dropped+"=") && strings.Contains(env, arg) })
 }
 
 // CheckUpgrade installs kubeadm and has it look: kubeadm upgrade plan.

@@ -2,6 +2,8 @@ package kind
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"testing"
 
 	. "github.com/onsi/gomega"
@@ -66,4 +68,47 @@ func TestRefused(t *testing.T) {
 	g.Expect(answer.Node).To(Equal("cp-1"))
 	g.Expect(errors.As(refused("cp-1", Target{}, "", errors.New("no engine")), &answer)).To(BeFalse())
 	g.Expect(refused("cp-1", Target{}, "", nil)).To(Succeed())
+}
+
+func TestWithoutDropped(t *testing.T) {
+	g := NewWithT(t)
+	const flag = "--pod-infra-container-image=registry.k8s.io/pause:3.10"
+	args, env := []string{"--node-ip=10.0.0.2", flag}, `KUBELET_KUBEADM_ARGS="--node-ip=10.0.0.2 `+flag+`"`
+	g.Expect(withoutDropped(args, env, "v1.34.4")).To(Equal(args))
+	g.Expect(withoutDropped(args, env, "v1.35.0")).To(Equal([]string{"--node-ip=10.0.0.2"}))
+	g.Expect(withoutDropped(args, "KUBELET_KUBEADM_ARGS=", "v1.35.0")).To(Equal(args), "kubeadm does not look for it elsewhere")
+}
+
+// TestCheckFlags: each program of the version is asked with the arguments of now. The API server of the new version does not know a gate, the kubelet of it panics over one in its file.
+func TestCheckFlags(t *testing.T) {
+	g := NewWithT(t)
+	files := t.TempDir()
+	g.Expect(os.WriteFile(filepath.Join(files, kubeadmFlags), []byte(`KUBELET_KUBEADM_ARGS="--pod-infra-container-image=pause:3"`), 0o600)).To(Succeed())
+	f := newFakeEngine(t, `"exec cp") shift 2; case "$*" in
+	"ps "*) for p in "11 /usr/bin/kubelet --x" "12 kube-apiserver --y" "13 kube-controller-manager" "14 kube-scheduler"; do echo "$p"; done;;
+	*"/11/cmdline") printf '/usr/bin/kubelet\0--config=/c\0--pod-infra-container-image=pause:3\0';;
+	*"/1"[234]"/cmdline") printf 'it\0--feature-gates=X=true\0';;
+	"tar "*) tar -C `+files+` -cf - `+kubeadmFlags+`;;
+	*" kube-apiserver --feature-gates"*) echo 'Error: unrecognized feature gate: X' >&2; exit 1;;
+	*"/kubelet "*) echo 'panic: unrecognized feature gate: Z' >&2; exit 2;;
+	*" kube-scheduler --feature-gates"*) exit $(cat `+files+`/scheduler 2>/dev/null || echo 0);;
+	esac;;`)
+	made, err := f.provider.options.Engine(t.Context())
+	g.Expect(err).NotTo(HaveOccurred())
+	c := &Cluster{
+		engine: made, options: Options{StageDir: "/stage"}, image: Image{Targets: []Target{{Version: "v1.35.1"}}},
+		machines: []machine{{node: "cp-1", container: "cp", role: cluster.ControlPlane}},
+	}
+	g.Expect(c.CheckFlags(t.Context(), "cp-1", "v1.35")).To(ConsistOf(
+		cluster.FlagCheck{Component: "kubelet", Refusal: "unrecognized feature gate: Z"},
+		cluster.FlagCheck{Component: "kube-apiserver", Refusal: "unrecognized feature gate: X"},
+		cluster.FlagCheck{Component: "kube-controller-manager"},
+		cluster.FlagCheck{Component: "kube-scheduler"},
+	))
+	g.Expect(f.told()).To(ContainSubstring("/stage/v1.35.1/kubelet --config=/c --max-pods=-1\n"))
+	g.Expect(f.told()).To(ContainSubstring("seatrial-flags-kube-scheduler-v1.35.1 kube-scheduler --feature-gates=X=true --version\n"), "another version's may be asked at the same time")
+
+	g.Expect(os.WriteFile(filepath.Join(files, "scheduler"), []byte("127"), 0o600)).To(Succeed())
+	_, err = c.CheckFlags(t.Context(), "cp-1", "v1.35")
+	g.Expect(err).To(MatchError(ContainSubstring(`check the flags of kube-scheduler of node "cp-1"`)), "what could not be run has not answered")
 }

@@ -101,7 +101,11 @@ func (w work) etcd(ctx context.Context) error {
 	var said []trace.EtcdData
 	var last error
 	failed := wait.PollUntilContextCancel(ctx, etcdEvery, true, func(ctx context.Context) (bool, error) {
-		said, last = w.env.Etcd.InStep(ctx)
+		answers, err := w.env.Etcd.InStep(ctx)
+		if ctx.Err() != nil && last != nil {
+			return false, ctx.Err() // that the time is over is no answer: the one before says more
+		}
+		said, last = answers, err
 		if alarm := (*etcd.AlarmError)(nil); errors.As(last, &alarm) {
 			return false, alarm
 		}
@@ -151,9 +155,12 @@ func (w work) leaders(ctx context.Context) error {
 // leaderEvery is the time between two looks at a lease, which is renewed every two seconds.
 const leaderEvery = 500 * time.Millisecond
 
-// recover waits until the node is Ready and every Deployment and StatefulSet is complete: the next node may take pods from them only then. One that was incomplete
+// recover waits until etcd is whole, the node is Ready, and every Deployment and StatefulSet is complete: the next node may take pods from them only then. One that was incomplete
 // before holds the upgrade up too, as it should.
 func (w work) recover(ctx context.Context) error {
+	if err := w.etcd(ctx); err != nil {
+		return err
+	}
 	if err := w.env.Objects.AwaitCondition(ctx, objects.Ref{Kind: "node", Name: w.op.Node}, "Ready", "True"); err != nil {
 		return procedure.FromWait(err)
 	}
@@ -161,6 +168,14 @@ func (w work) recover(ctx context.Context) error {
 		return err
 	}
 	return w.complete(ctx, false)
+}
+
+// finish waits until etcd is whole, and every workload is complete, the DaemonSets too.
+func (w work) finish(ctx context.Context) error {
+	if err := w.etcd(ctx); err != nil {
+		return err
+	}
+	return w.complete(ctx, true)
 }
 
 // complete waits until every workload is complete. DaemonSets, which are rolled out over all nodes one after the other, only when it is told to.

@@ -23,7 +23,8 @@ const (
 // The actions of the ops. Those with ops below them perform nothing themselves.
 const (
 	ActionHop           = "hop"           // from one version to the next; its options are a Hop
-	ActionCheck         = "check"         // may the cluster be upgraded as it stands?
+	ActionCheck         = "check"         // is the cluster whole, and would kubeadm upgrade it?
+	ActionWhole         = "whole"         // is the cluster whole?
 	ActionStage         = "stage"         // the programs come to the nodes
 	ActionControlPlanes = "controlPlanes" // the kubelets of the control planes
 	ActionWorkers       = "workers"       // all workers
@@ -99,7 +100,7 @@ func (u Cluster) hop(id string, spec *scenario.Upgrade, s plan.Setting, from, to
 	}
 	leaf := leaves{kind: kindCluster, to: to, timeout: plan.Seconds(spec.Timeout.Duration)}
 	op.Ops = append(op.Ops,
-		leaf.op(id+"/check", "look whether the cluster can be upgraded", ActionCheck, planes[0]),
+		leaf.check(id, planes[0]),
 		&plan.Op{ID: id + "/stage", Title: "bring " + to + " to the nodes", Procedure: kindCluster, Action: ActionStage, Version: to, Timeout: stageTimeout},
 	)
 	var last []*plan.Op
@@ -183,6 +184,10 @@ func (l leaves) op(id, title, action, node string) *plan.Op {
 	return &plan.Op{ID: id, Title: title, Procedure: l.kind, Action: action, Node: node, Version: l.to, Timeout: l.timeout}
 }
 
+func (l leaves) check(id, node string) *plan.Op {
+	return l.op(id+"/check", "look whether the cluster can be upgraded", ActionCheck, node)
+}
+
 func (l leaves) apply(id, node string, how cluster.ControlPlaneUpgrade) *plan.Op {
 	title := "kubeadm upgrade node on " + node
 	if how.First {
@@ -221,12 +226,17 @@ func (Node) Plan(step scenario.Step, s plan.Setting) *plan.Op {
 		ID: step.ID, Title: fmt.Sprintf("upgrade %s to %s", spec.Node, spec.To), Procedure: kindNode, Action: ActionHop, Node: spec.Node, Version: spec.To,
 		Options: Hop{From: s.Version, To: spec.To, Node: spec.Node},
 	}
-	change := leaf.config(step.ID, spec.Node)
-	if slices.Contains(s.Nodes, cluster.Node{Name: spec.Node, Role: cluster.ControlPlane}) {
-		change = leaf.apply(step.ID, spec.Node, cluster.ControlPlaneUpgrade{First: s.Version != spec.To})
-	}
 	stage := leaf.op(step.ID+"/stage", "bring "+spec.To+" to "+spec.Node, ActionStage, spec.Node)
 	stage.Timeout = stageTimeout
-	op.Ops = []*plan.Op{stage, change, leaf.kubelet(step.ID, spec.Node)}
+	if !slices.Contains(s.Nodes, cluster.Node{Name: spec.Node, Role: cluster.ControlPlane}) {
+		op.Ops = []*plan.Op{stage, leaf.config(step.ID, spec.Node), leaf.kubelet(step.ID, spec.Node)}
+		return op
+	}
+	first := s.Version != spec.To
+	check := leaf.op(step.ID+"/check", "look whether the cluster is whole", ActionWhole, spec.Node)
+	if first {
+		check = leaf.check(step.ID, spec.Node)
+	}
+	op.Ops = []*plan.Op{check, stage, leaf.apply(step.ID, spec.Node, cluster.ControlPlaneUpgrade{First: first}), leaf.kubelet(step.ID, spec.Node)}
 	return op
 }

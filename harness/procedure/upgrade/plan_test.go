@@ -64,7 +64,7 @@ func TestOrder(t *testing.T) {
 	g.Expect(ids(root.Ops[3].Ops)).To(Equal([]string{"roll/worker-2", "roll/worker-1"}))
 }
 
-// TestNodePlan: the first control plane that gets a version applies it, the next does not, and a worker gets its configuration.
+// TestNodePlan: a control plane is changed only when the cluster is whole; the first that gets a version applies it, the next does not, and a worker gets its configuration.
 func TestNodePlan(t *testing.T) {
 	g := NewWithT(t)
 	planned := func(node, version string) *plan.Op {
@@ -72,7 +72,11 @@ func TestNodePlan(t *testing.T) {
 		s.Version = version
 		return Node{}.Plan(scenario.Step{ID: "one", UpgradeNode: &scenario.UpgradeNode{Node: node, To: "v1.34"}}, s)
 	}
-	g.Expect(planned("cp-1", "v1.33").Ops[1]).To(And(HaveField("Action", ActionApply), HaveField("Options", cluster.ControlPlaneUpgrade{First: true})))
-	g.Expect(planned("cp-1", "v1.34").Ops[1]).To(And(HaveField("Action", ActionApply), HaveField("Options", cluster.ControlPlaneUpgrade{})))
+	first := planned("cp-1", "v1.33").Ops
+	g.Expect(first[0]).To(HaveField("Action", ActionCheck))
+	g.Expect(first[2]).To(And(HaveField("Action", ActionApply), HaveField("Options", cluster.ControlPlaneUpgrade{First: true})))
+	next := planned("cp-1", "v1.34").Ops
+	g.Expect(next[0]).To(HaveField("Action", ActionWhole), "kubeadm upgrade plan was asked before the first")
+	g.Expect(next[2]).To(And(HaveField("Action", ActionApply), HaveField("Options", cluster.ControlPlaneUpgrade{})))
 	g.Expect(planned("worker-1", "v1.34").Ops[1]).To(HaveField("Action", ActionConfig))
 }

@@ -35,6 +35,8 @@ func (Cluster) Do(ctx context.Context, env *procedure.Env, _ scenario.Step, op *
 	switch op.Action {
 	case ActionCheck:
 		return w.check(ctx)
+	case ActionWhole:
+		return w.whole(ctx)
 	case ActionStage:
 		return w.stage(ctx)
 	case ActionApply:
@@ -46,7 +48,7 @@ func (Cluster) Do(ctx context.Context, env *procedure.Env, _ scenario.Step, op *
 	case ActionRecover:
 		return w.recover(ctx)
 	case ActionComplete:
-		return w.complete(ctx, true)
+		return w.finish(ctx)
 	}
 	return fmt.Errorf("op %q has the unknown action %q", op.ID, op.Action)
 }
@@ -71,10 +73,18 @@ func refused(err error) error {
 	return &procedure.Failure{Message: failed.Error(), Blockers: []trace.Blocker{{Subject: subject, Reason: failed.Err.Error()}}}
 }
 
-// check looks whether the cluster is whole before anything is touched: an upgrade makes nothing better.
-// https://kubernetes.io/docs/tasks/administer-cluster/kubeadm/kubeadm-upgrade/#before-you-begin
+// check looks whether the cluster is whole and kubeadm would upgrade it.
 func (w work) check(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	if err := w.whole(ctx); err != nil {
+		return err
+	}
+	return refused(w.upgrader.CheckUpgrade(ctx, w.op.Node, w.op.Version))
+}
+
+// whole looks whether the cluster is whole before anything is touched: an upgrade makes nothing better.
+// https://kubernetes.io/docs/tasks/administer-cluster/kubeadm/kubeadm-upgrade/#before-you-begin
+func (w work) whole(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, wholeTimeout)
 	defer cancel()
 	if err := w.apiServers(ctx, ""); err != nil {
 		return err
@@ -90,11 +100,11 @@ func (w work) check(ctx context.Context) error {
 			return procedure.FromWait(err)
 		}
 	}
-	return refused(w.upgrader.CheckUpgrade(ctx, w.op.Node, w.op.Version))
+	return nil
 }
 
-// checkTimeout is how long the cluster may take to show that it is whole.
-const checkTimeout = time.Minute
+// wholeTimeout is how long the cluster may take to show that it is whole.
+const wholeTimeout = time.Minute
 
 // stage brings the version to the op's node, or to all.
 func (w work) stage(ctx context.Context) error {

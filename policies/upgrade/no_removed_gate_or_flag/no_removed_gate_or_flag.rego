@@ -3,8 +3,7 @@
 # description: >-
 #   A feature gate is removed some versions after its feature became generally available, and a flag after its deprecation. A
 #   component that still has one ends at once when it is started as the new version. Before the first step each program of
-#   the new version is asked: it reads the flags with which the one of now runs. What stands in a kubelet's configuration
-#   file is not asked about.
+#   the new version is asked: it reads the flags with which the one of now runs, a kubelet its configuration file too.
 # related_resources:
 # - ref: https://kubernetes.io/docs/reference/command-line-tools-reference/feature-gates-removed/
 # - ref: https://kubernetes.io/docs/reference/using-api/deprecation-policy/#deprecating-a-flag-or-cli
