@@ -90,5 +90,5 @@ func isUsage(err error) bool {
 		engines  *engine.UnknownError
 	)
 	return errors.As(err, &usage) || errors.As(err, &invalid) || errors.As(err, &policies) || errors.As(err, &missing) ||
-		errors.Is(err, run.ErrNoRun) || errors.Is(err, fs.ErrNotExist) || errors.As(err, &version) || errors.As(err, &engines)
+		errors.Is(err, run.ErrNoRun) || errors.Is(err, run.ErrNotResumable) || errors.Is(err, fs.ErrNotExist) || errors.As(err, &version) || errors.As(err, &engines)
 }

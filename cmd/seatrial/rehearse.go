@@ -26,6 +26,8 @@ type rehearsalFlags struct {
 	policies []string
 	runs     string
 	keep     string
+
+	resumable bool
 }
 
 func (f *rehearsalFlags) register(c *cobra.Command) {
@@ -96,19 +98,22 @@ func (a *app) rehearse(ctx context.Context, path string, f rehearsalFlags, progr
 	if err := f.checkKeep(provider); err != nil {
 		return nil, judge.Result{}, err
 	}
-	state, err := a.supervisor.TempDir("", "seatrial-")
-	if err != nil {
-		return nil, judge.Result{}, err
-	}
 	id, err := runID(file.Metadata.Name, time.Now())
 	if err != nil {
 		return nil, judge.Result{}, err
 	}
-	rec, result, err := run.Do(ctx, run.Options{
-		ID: id, File: file, Provider: provider, Library: library, Folder: filepath.Join(f.runs, id), StateDir: state,
+	o := run.Options{
+		ID: id, File: file, Provider: provider, Library: library, Folder: filepath.Join(f.runs, id),
 		Command: f.command(path), Keep: run.Keep(f.keep), Progress: progress, Now: time.Now,
-	})
-	return rec, result, errors.Join(err, a.supervisor.RemoveDir(state))
+	}
+	if f.resumable {
+		return f.rehearseResumably(ctx, path, o)
+	}
+	if o.StateDir, err = a.supervisor.TempDir("", "seatrial-"); err != nil {
+		return nil, judge.Result{}, err
+	}
+	rec, result, err := run.Do(ctx, o)
+	return rec, result, errors.Join(err, a.supervisor.RemoveDir(o.StateDir))
 }
 
 // command is the command line that does the same again, quoted for a shell.

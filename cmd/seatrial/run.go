@@ -33,6 +33,7 @@ func newRunCommand(a *app) *cobra.Command {
 	f.register(c)
 	f.registerRuns(c)
 	f.registerKeep(c)
+	f.registerResumable(c)
 	c.Flags().StringVarP(&output, "output", "o", "terminal", fmt.Sprintf("how to print the result: %v", report.FormatNames()))
 	return c
 }

@@ -156,6 +156,8 @@ const (
 	CapEtcd Capability = "etcd"
 	// CapManifests is Manifests.
 	CapManifests Capability = "manifests"
+	// CapReopen is Reopener, of the provider.
+	CapReopen Capability = "reopen"
 )
 
 // Power switches machines off and on, the way a power cut does: nothing on the node gets to say goodbye.
@@ -326,6 +328,13 @@ type Provider interface {
 	// Create starts a cluster and returns when it is ready: every API server answers /readyz, the default service account
 	// is there, the controller manager and the scheduler hold their leases, and every node is Ready. On error nothing is left running.
 	Create(ctx context.Context, spec Spec) (Cluster, error)
+}
+
+// Reopener is a provider whose clusters come back when the process that made them was killed, and everything that ran with it.
+type Reopener interface {
+	// Reopen starts the cluster that was made with spec from what is in spec.StateDir, and returns when it is ready: the versions, certificates and data are those that it
+	// had. Every node has power. On error nothing is left running, and spec.StateDir is as it was.
+	Reopen(ctx context.Context, spec Spec) (Cluster, error)
 }
 
 // PrepareTimeout is how long obtaining what a cluster is made of may take: building a Kubernetes release on two cores takes up to a quarter of an hour.

@@ -31,6 +31,8 @@ const (
 	verdictFile  = "verdict.json"  // the outcome, with the digests of the evidence
 	logsDir      = "logs"
 	clusterDir   = "cluster"
+	originFile   = "resume.json" // of a resumable run: what it was started from
+	stateDir     = "state"       // of a resumable run: its cluster's keys and data, while it is not over
 )
 
 // evidence are the files that a judgement rests on; verdict.json holds their digests.

@@ -2,10 +2,13 @@ package run
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // entry is one line of the journal.
@@ -36,6 +39,23 @@ func openJournal(f Folder, now func() time.Time) (*journal, error) {
 	file, err := os.OpenFile(f.file(journalFile), os.O_CREATE|os.O_EXCL|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("make the journal: %w", err)
+	}
+	return claimed(file, now)
+}
+
+// reopenJournal goes on with the journal of a process that was killed. While that lives, the run is its own.
+func reopenJournal(f Folder, now func() time.Time) (*journal, error) {
+	file, err := os.OpenFile(f.file(journalFile), os.O_RDWR|os.O_APPEND, 0)
+	if err != nil {
+		return nil, err
+	}
+	return claimed(file, now)
+}
+
+// claimed locks the journal: the lock ends with the process.
+func claimed(file *os.File, now func() time.Time) (*journal, error) {
+	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		return nil, errors.Join(fmt.Errorf("another process has the run under way: %w", ErrNotResumable), file.Close())
 	}
 	return &journal{now: now, file: file}, nil
 }

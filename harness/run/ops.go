@@ -88,6 +88,13 @@ func (o *ops) worst(list []*plan.Op) report.State {
 	return report.Done
 }
 
+// done tells whether an op is.
+func (o *ops) done(id string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.states[o.index[id]].State == report.Done
+}
+
 // failed tells whether an op failed or errored.
 func (o *ops) failed() bool {
 	for _, s := range o.states {
@@ -101,8 +108,11 @@ func (o *ops) failed() bool {
 // act is the work of one leaf.
 type act func(ctx context.Context, op *plan.Op, log io.Writer) error
 
-// do performs an op: its children, or itself. It returns false when the ops after it must not be performed.
+// do performs an op: its children, or itself. It returns false when the ops after it must not be performed. One that is done already stays so.
 func (r *rehearsal) do(ctx context.Context, op *plan.Op, work act) (bool, error) {
+	if r.ops.done(op.ID) {
+		return true, nil
+	}
 	if len(op.Ops) == 0 {
 		return r.leaf(ctx, op, work)
 	}
@@ -155,6 +165,9 @@ func (r *rehearsal) leaf(ctx context.Context, op *plan.Op, work act) (bool, erro
 		defer cancel()
 		return work(limited, op, log)
 	})
+	if r.Resumable != nil && r.stage != nil && workErr == nil {
+		workErr = r.recordRestarts(ctx) // the process that will be asked at the end may be another
+	}
 	if ctx.Err() != nil && workErr != nil {
 		workErr = errors.Join(context.Cause(ctx), workErr)
 	}
@@ -211,7 +224,7 @@ func (r *rehearsal) withLog(op *plan.Op, work func(io.Writer) error) (err error)
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return fmt.Errorf("make the log's folder: %w", err)
 	}
-	log, err := os.Create(path)
+	log, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644) // a run that is resumed performs it again
 	if err != nil {
 		return fmt.Errorf("make the log: %w", err)
 	}

@@ -14,6 +14,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/seatrial/seatrial/harness/cluster"
@@ -35,8 +36,10 @@ type Options struct {
 	Library  *judge.Library
 	// Folder is the run's folder; it must not exist.
 	Folder string
-	// StateDir is a private temporary folder for the cluster's keys and data; the caller removes it.
+	// StateDir is a private folder for the cluster's keys and data; the caller removes it.
 	StateDir string
+	// Resumable is what a run was started from that can be resumed after it was killed; nil for the others. The state of its cluster is in [StateDir].
+	Resumable *Origin
 	// Command reproduces the run.
 	Command string
 	// Keep says whether the cluster is left for a person to look at.
@@ -100,6 +103,11 @@ type rehearsal struct {
 	version  string
 	started  time.Time
 	reason   string
+
+	restartsMu sync.Mutex
+	restarts   map[time.Time]bool // when components ended, as far as it is recorded
+
+	past *past // what a process did that was killed; nil when this one is the first
 }
 
 func start(o Options, p *plan.Plan, promised *world.World) (*rehearsal, error) {
@@ -107,7 +115,7 @@ func start(o Options, p *plan.Plan, promised *world.World) (*rehearsal, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &rehearsal{Options: o, folder: folder, plan: p, promised: promised, ops: newOps(p), started: o.Now().UTC(), version: o.File.Spec.Cluster.KubernetesVersion}
+	r := &rehearsal{Options: o, folder: folder, plan: p, promised: promised, ops: newOps(p), restarts: map[time.Time]bool{}, started: o.Now().UTC(), version: o.File.Spec.Cluster.KubernetesVersion}
 	if r.journal, err = openJournal(folder, o.Now); err != nil {
 		return nil, err
 	}
@@ -115,7 +123,11 @@ func start(o Options, p *plan.Plan, promised *world.World) (*rehearsal, error) {
 		return nil, fmt.Errorf("make the trace: %w", err)
 	}
 	r.trace = trace.NewWriter(r.file, o.Now)
+	if o.Resumable != nil {
+		err = folder.writeJSON(originFile, o.Resumable)
+	}
 	return r, errors.Join(
+		err,
 		folder.write(scenarioFile, o.File.Source),
 		folder.writeJSON(planFile, p),
 		folder.writeJSON(promisedFile, promised),
@@ -143,11 +155,19 @@ func (r *rehearsal) rehearse(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.stopObserving()) }()
+	return r.carryOut(ctx)
+}
+
+// carryOut performs the ops that are not done yet.
+func (r *rehearsal) carryOut(ctx context.Context) error {
 	if err := r.setUp(ctx); err != nil {
 		return err
 	}
 	if r.ops.failed() {
 		return nil
+	}
+	if r.past != nil && r.past.stepsBegan {
+		return r.perform(ctx)
 	}
 	if err := errors.Join(r.preflight(ctx), r.stage.watches.CatchUp(ctx)); err != nil {
 		return err
@@ -203,7 +223,10 @@ func (r *rehearsal) found() (*world.World, error) {
 // conclude judges the recording, removes the cluster or keeps it, writes every file and reports. failure is why the rehearsal itself could not go on.
 func (r *rehearsal) conclude(ctx context.Context, failure error) (*Recording, judge.Result, error) {
 	ctx = context.WithoutCancel(ctx) // an interrupted run is judged and reported too
-	failure = errors.Join(failure, r.mark(trace.RunEnded), r.trace.Err(), r.file.Close(), r.journal.close())
+	if r.past == nil || !r.past.ended {
+		failure = errors.Join(failure, r.mark(trace.RunEnded))
+	}
+	failure = errors.Join(failure, r.trace.Err(), r.file.Close())
 	sums, err := r.folder.digests()
 	failure = errors.Join(failure, err)
 	rec := &Recording{
@@ -222,7 +245,7 @@ func (r *rehearsal) conclude(ctx context.Context, failure error) (*Recording, ju
 	}
 	result = rec.Conclude(result)
 	rec.Summary.Verdict = result.Verdict
-	return rec, result, errors.Join(failure, rec.write(result))
+	return rec, result, errors.Join(failure, rec.write(result), r.journal.close())
 }
 
 // Conclude keeps a run that could not be carried through from passing, whatever the policies say of its recording.

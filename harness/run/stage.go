@@ -70,7 +70,7 @@ func (r *rehearsal) createCluster(ctx context.Context, _ *plan.Op, log io.Writer
 	}
 	r.stage = &stage{cluster: made}
 	r.version = made.Version()
-	return r.connect(ctx)
+	return r.connect(ctx, r.record)
 }
 
 // spec is the cluster that the scenario asks for.
@@ -83,8 +83,8 @@ func (r *rehearsal) spec(progress io.Writer) cluster.Spec {
 	}
 }
 
-// connect makes the clients and begins to observe. The observers outlive the op: they end with stopObserving.
-func (r *rehearsal) connect(ctx context.Context) error {
+// connect makes the clients and begins to observe. The observers outlive the op: they end with stopObserving. record takes what the watches see.
+func (r *rehearsal) connect(ctx context.Context, record observe.Recorder) error {
 	config := r.stage.cluster.RESTConfig()
 	kube, err := kubernetes.NewForConfig(config)
 	if err != nil {
@@ -111,7 +111,7 @@ func (r *rehearsal) connect(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("make client: %w", err)
 	}
-	r.stage.watches, err = observe.StartWatches(context.WithoutCancel(ctx), watcher, r.stage.meta, r.record)
+	r.stage.watches, err = observe.StartWatches(context.WithoutCancel(ctx), watcher, r.stage.meta, record)
 	if err == nil {
 		r.stage.env.Recorded = r.stage.watches.Recorded
 	}
@@ -152,8 +152,10 @@ func (r *rehearsal) perform(ctx context.Context) (err error) {
 		return err
 	}
 	r.stage.probes = observe.StartProbes(context.WithoutCancel(ctx), probes, r.record)
-	if err := r.mark(trace.StepsBegan); err != nil {
-		return err
+	if r.past == nil || !r.past.stepsBegan {
+		if err := r.mark(trace.StepsBegan); err != nil {
+			return err
+		}
 	}
 	if err := r.steps(ctx); err != nil {
 		return err
@@ -178,7 +180,7 @@ func (r *rehearsal) recordCommand(c cluster.Command) {
 // restartsTimeout is how long the question which components ended may take.
 const restartsTimeout = 30 * time.Second
 
-// recordRestarts puts the components that ended unasked into the recording, and says so.
+// recordRestarts puts the components that ended unasked, and are not in it yet, into the recording, and says so.
 func (r *rehearsal) recordRestarts(ctx context.Context) error {
 	restarter, ok := r.stage.cluster.(cluster.Restarter)
 	if !ok {
@@ -190,7 +192,13 @@ func (r *rehearsal) recordRestarts(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("ask which components ended unasked: %w", err)
 	}
+	r.restartsMu.Lock()
+	defer r.restartsMu.Unlock()
 	for _, restart := range restarts {
+		if r.restarts[restart.Time] {
+			continue
+		}
+		r.restarts[restart.Time] = true
 		subject := "component/" + restart.Node + "/" + restart.Component
 		how, _, _ := strings.Cut(restart.Err.Error(), "\n") // the recording has its last lines too
 		fmt.Fprintf(r.Progress, "note: %s ended unasked at %s and was started again: %s\n", subject, restart.Time.UTC().Format(time.TimeOnly), how)

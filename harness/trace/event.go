@@ -46,6 +46,8 @@ const (
 	StepsBegan = "stepsBegan" // the cluster stands, the objects are there: data.first of the policies is the world here
 	StepsEnded = "stepsEnded" // the last step is over: intervals end here, what clean-up does is not judged
 	RunEnded   = "ended"
+	// RunResumed is recorded by another process than what is before it, which was killed: what happened in between was not seen.
+	RunResumed = "resumed"
 
 	// KindOp. Data is OpData.
 	OpStarted = "started"

@@ -30,6 +30,11 @@ func NewWriter(out io.Writer, now func() time.Time) *Writer {
 	return &Writer{out: out, now: now}
 }
 
+// ContinueWriter returns a writer that goes on after the event with that number.
+func ContinueWriter(out io.Writer, now func() time.Time, last int64) *Writer {
+	return &Writer{out: out, now: now, seq: last}
+}
+
 // Record appends an event. Seq and Time are filled in; data is encoded as JSON, nil for none. The first error sticks, so
 // that a trace with a hole in it can't be taken for a whole one; Err returns it.
 func (w *Writer) Record(e Event, data any) (Event, error) {

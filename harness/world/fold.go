@@ -35,6 +35,7 @@ type Fold struct {
 	hooks      map[string]webhookState
 	namespaces map[string]map[string]string // labels
 	intervals  *intervals
+	last       trace.Event // that was folded
 	touched    []Ref
 	seen       map[Ref]bool
 }
@@ -88,8 +89,13 @@ func (f *Fold) ApplyRead(e Event) (Change, error) {
 		c, err = f.fact(e.Event)
 	case trace.KindFault:
 		c, err = f.fault(e.Event)
+	case trace.KindRun:
+		if e.Change == trace.RunResumed {
+			f.intervals.lookAway(f.last, asked)
+		}
 	}
 	c.Touched = f.touched
+	f.last = e.Event
 	return c, err
 }
 
@@ -254,6 +260,9 @@ func (f *Fold) fault(e trace.Event) (Change, error) {
 	f.touch("nodes", key)
 	return Change{Before: &before, After: node}, nil
 }
+
+// asked are the conditions that only probes tell.
+var asked = map[string]bool{ServiceOutage: true, APIOutage: true, EtcdSilent: true, EtcdQuorumLost: true}
 
 // silences are the conditions in which what a probe asks does not answer, by its target.
 var silences = map[string]string{"service": ServiceOutage, "api": APIOutage, "etcd": EtcdSilent}

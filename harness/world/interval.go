@@ -12,24 +12,39 @@ import (
 type intervals struct {
 	open  map[intervalKey]Interval
 	ended []Interval
+	// unseen are those of the open ones that nobody has looked at since a moment, by the last event before it: what they are now is not known.
+	unseen map[intervalKey]trace.Event
 }
 
 type intervalKey struct{ condition, subject string }
 
 func newIntervals() *intervals {
-	return &intervals{open: map[intervalKey]Interval{}}
+	return &intervals{open: map[intervalKey]Interval{}, unseen: map[intervalKey]trace.Event{}}
 }
 
 // set says whether the condition holds from the event on.
 func (i *intervals) set(condition, subject string, holds bool, e trace.Event, reason string) {
 	key := intervalKey{condition, subject}
 	iv, open := i.open[key]
+	if last, ok := i.unseen[key]; ok && !holds {
+		e = last // it ended at some time after that, and what nobody saw is not judged
+	}
+	delete(i.unseen, key)
 	switch {
 	case holds && !open:
 		i.open[key] = Interval{Condition: condition, Subject: subject, From: e.Time, FromSeq: e.Seq, Reason: reason}
 	case !holds && open:
 		delete(i.open, key)
 		i.ended = append(i.ended, iv.until(e.Time, e.Seq))
+	}
+}
+
+// lookAway says that after the event nobody looked at what these conditions are.
+func (i *intervals) lookAway(last trace.Event, conditions map[string]bool) {
+	for key := range i.open {
+		if conditions[key.condition] {
+			i.unseen[key] = last
+		}
 	}
 }
 

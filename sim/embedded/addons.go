@@ -108,12 +108,12 @@ var (
 	controlPlaneTaints = []corev1.Taint{{Key: "node-role.kubernetes.io/control-plane", Effect: corev1.TaintEffectNoSchedule}}
 )
 
-// staticPods are the manifests of a control plane node as kubeadm writes them, of the versions that really run, and without
+// staticPods are the manifests of the node as kubeadm writes them, of the versions that really run, and without
 // what only a container runtime would read. Their hollow pods show the real processes in the API.
-func staticPods(kubernetes string) []corev1.Pod {
+func (p *controlPlane) staticPods() []corev1.Pod {
 	var pods []corev1.Pod
 	for _, name := range bootOrder {
-		pods = append(pods, staticPodOf(name, kubernetes))
+		pods = append(pods, staticPodOf(name, p.components[name].from().Version))
 	}
 	return pods
 }

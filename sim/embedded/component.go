@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -33,6 +34,7 @@ type component struct {
 	command proc.Command
 
 	mu      sync.Mutex
+	release Release       // what its program is from
 	off     bool          // its node has no power, so nothing starts it
 	process *proc.Process // the last one that was started
 	unasked chan struct{} // closed when an end has been asked for; nil when it isn't to run
@@ -141,11 +143,21 @@ func (m *component) again(asked <-chan struct{}) *proc.Process {
 	return process
 }
 
-// path is the component's executable.
-func (m *component) path() string {
+// from is the release that the component's program is from.
+func (m *component) from() Release {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.command.Path
+	return m.release
+}
+
+// become makes the next start one of the release's program.
+func (m *component) become(release Release) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.release = release
+	if m.name != etcd { // which is this binary
+		m.command.Path = filepath.Join(release.Dir, m.name)
+	}
 }
 
 // power says whether the component's node has power. It stops nothing.

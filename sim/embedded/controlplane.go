@@ -94,9 +94,9 @@ func (p *controlPlane) peerOf() string            { return p.node + "=https://" 
 func (p *controlPlane) serverAddress() string     { return address(p.ports.apiServer) }
 func (p *controlPlane) log(logs, c string) string { return filepath.Join(logs, c+"-"+p.node+".log") }
 
-// newControlPlane reserves the ports of control plane node number i, from 0.
-func newControlPlane(i int, stateDir string) (*controlPlane, error) {
-	ports, err := reservePorts()
+// newControlPlane reserves the ports of control plane node number i, from 0: those that it had in an earlier life, if any.
+func newControlPlane(i int, stateDir string, earlier []int) (*controlPlane, error) {
+	ports, err := reservePorts(earlier)
 	if err != nil {
 		return nil, err
 	}
@@ -127,8 +127,8 @@ func (p *controlPlane) prepare(shared *pki, members []string, balanced string) e
 	return p.writeSchedulerConfig()
 }
 
-// equip makes the node's components, which do not run yet.
-func (p *controlPlane) equip(c *Cluster, logs string) {
+// equip makes the node's components, which do not run yet. release says which release each is from.
+func (p *controlPlane) equip(c *Cluster, logs string, release func(name string) Release) {
 	p.components = map[string]*component{}
 	for name, args := range map[string][]string{
 		etcd:              {EtcdEntry, p.etcdConfig()},
@@ -144,10 +144,9 @@ func (p *controlPlane) equip(c *Cluster, logs string) {
 		}
 		command := proc.Command{Name: name + " " + p.node, Args: args, Dir: p.dir, Log: p.log(logs, name)}
 		command.Env = append(proc.Environment(), "GOGC="+heapGrowth[name], fmt.Sprintf("GOMAXPROCS=%d", processors(name)))
-		if name != etcd { // which is this binary
-			command.Path = filepath.Join(c.release.Dir, name)
-		}
-		p.components[name] = &component{cluster: c, node: p.node, name: name, command: command}
+		m := &component{cluster: c, node: p.node, name: name, command: command}
+		m.become(release(name))
+		p.components[name] = m
 	}
 	ready := p.etcdReady
 	p.components[etcd].command.OnLine = func(line string) {

@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,7 +14,6 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
-	"github.com/seatrial/seatrial/harness/cluster"
 	"github.com/seatrial/seatrial/sim/balancer"
 	"github.com/seatrial/seatrial/sim/hollow"
 	"github.com/seatrial/seatrial/sim/ready"
@@ -31,10 +31,12 @@ func (c *Cluster) create(ctx context.Context) error {
 	if err := c.prepare(); err != nil {
 		return err
 	}
-	c.say("certificates and configuration are written")
 	err := c.start(creation)
 	if creation.Err() != nil && ctx.Err() == nil {
 		return context.Cause(creation) // a component ended, and whoever waited for it only saw the consequences
+	}
+	if err == nil {
+		err = c.save()
 	}
 	if err != nil {
 		return err
@@ -50,7 +52,9 @@ func (c *Cluster) start(ctx context.Context) error {
 	for _, p := range c.planes {
 		up.Go(func() error { return c.startControlPlane(ctx, p, api) })
 	}
-	up.Go(func() error { return after(ctx, api, c.install) })
+	if c.earlier == nil {
+		up.Go(func() error { return after(ctx, api, c.install) })
+	}
 	up.Go(func() error { return after(ctx, api, c.startNodes) })
 	up.Go(func() error {
 		return after(ctx, api, func(ctx context.Context) error {
@@ -60,6 +64,9 @@ func (c *Cluster) start(ctx context.Context) error {
 	for _, name := range []string{controllerManager, scheduler} {
 		up.Go(func() error {
 			return after(ctx, api, func(ctx context.Context) error {
+				if err := c.unseat(ctx, name); err != nil {
+					return err
+				}
 				return c.seen(ready.Leader(ctx, c.client, name), name+" has a leader")
 			})
 		})
@@ -84,40 +91,59 @@ func after(ctx context.Context, closed <-chan struct{}, do func(context.Context)
 	}
 }
 
-// prepare reserves the ports, writes the nodes' files and starts the balancer.
+// prepare reserves the ports, starts the balancer, and writes the nodes' files, unless they are there from an earlier life.
 func (c *Cluster) prepare() error {
 	logs := filepath.Join(c.spec.Dir, "logs")
 	if err := errors.Join(os.MkdirAll(logs, 0o755), os.MkdirAll(c.spec.StateDir, 0o700)); err != nil {
 		return err
 	}
-	var members []string
 	for i := range c.spec.ControlPlanes {
-		p, err := newControlPlane(i, c.spec.StateDir)
+		before := c.earlier.plane(i)
+		p, err := newControlPlane(i, c.spec.StateDir, before.Ports)
 		if err != nil {
 			return err
 		}
-		p.equip(c, logs)
+		p.copied = before.Copied
+		p.equip(c, logs, func(name string) Release {
+			if release, ok := before.Releases[name]; ok {
+				return release
+			}
+			return c.release
+		})
 		c.planes = append(c.planes, p)
-		members = append(members, p.peerOf())
 	}
 	var err error
-	if c.balancer, err = balancer.Listen(c.life, loopback+":0", nil); err != nil {
+	if c.balancer, err = balancer.Listen(c.life, c.earlier.balancer(), nil); err != nil {
 		return err
 	}
-	shared, err := newPKI(time.Now())
+	if c.earlier != nil {
+		c.pki, err = readPKI(c.planes[0].pki(""), time.Now())
+	} else {
+		err = c.write()
+	}
 	if err != nil {
 		return err
 	}
-	c.pki = shared
+	return c.connect(c.pki)
+}
+
+// write makes the authorities and writes the nodes' files.
+func (c *Cluster) write() error {
+	var err error
+	if c.pki, err = newPKI(time.Now()); err != nil {
+		return err
+	}
+	var members []string
 	for _, p := range c.planes {
-		if err := p.prepare(shared, members, c.balancer.Addr()); err != nil {
+		members = append(members, p.peerOf())
+	}
+	for _, p := range c.planes {
+		if err := p.prepare(c.pki, members, c.balancer.Addr()); err != nil {
 			return fmt.Errorf("prepare node %q: %w", p.node, err)
 		}
 	}
-	if err := writeRedacted(filepath.Join(c.spec.Dir, "kubeconfig"), c.balancer.Addr(), shared); err != nil {
-		return err
-	}
-	return c.connect(shared)
+	c.say("certificates and configuration are written")
+	return writeRedacted(filepath.Join(c.spec.Dir, "kubeconfig"), c.balancer.Addr(), c.pki)
 }
 
 // connect makes the clients.
@@ -191,14 +217,17 @@ func (c *Cluster) startNodes(ctx context.Context) error {
 	if len(c.Nodes()) > manyNodes {
 		lease = longLease
 	}
+	versions, err := c.kubeletVersions(ctx)
+	if err != nil {
+		return err
+	}
 	for _, n := range c.Nodes() {
-		node := hollow.Node{Name: n.Name, Role: n.Role, KubeletVersion: c.Version(), LeaseDuration: lease}
-		if n.Role == cluster.ControlPlane {
-			node.Labels, node.Taints, node.StaticPods = controlPlaneLabels, controlPlaneTaints, staticPods(c.Version())
+		node := hollow.Node{Name: n.Name, Role: n.Role, KubeletVersion: cmp.Or(versions[n.Name], c.Version()), LeaseDuration: lease}
+		if p := c.plane(n.Name); p != nil {
+			node.Labels, node.Taints, node.StaticPods = controlPlaneLabels, controlPlaneTaints, p.staticPods()
 		}
 		nodes = append(nodes, node)
 	}
-	var err error
 	c.kubelets, err = hollow.Start(ctx, hollow.Options{Config: c.kubeletConfig(), Nodes: nodes, Log: slog.Default()})
 	if err != nil {
 		return err

@@ -67,7 +67,7 @@ func TestWhoseEndEndsTheCreation(t *testing.T) {
 
 func TestReservedPortsAreOurs(t *testing.T) {
 	g := NewWithT(t)
-	p, err := reservePorts()
+	p, err := reservePorts(nil)
 	g.Expect(err).NotTo(HaveOccurred())
 	defer p.close()
 

@@ -77,7 +77,7 @@ func (p *Provider) Name() string { return Name }
 
 // Has tells whether the clusters implement the capability.
 func (p *Provider) Has(c cluster.Capability) bool {
-	return slices.Contains([]cluster.Capability{cluster.CapPower, cluster.CapService, cluster.CapUpgrade, cluster.CapComponents, cluster.CapEtcd, cluster.CapManifests}, c)
+	return slices.Contains([]cluster.Capability{cluster.CapPower, cluster.CapService, cluster.CapUpgrade, cluster.CapComponents, cluster.CapEtcd, cluster.CapManifests, cluster.CapReopen}, c)
 }
 
 // Settings lists what differs from production on purpose.
@@ -122,12 +122,16 @@ func (p *Provider) Create(ctx context.Context, spec cluster.Spec) (cluster.Clust
 	}
 	c := newCluster(ctx, p.options, spec, release)
 	if err := c.create(ctx); err != nil {
-		err = fmt.Errorf("create cluster %q: %w", spec.Name, err)
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
-		defer cancel()
-		return nil, errors.Join(err, c.Close(ctx))
+		return nil, errors.Join(fmt.Errorf("create cluster %q: %w", spec.Name, err), c.giveUp(ctx))
 	}
 	return c, nil
+}
+
+// giveUp ends what was started of a cluster that did not become ready.
+func (c *Cluster) giveUp(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	defer cancel()
+	return c.Close(ctx)
 }
 
 // Cluster is a running embedded cluster. Its methods may be called from several goroutines.
@@ -136,6 +140,9 @@ type Cluster struct {
 	spec    cluster.Spec
 	release Release
 	started time.Time
+	earlier *state // what is known of the life before this one; nil in the first
+
+	precious bool // the state outlives a Close: it is being reopened, and another attempt may follow
 
 	life    context.Context // ends what is in this process
 	end     context.CancelFunc
@@ -149,6 +156,7 @@ type Cluster struct {
 	services *services
 	kubelets *hollow.Kubelets
 
+	saving   sync.Mutex // one writes the state at a time
 	mu       sync.Mutex
 	failing  context.CancelCauseFunc // while it is created: ends the creation
 	stumbled map[*component]bool     // those that ended once while the cluster was created
@@ -250,7 +258,10 @@ func (c *Cluster) close(ctx context.Context) error {
 	for _, p := range c.planes {
 		p.ports.close()
 	}
-	return errors.Join(append(errs, empty(c.spec.StateDir))...)
+	if !c.precious {
+		errs = append(errs, empty(c.spec.StateDir))
+	}
+	return errors.Join(errs...)
 }
 
 // stopTier stops components of the given names on all nodes, side by side.

@@ -39,7 +39,7 @@ func (c *Cluster) CopyManifest(_ context.Context, node, component string) error 
 		return fmt.Errorf("copy the manifest of %s of %q: it does not run there", component, node)
 	}
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	p.copied = append(p.copied, component)
-	return nil
+	c.mu.Unlock()
+	return c.save()
 }

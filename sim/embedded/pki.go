@@ -6,6 +6,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
@@ -73,6 +74,35 @@ func newPKI(now time.Time) (*pki, error) {
 	var err error
 	p.accounts, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	return p, err
+}
+
+// readPKI reads the authorities that write left in a node's pki folder. The key that signs service account tokens stays there: it is not written again.
+func readPKI(dir string, now time.Time) (*pki, error) {
+	p := &pki{now: now}
+	for name, ca := range map[string]**authority{"ca": &p.kubernetes, "etcd/ca": &p.etcd, "front-proxy-ca": &p.frontProxy} {
+		read, err := readAuthority(filepath.Join(dir, name))
+		if err != nil {
+			return nil, fmt.Errorf("read certificate authority %q: %w", name, err)
+		}
+		*ca = read
+	}
+	return p, nil
+}
+
+func readAuthority(path string) (*authority, error) {
+	pair, err := tls.LoadX509KeyPair(path+".crt", path+".key")
+	if err != nil {
+		return nil, err
+	}
+	key, ok := pair.PrivateKey.(crypto.Signer)
+	if !ok {
+		return nil, fmt.Errorf("its key is a %T, which signs nothing", pair.PrivateKey)
+	}
+	keyPEM, err := keyutil.MarshalPrivateKeyToPEM(key)
+	if err != nil {
+		return nil, err
+	}
+	return &authority{keyPair: keyPair{certPEM: encode("CERTIFICATE", pair.Leaf.Raw), keyPEM: keyPEM, key: key}, cert: pair.Leaf}, nil
 }
 
 func newAuthority(name string, now time.Time) (*authority, error) {

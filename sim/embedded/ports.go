@@ -21,17 +21,27 @@ type ports struct {
 	sockets []int
 }
 
-func reservePorts() (*ports, error) {
+// all lists them, always in this order.
+func (p *ports) all() []*int {
+	return []*int{&p.etcdClient, &p.etcdPeer, &p.apiServer, &p.controllerManager, &p.scheduler}
+}
+
+// reservePorts reserves ports that are free, or, when there are any, those of an earlier life.
+func reservePorts(earlier []int) (*ports, error) {
 	p := &ports{}
-	for _, port := range []*int{&p.etcdClient, &p.etcdPeer, &p.apiServer, &p.controllerManager, &p.scheduler} {
+	for i, port := range p.all() {
+		if i < len(earlier) {
+			*port = earlier[i]
+		}
 		if err := p.reserve(port); err != nil {
 			p.close()
-			return nil, fmt.Errorf("reserve a port: %w", err)
+			return nil, fmt.Errorf("reserve port %d of loopback: %w", *port, err)
 		}
 	}
 	return p, nil
 }
 
+// reserve holds a port, any when it is 0.
 func (p *ports) reserve(port *int) error {
 	socket, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -41,7 +51,7 @@ func (p *ports) reserve(port *int) error {
 	if err := unix.SetsockoptInt(socket, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1); err != nil {
 		return err
 	}
-	if err := unix.Bind(socket, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+	if err := unix.Bind(socket, &unix.SockaddrInet4{Port: *port, Addr: [4]byte{127, 0, 0, 1}}); err != nil {
 		return err
 	}
 	name, err := unix.Getsockname(socket)

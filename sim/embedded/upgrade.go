@@ -136,7 +136,7 @@ func (c *Cluster) UpgradeControlPlane(ctx context.Context, node, version string,
 	if err != nil {
 		return fmt.Errorf("upgrade control plane %q: %w", node, err)
 	}
-	if !how.KeepCertificates && p.components[apiServer].path() != filepath.Join(release.Dir, apiServer) {
+	if !how.KeepCertificates && p.components[apiServer].from() != release {
 		if err := c.renew(p); err != nil {
 			return fmt.Errorf("upgrade control plane %q: renew its certificates: %w", node, err)
 		}
@@ -151,7 +151,7 @@ func (c *Cluster) UpgradeControlPlane(ctx context.Context, node, version string,
 	}
 	c.say("the control plane of %s is %s", node, release.Version)
 	for _, other := range c.planes { // as they are set up: one may have no power now
-		if other.components[apiServer].path() != filepath.Join(release.Dir, apiServer) {
+		if other.components[apiServer].from() != release {
 			return nil
 		}
 	}
@@ -171,29 +171,26 @@ func (c *Cluster) renew(p *controlPlane) error {
 
 // replace ends a component and starts it from another release. It returns when it answers, or when what was there before does again.
 func (c *Cluster) replace(ctx context.Context, p *controlPlane, name string, release Release) error {
-	m := p.components[name]
-	before := m.command.Path
-	if before == filepath.Join(release.Dir, name) {
+	before := p.components[name].from()
+	if before == release {
 		return nil
 	}
-	err := c.restart(ctx, p, name, filepath.Join(release.Dir, name))
+	err := c.restart(ctx, p, name, release)
 	if err == nil {
-		return nil
+		return c.save()
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), componentGrace+componentTimeout)
 	defer cancel()
 	return errors.Join(err, c.restart(ctx, p, name, before))
 }
 
-// restart ends a component and starts the executable in its place. It returns when that answers, or has ended.
-func (c *Cluster) restart(ctx context.Context, p *controlPlane, name, path string) error {
+// restart ends a component and starts the release's in its place. It returns when that answers, or has ended.
+func (c *Cluster) restart(ctx context.Context, p *controlPlane, name string, release Release) error {
 	m := p.components[name]
 	if err := m.stop(ctx, componentGrace); err != nil {
 		return err
 	}
-	m.mu.Lock()
-	m.command.Path = path
-	m.mu.Unlock()
+	m.become(release)
 	ctx, cancel := context.WithTimeoutCause(ctx, componentTimeout, fmt.Errorf("it does not answer within %s", componentTimeout))
 	defer cancel()
 	ends := c.endings(p.node, name)

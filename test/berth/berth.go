@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -134,6 +135,17 @@ func (b *Berth) Reached(moment string) bool {
 	}
 	for _, p := range b.processes() {
 		if name, first, _ := strings.Cut(p, " "); name == moment || first == moment {
+			return true
+		}
+	}
+	return false
+}
+
+// Ended tells whether the journal of a run has the op as ended.
+func (b *Berth) Ended(op string) bool {
+	for _, folder := range b.RunFolders() {
+		content, err := os.ReadFile(filepath.Join(folder, "journal.jsonl"))
+		if err == nil && regexp.MustCompile(`"op":"`+regexp.QuoteMeta(op)+`","state":"(done|failed|errored)"`).Match(content) {
 			return true
 		}
 	}

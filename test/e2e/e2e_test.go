@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"bytes"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -14,6 +15,8 @@ import (
 
 	. "github.com/onsi/gomega"
 
+	"github.com/seatrial/seatrial/harness/plan"
+	"github.com/seatrial/seatrial/harness/trace"
 	"github.com/seatrial/seatrial/test/berth"
 )
 
@@ -115,6 +118,102 @@ func TestKilled(t *testing.T) {
 			b.NothingLeft(5 * time.Second)
 		})
 	}
+}
+
+// TestResumed kills an upgrade with SIGKILL after each of its operations, and resumes it each time: it ends as it would have, and does nothing twice.
+func TestResumed(t *testing.T) {
+	b := berth.New(t)
+	args := []string{"run", "--resumable", "--runs", b.Runs, "scenarios/upgrade"}
+	b.Kill(func() bool { return b.Ended("cluster/create") }, args...)
+	b.NothingLeft(5 * time.Second)
+	folder := b.RunFolders()[0]
+	kills := 1
+	for _, op := range leaves(b, folder) {
+		if b.Ended(op) {
+			continue // before the process was dead
+		}
+		b.Kill(func() bool { return b.Ended(op) }, "resume", folder)
+		b.NothingLeft(5 * time.Second)
+		kills++
+	}
+	out, status := b.Run("resume", folder)
+	b.Expect(status).To(Equal(0), out)
+	b.Expect(filepath.Join(folder, "state")).NotTo(BeADirectory(), "the keys went with the cluster")
+	out, status = b.Run("resume", folder)
+	b.Expect(status).To(Equal(2))
+	b.Expect(out).To(ContainSubstring("it has ended, and has its verdict"))
+
+	states, resumed, taken := map[string][]string{}, 0, map[string]int{}
+	journal, err := os.ReadFile(filepath.Join(folder, "journal.jsonl"))
+	b.Expect(err).NotTo(HaveOccurred())
+	for line := range bytes.Lines(journal) {
+		var e struct{ Op, State string }
+		b.Expect(json.Unmarshal(line, &e)).To(Succeed())
+		states[e.Op] = append(states[e.Op], e.State)
+	}
+	for _, op := range leaves(b, folder) {
+		s := states[op]
+		b.Expect(s[len(s)-1]).To(Equal("done"), op)
+		b.Expect(slices.Index(s, "done")).To(Equal(len(s)-1), "%s was performed again: %v", op, s)
+	}
+	file, err := os.Open(filepath.Join(folder, "trace.jsonl"))
+	b.Expect(err).NotTo(HaveOccurred())
+	defer file.Close()
+	events, err := trace.ReadAll(file)
+	b.Expect(err).NotTo(HaveOccurred())
+	for _, e := range events {
+		switch {
+		case e.Change == trace.RunResumed:
+			resumed++
+		case e.Change == trace.Evicting:
+			taken[e.Subject]++
+		}
+	}
+	b.Expect(resumed).To(Equal(kills))
+	b.Expect(taken).NotTo(BeEmpty())
+	b.Expect(taken).To(HaveEach(1), "no pod was evicted twice")
+}
+
+// leaves are the operations of a run's plan that have none below them, after the one that makes the cluster.
+func leaves(b *berth.Berth, folder string) []string {
+	raw, err := os.ReadFile(filepath.Join(folder, "plan.json"))
+	b.Expect(err).NotTo(HaveOccurred())
+	p := &plan.Plan{}
+	b.Expect(json.Unmarshal(raw, p)).To(Succeed())
+	var ids []string
+	p.Walk(func(op *plan.Op, _ int) {
+		if len(op.Ops) == 0 && !strings.HasPrefix(op.ID, "cluster/") {
+			ids = append(ids, op.ID)
+		}
+	})
+	return ids
+}
+
+// TestNotResumable: what was not to be, what is under way, and what never had a cluster, can't be resumed, and says why.
+func TestNotResumable(t *testing.T) {
+	b := berth.New(t)
+	refused := func(run, why string) {
+		out, status := b.Run("resume", run)
+		b.Expect(status).To(Equal(2), out)
+		b.Expect(out).To(ContainSubstring(why))
+	}
+	refused(t.TempDir(), "not the folder of a run")
+	out, status := b.Run("run", "--resumable", "--provider", "kind", "scenarios/drain-web")
+	b.Expect(status).To(Equal(2))
+	b.Expect(out).To(ContainSubstring("use --provider embedded"))
+
+	b.Kill(func() bool { return b.Reached("_etcd") }, "run", "--runs", b.Runs, "scenarios/drain-web")
+	refused(b.RunFolders()[0], "started without --resumable")
+	b.Expect(os.RemoveAll(b.RunFolders()[0])).To(Succeed())
+
+	b.Kill(func() bool {
+		if !b.Reached("_etcd") {
+			return false
+		}
+		refused(b.RunFolders()[0], "another process has the run under way")
+		return true
+	}, "run", "--resumable", "--runs", b.Runs, "scenarios/drain-web")
+	refused(b.RunFolders()[0], "killed before its cluster stood")
 }
 
 // TestInterrupted presses Ctrl-C in the middle of a drain: the run cleans up, reports, and exits 130.

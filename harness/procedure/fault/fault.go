@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/seatrial/seatrial/harness/cluster"
@@ -47,6 +48,26 @@ func begin(ctx context.Context, env *procedure.Env, f scenario.Fault) error {
 		return fmt.Errorf("fault %s: %w", kind, err)
 	}
 	fmt.Fprintf(env.Log, "%s: %s\n", subject, kind)
+	act.over(env, kind, subject, lasts)
+	return nil
+}
+
+// Over ends a fault at once that another process brought about, and has what it did waited for as that would have been.
+func Over(env *procedure.Env, kind, subject string) error {
+	what, rest, _ := strings.Cut(subject, "/")
+	node, component, _ := strings.Cut(rest, "/")
+	if what != "node" && what != "component" {
+		return fmt.Errorf("fault %s of %q: neither a node nor a component", kind, subject)
+	}
+	act, err := of(env, kind, node, component)
+	if err == nil {
+		act.over(env, kind, subject, 0)
+	}
+	return err
+}
+
+// over ends a fault when it has lasted so long.
+func (act act) over(env *procedure.Env, kind, subject string, lasts time.Duration) {
 	quiet := *env
 	quiet.Log = io.Discard // the op and its log end before the fault does
 	env.Background.After(lasts, plan.FaultBack, subject+" is over "+kind, func(ctx context.Context) error {
@@ -59,7 +80,6 @@ func begin(ctx context.Context, env *procedure.Env, f scenario.Fault) error {
 		}
 		return act.back(ctx, &quiet, began)
 	})
-	return nil
 }
 
 // act is how a fault begins and ends, and when its consequences are over.
