@@ -162,10 +162,10 @@ func TestResumed(t *testing.T) {
 	events, err := trace.ReadAll(file)
 	b.Expect(err).NotTo(HaveOccurred())
 	for _, e := range events {
-		switch {
-		case e.Change == trace.RunResumed:
+		switch e.Change {
+		case trace.RunResumed:
 			resumed++
-		case e.Change == trace.Evicting:
+		case trace.Evicting:
 			taken[e.Subject]++
 		}
 	}
