@@ -2,7 +2,7 @@
 # title: Every node has the target's version at the end
 # description: >-
 #   When an upgrade is over, every API server and every kubelet is of the version that it went to. A node
-#   that was left out is found out by the next upgrade at the latest.
+#   that was left out is found out by the next upgrade at the latest. Where no node was touched, that is said once and not of each.
 # related_resources:
 # - ref: https://kubernetes.io/docs/tasks/administer-cluster/kubeadm/kubeadm-upgrade/
 # custom:
@@ -26,17 +26,35 @@ subjects contains subject if {
 	some subject, _ in version.of("kube-apiserver")
 }
 
+deny contains {"subject": upgrades.subject(last), "msg": msg} if {
+	not begun
+	others := {v | some v in versions; not is(v)}
+	count(others) > 0
+	msg := sprintf("upgraded no node: there is still %s at the end, and the upgrade goes to %s", [concat(" and ", sort(others)), target])
+}
+
 deny contains {"subject": sprintf("node/%s", [name]), "msg": msg} if {
+	begun
 	some name, node in data.world.nodes
 	not is(node.kubeletVersion)
 	msg := sprintf("its kubelet is %s at the end, and the upgrade went to %s", [node.kubeletVersion, target])
 }
 
 deny contains {"subject": subject, "msg": msg} if {
+	begun
 	some subject, server in version.of("kube-apiserver")
 	not is(server.version)
 	msg := sprintf("is %s at the end, and the upgrade went to %s", [server.version, target])
 }
+
+# An op that changes a node was at least begun.
+begun if {
+	some op in input.ops
+	op.action in {"apply", "kubelet"}
+	op.state in {"started", "done", "failed", "errored"}
+}
+
+versions := {node.kubeletVersion | some node in data.world.nodes} | {server.version | some server in version.of("kube-apiserver")}
 
 # A target that is a minor is any patch of it, and the same one everywhere.
 is(v) if v == target
@@ -47,8 +65,10 @@ is(v) if {
 }
 
 # The target of the last hop of a cluster: those of single nodes are not the cluster's.
-target := last.options.to if {
+target := last.options.to
+
+last := found if {
 	hops := {hop | some hop in upgrades.hops; not hop.options.node}
-	some last in hops
-	every hop in hops { upgrades.place(hop) <= upgrades.place(last) }
+	some found in hops
+	every hop in hops { upgrades.place(hop) <= upgrades.place(found) }
 }

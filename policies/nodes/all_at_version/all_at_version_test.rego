@@ -2,7 +2,9 @@ package seatrial.nodes.all_at_version_test
 
 import data.seatrial.nodes.all_at_version
 
-planned := {"plan": {"ops": [
+begun := [{"id": "a/cp-1/apply", "action": "apply", "state": "failed"}]
+
+planned := {"ops": begun, "plan": {"ops": [
 	{"id": "a", "number": "2", "action": "hop", "options": {"from": "v1.32", "to": "v1.33"}},
 	{"id": "b", "number": "10", "action": "hop", "options": {"from": "v1.33", "to": "v1.34"}},
 	{"id": "c", "number": "11", "action": "hop", "options": {"from": "v1.34", "to": "v1.35", "node": "worker-9"}},
@@ -27,7 +29,7 @@ test_only_single_nodes if {
 }
 
 test_exact_target if {
-	exact := {"plan": {"ops": [{"id": "b", "number": "1", "action": "hop", "options": {"from": "v1.33", "to": "v1.34.4"}}]}}
+	exact := {"ops": begun, "plan": {"ops": [{"id": "b", "number": "1", "action": "hop", "options": {"from": "v1.33", "to": "v1.34.4"}}]}}
 	all_at_version.deny == set() with input as exact with data.world as world("v1.34.4", "v1.34.4")
 }
 
@@ -39,4 +41,10 @@ test_a_kubelet_left_behind if {
 test_an_api_server_left_behind if {
 	some finding in all_at_version.deny with input as planned with data.world as world("v1.34.4", "v1.34.2")
 	finding.subject == "component/cp-2/kube-apiserver"
+}
+
+test_no_node_was_touched if {
+	untouched := object.union(planned, {"ops": [{"id": "a/check", "action": "check", "state": "failed"}, {"id": "a/cp-1/apply", "action": "apply", "state": "skipped"}]})
+	all_at_version.deny == {{"subject": "op/b", "msg": "upgraded no node: there is still v1.33.13 at the end, and the upgrade goes to v1.34"}} with input as untouched with data.world as world("v1.33.13", "v1.33.13")
+	all_at_version.deny == set() with input as untouched with data.world as world("v1.34.4", "v1.34.4")
 }
