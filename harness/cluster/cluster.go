@@ -229,10 +229,20 @@ type EtcdMember struct {
 //
 // https://kubernetes.io/docs/tasks/administer-cluster/kubeadm/kubeadm-upgrade/
 type Upgrader interface {
+	Kubeadm
+
 	// Stage brings the version's programs to the node without installing any, and says which version exactly that is.
 	Stage(ctx context.Context, node, version string) (exact string, err error)
 	// CheckFlags starts the version's programs with the flags that those on the node run with now, only so far that they read them, and says what each made of that.
 	CheckFlags(ctx context.Context, node, version string) ([]FlagCheck, error)
+	// UpgradeKubelet installs the node's kubelet and kubectl and restarts the kubelet.
+	UpgradeKubelet(ctx context.Context, node, version string) error
+}
+
+// Kubeadm is what kubeadm does in an upgrade, or the provider in its place. It is installed on a node before it works there.
+type Kubeadm interface {
+	// InstallKubeadm installs the node's kubeadm, and says which version it says it is.
+	InstallKubeadm(ctx context.Context, node, version string) (exact string, err error)
 	// CheckUpgrade asks the first control plane whether the cluster can be upgraded: kubeadm upgrade plan.
 	CheckUpgrade(ctx context.Context, node, version string) error
 	// UpgradeControlPlane replaces the components of a control plane node and returns when they answer: on the first kubeadm upgrade apply, on others
@@ -240,8 +250,6 @@ type Upgrader interface {
 	UpgradeControlPlane(ctx context.Context, node, version string, how ControlPlaneUpgrade) error
 	// UpgradeWorker brings a worker the version's configuration of its kubelet: kubeadm upgrade node.
 	UpgradeWorker(ctx context.Context, node, version string) error
-	// UpgradeKubelet installs the node's kubelet and kubectl and restarts the kubelet.
-	UpgradeKubelet(ctx context.Context, node, version string) error
 }
 
 // ControlPlaneUpgrade is how the components of a control plane are upgraded.

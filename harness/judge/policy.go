@@ -10,6 +10,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/seatrial/seatrial/harness/scenario"
+	"github.com/seatrial/seatrial/harness/world"
 )
 
 // Policy is one policy of a library: what its METADATA says of it, and its source.
@@ -45,9 +46,6 @@ type Param struct {
 	Default     any    `json:"default"`
 	Description string `json:"description"`
 }
-
-// Collections are the collections of the world that a policy of scope moment can wake on.
-var Collections = []string{"nodes", "pods", "takings", "workloads", "budgets", "services", "probes", "components", "webhooks", "apis", "flags", "etcd", "manifests", "certificates"}
 
 // metadata decodes the METADATA of a policy: the YAML in the comment block before its package line. OPA reads the same block, but
 // passes over what it does not know; here an unknown key is an error with its place.
@@ -88,14 +86,14 @@ func (m metadata) custom(n *yaml.Node, p *Policy) {
 			p.Scope = Scope(m.oneOf(n, []string{string(ScopePlan), string(ScopeMoment), string(ScopeRun)}))
 		},
 		"remedy":     func(n *yaml.Node) { p.Remedy = m.text(n) },
-		"on":         func(n *yaml.Node) { p.On = m.someOf(n, Collections) },
+		"on":         func(n *yaml.Node) { p.On = m.someOf(n, world.Collections) },
 		"needs":      func(n *yaml.Node) { p.Needs = m.someOf(n, append(scenario.Kinds(), "probe")) },
 		"mayBeEmpty": func(n *yaml.Node) { p.MayBeEmpty = m.truth(n) },
 		"params":     func(n *yaml.Node) { p.Params = m.params(n) },
 	})
 	switch {
 	case p.Scope == ScopeMoment && len(p.On) == 0:
-		m.at(n, "scope moment needs custom.on: which of %s wake the policy", strings.Join(Collections, ", "))
+		m.at(n, "scope moment needs custom.on: which of %s wake the policy", strings.Join(world.Collections, ", "))
 	case p.Scope != ScopeMoment && len(p.On) > 0:
 		m.at(n, "custom.on is for scope moment; a policy of scope %s is evaluated once", p.Scope)
 	}

@@ -164,7 +164,7 @@ func (r *runJudgement) stepsBegan(ctx context.Context, e trace.Event) error {
 func everything(w *world.World) []world.Ref {
 	var refs []world.Ref
 	v := reflect.ValueOf(w)
-	for _, collection := range Collections {
+	for _, collection := range world.Collections {
 		keys := []string{}
 		for _, key := range step(v, collection).MapKeys() {
 			keys = append(keys, key.String())

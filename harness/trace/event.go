@@ -77,6 +77,9 @@ const (
 	// KindFact about a control plane node: what lies in its folder of static pods' manifests. Data is ManifestsData.
 	ManifestsListed = "manifestsListed"
 
+	// KindFact about a node: this kubeadm is about to work on it. Data is KubeadmData.
+	KubeadmInstalled = "kubeadmInstalled"
+
 	// KindFact about a certificate, certificate/NODE/COMPONENT: the component serves it. Data is CertificateData.
 	CertificateServed = "served"
 
@@ -201,6 +204,13 @@ type ManifestsData struct {
 type ManifestData struct {
 	File string `json:"file"`
 	Pod  string `json:"pod"`
+}
+
+// KubeadmData is the data of the fact KubeadmInstalled.
+type KubeadmData struct {
+	Node string `json:"node"`
+	// Version is what it says of itself: "v1.34.4".
+	Version string `json:"version"`
 }
 
 // CertificateData is the data of the fact CertificateServed. Nothing of a key is in it.

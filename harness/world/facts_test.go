@@ -31,6 +31,11 @@ func TestFacts(t *testing.T) {
 	v.event(trace.KindFact, "node/cp-1", trace.ManifestsListed, trace.ManifestsData{Node: "cp-1", Files: []trace.ManifestData{{File: "etcd.yaml", Pod: "kube-system/etcd"}}})
 	v.Expect(v.fold.World.Manifests["cp-1"].Files).To(HaveLen(1))
 
+	for _, version := range []string{"v1.33.13", "v1.34.4"} {
+		v.event(trace.KindFact, "node/cp-1", trace.KubeadmInstalled, trace.KubeadmData{Node: "cp-1", Version: version})
+	}
+	v.Expect(v.fold.World.Kubeadms["cp-1"].Version).To(Equal("v1.34.4"), "the one that works there now")
+
 	const server = "component/cp-1/kube-apiserver"
 	for _, version := range []string{"v1.34", "v1.35"} {
 		v.event(trace.KindFact, server, trace.FlagsChecked, trace.FlagsData{Version: version, Component: server, Refusal: "by " + version})

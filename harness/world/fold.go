@@ -105,49 +105,6 @@ func (f *Fold) Intervals(now time.Time, seq int64) []Interval { return f.interva
 // Forget drops the intervals so far and begins those that are open anew at now: what was before the steps is not judged.
 func (f *Fold) Forget(now time.Time, seq int64) { f.intervals.restart(now, seq) }
 
-// Entity returns the entity with that name, or nil when it is gone. The result is what the world holds, not a copy.
-func (w *World) Entity(r Ref) any {
-	switch r.Collection {
-	case "nodes":
-		return lookup(w.Nodes, r.Key)
-	case "pods":
-		return lookup(w.Pods, r.Key)
-	case "takings":
-		return lookup(w.Takings, r.Key)
-	case "workloads":
-		return lookup(w.Workloads, r.Key)
-	case "budgets":
-		return lookup(w.Budgets, r.Key)
-	case "services":
-		return lookup(w.Services, r.Key)
-	case "probes":
-		return lookup(w.Probes, r.Key)
-	case "apis":
-		return lookup(w.APIs, r.Key)
-	case "etcd":
-		return lookup(w.Etcd, r.Key)
-	case "manifests":
-		return lookup(w.Manifests, r.Key)
-	case "certificates":
-		return lookup(w.Certificates, r.Key)
-	case "flags":
-		return lookup(w.Flags, r.Key)
-	case "webhooks":
-		return lookup(w.Webhooks, r.Key)
-	case "components":
-		return lookup(w.Components, r.Key)
-	}
-	return nil
-}
-
-// lookup keeps a missing entry an untyped nil.
-func lookup[T any](m map[string]*T, key string) any {
-	if v, ok := m[key]; ok {
-		return v
-	}
-	return nil
-}
-
 func (f *Fold) touch(collection, key string) {
 	r := Ref{collection, key}
 	if !f.seen[r] {
@@ -220,6 +177,8 @@ func (f *Fold) fact(e trace.Event) (Change, error) {
 		return keep(f, e, "certificates", f.World.Certificates, func(*trace.CertificateData) string { return e.Subject })
 	case trace.ManifestsListed:
 		return keep(f, e, "manifests", f.World.Manifests, func(d *trace.ManifestsData) string { return d.Node })
+	case trace.KubeadmInstalled:
+		return keep(f, e, "kubeadms", f.World.Kubeadms, func(d *trace.KubeadmData) string { return d.Node })
 	case trace.EtcdStatus:
 		return keep(f, e, "etcd", f.World.Etcd, func(*trace.EtcdData) string { return e.Subject })
 	}

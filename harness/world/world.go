@@ -36,6 +36,8 @@ type World struct {
 	Etcd map[string]*trace.EtcdData `json:"etcd"`
 	// Certificates are those that components served last, by their subject: certificate/cp-1/kube-apiserver.
 	Certificates map[string]*trace.CertificateData `json:"certificates"`
+	// Kubeadms are those that last were about to work on a node, by the node.
+	Kubeadms map[string]*trace.KubeadmData `json:"kubeadms"`
 	// Manifests are what lay last in the folders of static pods' manifests, by the control plane node.
 	Manifests map[string]*trace.ManifestsData `json:"manifests"`
 	// Flags are the answers of versions' programs to the flags of now, by component and version: component/cp-1/kube-apiserver@v1.35.
@@ -44,15 +46,6 @@ type World struct {
 	APIs map[string]*trace.DeprecatedData `json:"apis"`
 	// Webhooks are those of admission configurations: validatingwebhookconfiguration/policy/pods.example.com.
 	Webhooks map[string]*Webhook `json:"webhooks"`
-}
-
-// New returns an empty world.
-func New() *World {
-	return &World{
-		Nodes: map[string]*Node{}, Pods: map[string]*Pod{}, Takings: map[string]*Taken{}, Workloads: map[string]*Workload{},
-		Budgets: map[string]*Budget{}, Services: map[string]*Service{}, Probes: map[string]*Probe{}, Components: map[string]*Component{}, Webhooks: map[string]*Webhook{}, APIs: map[string]*trace.DeprecatedData{},
-		Flags: map[string]*trace.FlagsData{}, Etcd: map[string]*trace.EtcdData{}, Manifests: map[string]*trace.ManifestsData{}, Certificates: map[string]*trace.CertificateData{},
-	}
 }
 
 // Node is a machine.

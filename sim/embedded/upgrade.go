@@ -87,6 +87,11 @@ func (c *Cluster) checkFlags(ctx context.Context, name, path string, command pro
 	return answer(c.options.Supervisor.Run(ctx, command, 0))
 }
 
+// InstallKubeadm says which version it is whose kubeadm's part this provider takes.
+func (c *Cluster) InstallKubeadm(ctx context.Context, node, version string) (string, error) {
+	return c.Stage(ctx, node, version)
+}
+
 // CheckUpgrade refuses what kubeadm refuses: to go back, or to skip a minor.
 // https://kubernetes.io/releases/version-skew-policy/#kube-apiserver
 func (c *Cluster) CheckUpgrade(ctx context.Context, node, version string) error {

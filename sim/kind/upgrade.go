@@ -35,6 +35,16 @@ func (c *Cluster) target(version string) (Target, error) {
 	return Target{}, fmt.Errorf("the nodes of cluster %q were not prepared for %s", c.spec.Name, version)
 }
 
+// nodeAndTarget is the node with that name, and the version that it was prepared for.
+func (c *Cluster) nodeAndTarget(node, version string) (machine, Target, error) {
+	t, err := c.target(version)
+	if err != nil {
+		return machine{}, t, err
+	}
+	m, err := c.machine(node)
+	return m, t, err
+}
+
 // staged is a program of a version where the image has it.
 func (c *Cluster) staged(t Target, program string) string {
 	return path.Join(c.options.StageDir, t.Version, program)
@@ -42,11 +52,7 @@ func (c *Cluster) staged(t Target, program string) string {
 
 // Stage looks whether the programs of the version are on the node: the image has them and the version's images from the beginning, as a package cache that was filled before.
 func (c *Cluster) Stage(ctx context.Context, node, version string) (string, error) {
-	t, err := c.target(version)
-	if err != nil {
-		return "", err
-	}
-	m, err := c.machine(node)
+	m, t, err := c.nodeAndTarget(node, version)
 	if err != nil {
 		return "", err
 	}
@@ -65,11 +71,7 @@ func (t Target) imageOf(component string) string {
 // CheckFlags has each component's program of the version read the flags with which the one of now runs: those of a control plane, which are in their images, print their version when they know them all. The kubelet, which is staged,
 // reads its configuration file too.
 func (c *Cluster) CheckFlags(ctx context.Context, node, version string) ([]cluster.FlagCheck, error) {
-	t, err := c.target(version)
-	if err != nil {
-		return nil, err
-	}
-	m, err := c.machine(node)
+	m, t, err := c.nodeAndTarget(node, version)
 	if err != nil {
 		return nil, err
 	}
@@ -143,9 +145,19 @@ func withoutDropped(args []string, env, version string) []string {
 	return slices.DeleteFunc(slices.Clone(args), func(arg string) bool { return strings.HasPrefix(arg, dropped+"=") && strings.Contains(env, arg) })
 }
 
-// CheckUpgrade installs kubeadm and has it look: kubeadm upgrade plan.
-func (c *Cluster) CheckUpgrade(ctx context.Context, node, version string) error {
+// InstallKubeadm puts the version's kubeadm where the node runs it, and has it say its version.
+func (c *Cluster) InstallKubeadm(ctx context.Context, node, version string) (string, error) {
 	m, t, err := c.install(ctx, node, version, "kubeadm")
+	if err != nil {
+		return "", err
+	}
+	said, err := c.run(ctx, m, nil, "kubeadm", "version", "--output=short")
+	return strings.TrimSpace(said), refused(node, t, "", err)
+}
+
+// CheckUpgrade is kubeadm upgrade plan, in a cluster that tells kubeadm of the images that there are.
+func (c *Cluster) CheckUpgrade(ctx context.Context, node, version string) error {
+	m, t, err := c.nodeAndTarget(node, version)
 	if err != nil {
 		return err
 	}
@@ -158,7 +170,7 @@ func (c *Cluster) CheckUpgrade(ctx context.Context, node, version string) error 
 
 // UpgradeControlPlane is kubeadm upgrade apply, or node. It waits for each component, and puts back what was there before when one does not come up.
 func (c *Cluster) UpgradeControlPlane(ctx context.Context, node, version string, how cluster.ControlPlaneUpgrade) error {
-	m, t, err := c.install(ctx, node, version, "kubeadm")
+	m, t, err := c.nodeAndTarget(node, version)
 	if err != nil {
 		return err
 	}
@@ -175,7 +187,7 @@ func (c *Cluster) UpgradeControlPlane(ctx context.Context, node, version string,
 
 // UpgradeWorker is kubeadm upgrade node.
 func (c *Cluster) UpgradeWorker(ctx context.Context, node, version string) error {
-	m, t, err := c.install(ctx, node, version, "kubeadm")
+	m, t, err := c.nodeAndTarget(node, version)
 	if err != nil {
 		return err
 	}
@@ -203,11 +215,7 @@ func (c *Cluster) UpgradeKubelet(ctx context.Context, node, version string) erro
 
 // install puts programs of a version where the node runs them, in place of a package manager.
 func (c *Cluster) install(ctx context.Context, node, version string, programs ...string) (machine, Target, error) {
-	t, err := c.target(version)
-	if err != nil {
-		return machine{}, t, err
-	}
-	m, err := c.machine(node)
+	m, t, err := c.nodeAndTarget(node, version)
 	if err != nil {
 		return m, t, err
 	}

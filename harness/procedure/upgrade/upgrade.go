@@ -42,7 +42,7 @@ func (Cluster) Do(ctx context.Context, env *procedure.Env, _ scenario.Step, op *
 	case ActionApply:
 		return w.apply(ctx)
 	case ActionConfig:
-		return refused(upgrader.UpgradeWorker(ctx, op.Node, op.Version))
+		return w.config(ctx)
 	case ActionKubelet:
 		return w.kubelet(ctx)
 	case ActionRecover:
@@ -78,7 +78,19 @@ func (w work) check(ctx context.Context) error {
 	if err := w.whole(ctx); err != nil {
 		return err
 	}
+	if _, err := w.kubeadm(ctx); err != nil {
+		return err
+	}
 	return refused(w.upgrader.CheckUpgrade(ctx, w.op.Node, w.op.Version))
+}
+
+// kubeadm installs the op's node's kubeadm, and puts into the recording which one is about to work there.
+func (w work) kubeadm(ctx context.Context) (exact string, err error) {
+	exact, err = w.upgrader.InstallKubeadm(ctx, w.op.Node, w.op.Version)
+	if err != nil {
+		return "", refused(err)
+	}
+	return exact, w.env.Record(trace.KindFact, "node/"+w.op.Node, trace.KubeadmInstalled, trace.KubeadmData{Node: w.op.Node, Version: exact})
 }
 
 // whole looks whether the cluster is whole before anything is touched: an upgrade makes nothing better.
@@ -127,15 +139,23 @@ func (w work) stage(ctx context.Context) error {
 
 // apply upgrades the components of a control plane, and looks whether its API server says so and all of them answer.
 func (w work) apply(ctx context.Context) error {
-	exact, err := w.upgrader.Stage(ctx, w.op.Node, w.op.Version)
+	exact, err := w.kubeadm(ctx)
 	if err != nil {
-		return refused(err)
+		return err
 	}
 	how, _ := w.op.Options.(cluster.ControlPlaneUpgrade)
 	if err := w.upgrader.UpgradeControlPlane(ctx, w.op.Node, w.op.Version, how); err != nil {
 		return refused(err)
 	}
 	return w.controlPlane(ctx, exact)
+}
+
+// config brings a worker the configuration of its kubelet.
+func (w work) config(ctx context.Context) error {
+	if _, err := w.kubeadm(ctx); err != nil {
+		return err
+	}
+	return refused(w.upgrader.UpgradeWorker(ctx, w.op.Node, w.op.Version))
 }
 
 // kubelet upgrades the kubelet of a node, and looks whether the node says so and is Ready. A new kubelet may start the components of its control plane again: they must work before
