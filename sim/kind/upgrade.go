@@ -152,7 +152,13 @@ func (c *Cluster) InstallKubeadm(ctx context.Context, node, version string) (str
 		return "", err
 	}
 	said, err := c.run(ctx, m, nil, "kubeadm", "version", "--output=short")
-	return strings.TrimSpace(said), refused(node, t, "", err)
+	if err != nil {
+		return "", refused(node, t, "", err)
+	}
+	if said = strings.TrimSpace(said); said != t.Version {
+		return "", &cluster.UpgradeError{Node: node, Version: t.Version, Err: fmt.Errorf("the kubeadm installed says that it is %q", said)}
+	}
+	return said, nil
 }
 
 // CheckUpgrade is kubeadm upgrade plan, in a cluster that tells kubeadm of the images that there are.

@@ -79,26 +79,55 @@ func TestWithoutDropped(t *testing.T) {
 	g.Expect(withoutDropped(args, "KUBELET_KUBEADM_ARGS=", "v1.35.0")).To(Equal(args), "kubeadm does not look for it elsewhere")
 }
 
+// fakeUpgrade is a cluster of one control plane, prepared for the version, whose node's commands are answered by the cases of a shell's case.
+func fakeUpgrade(t *testing.T, version, commands string) (*fakeEngine, *Cluster) {
+	t.Helper()
+	f := newFakeEngine(t, `"exec cp") shift 2; case "$*" in `+commands+` esac;;`)
+	made, err := f.provider.options.Engine(t.Context())
+	NewWithT(t).Expect(err).NotTo(HaveOccurred())
+	return f, &Cluster{
+		engine: made, options: Options{StageDir: "/stage"}, image: Image{Targets: []Target{{Version: version}}},
+		machines: []machine{{node: "cp-1", container: "cp", role: cluster.ControlPlane}},
+	}
+}
+
+func TestInstallKubeadm(t *testing.T) {
+	g := NewWithT(t)
+	f, c := fakeUpgrade(t, "v1.34.4", `"kubeadm version --output=short") echo v1.34.4;;`)
+	g.Expect(c.InstallKubeadm(t.Context(), "cp-1", "v1.34")).To(Equal("v1.34.4"))
+	g.Expect(f.told()).To(ContainSubstring("install --mode=0755 --target-directory=/usr/bin /stage/v1.34.4/kubeadm\n"))
+}
+
+// TestWrongKubeadm: one that does not run, or is of another version, is the node's answer, before anything else is touched.
+func TestWrongKubeadm(t *testing.T) {
+	for commands, reason := range map[string]string{
+		`"kubeadm "*) echo "kubeadm: Exec format error" >&2; exit 126;;`: "Exec format error",
+		`"kubeadm "*) echo v1.34.3;;`:                                    `says that it is "v1.34.3"`,
+	} {
+		t.Run(reason, func(t *testing.T) {
+			g := NewWithT(t)
+			_, c := fakeUpgrade(t, "v1.34.4", commands)
+			_, err := c.InstallKubeadm(t.Context(), "cp-1", "v1.34")
+			var answer *cluster.UpgradeError
+			g.Expect(errors.As(err, &answer)).To(BeTrue(), "%v", err)
+			g.Expect(answer).To(MatchError(And(ContainSubstring("upgrade node cp-1 to v1.34.4"), ContainSubstring(reason))))
+		})
+	}
+}
+
 // TestCheckFlags: each program of the version is asked with the arguments of now. The API server of the new version does not know a gate, the kubelet of it panics over one in its file.
 func TestCheckFlags(t *testing.T) {
 	g := NewWithT(t)
 	files := t.TempDir()
 	g.Expect(os.WriteFile(filepath.Join(files, kubeadmFlags), []byte(`KUBELET_KUBEADM_ARGS="--pod-infra-container-image=pause:3"`), 0o600)).To(Succeed())
-	f := newFakeEngine(t, `"exec cp") shift 2; case "$*" in
-	"ps "*) for p in "11 /usr/bin/kubelet --x" "12 kube-apiserver --y" "13 kube-controller-manager" "14 kube-scheduler"; do echo "$p"; done;;
+	f, c := fakeUpgrade(t, "v1.35.1", `"ps "*) for p in "11 /usr/bin/kubelet --x" "12 kube-apiserver --y" "13 kube-controller-manager" "14 kube-scheduler"; do echo "$p"; done;;
 	*"/11/cmdline") printf '/usr/bin/kubelet\0--config=/c\0--pod-infra-container-image=pause:3\0';;
 	*"/1"[234]"/cmdline") printf 'it\0--feature-gates=X=true\0';;
 	"tar "*) tar -C `+files+` -cf - `+kubeadmFlags+`;;
 	*" kube-apiserver --feature-gates"*) echo 'Error: unrecognized feature gate: X' >&2; exit 1;;
 	*"/kubelet "*) echo 'panic: unrecognized feature gate: Z' >&2; exit 2;;
 	*" kube-scheduler --feature-gates"*) exit $(cat `+files+`/scheduler 2>/dev/null || echo 0);;
-	esac;;`)
-	made, err := f.provider.options.Engine(t.Context())
-	g.Expect(err).NotTo(HaveOccurred())
-	c := &Cluster{
-		engine: made, options: Options{StageDir: "/stage"}, image: Image{Targets: []Target{{Version: "v1.35.1"}}},
-		machines: []machine{{node: "cp-1", container: "cp", role: cluster.ControlPlane}},
-	}
+	`)
 	g.Expect(c.CheckFlags(t.Context(), "cp-1", "v1.35")).To(ConsistOf(
 		cluster.FlagCheck{Component: "kubelet", Refusal: "unrecognized feature gate: Z"},
 		cluster.FlagCheck{Component: "kube-apiserver", Refusal: "unrecognized feature gate: X"},
@@ -109,6 +138,6 @@ func TestCheckFlags(t *testing.T) {
 	g.Expect(f.told()).To(ContainSubstring("seatrial-flags-kube-scheduler-v1.35.1 kube-scheduler --feature-gates=X=true --version\n"), "another version's may be asked at the same time")
 
 	g.Expect(os.WriteFile(filepath.Join(files, "scheduler"), []byte("127"), 0o600)).To(Succeed())
-	_, err = c.CheckFlags(t.Context(), "cp-1", "v1.35")
+	_, err := c.CheckFlags(t.Context(), "cp-1", "v1.35")
 	g.Expect(err).To(MatchError(ContainSubstring(`check the flags of kube-scheduler of node "cp-1"`)), "what could not be run has not answered")
 }
