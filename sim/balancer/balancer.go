@@ -178,10 +178,11 @@ func (b *Balancer) order() []string {
 	return slices.Concat(b.backends[first:], b.backends[:first])
 }
 
+// track keeps a connection to be closed with the balancer, or when its backend is left out. It says whether it may go on: its backend may have been left out while it was dialled.
 func (b *Balancer) track(conn net.Conn, backend string) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.closed {
+	if b.closed || backend != "" && !slices.Contains(b.backends, backend) {
 		return false
 	}
 	b.conns[conn] = backend
