@@ -333,7 +333,9 @@ func TestCreateCanBeInterrupted(t *testing.T) {
 		ended <- err
 	}()
 	// An API server that has said something is being waited for, and takes a while yet.
-	g.Eventually(func() ([]byte, error) { return os.ReadFile(filepath.Join(f.spec.Dir, "logs", "kube-apiserver-cp-1.log")) }, time.Minute, 5*time.Millisecond).ShouldNot(BeEmpty())
+	g.Eventually(func() ([]byte, error) {
+		return os.ReadFile(filepath.Join(f.spec.Dir, "logs", "kube-apiserver-cp-1.log"))
+	}, time.Minute, 5*time.Millisecond).ShouldNot(BeEmpty())
 	cancel()
 	var err error
 	g.Eventually(ended, time.Minute).Should(Receive(&err))
