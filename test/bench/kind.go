@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -15,7 +14,6 @@ import (
 	kindlib "sigs.k8s.io/kind/pkg/cluster"
 
 	"github.com/seatrial/seatrial/harness/cluster"
-	"github.com/seatrial/seatrial/harness/trace"
 	"github.com/seatrial/seatrial/sim/engine"
 	"github.com/seatrial/seatrial/sim/kind"
 	"github.com/seatrial/seatrial/sim/ready"
@@ -57,8 +55,15 @@ func measureKind(ctx context.Context, b *bench) ([]row, error) {
 	if err != nil {
 		return nil, err
 	}
-	drain, err := k.measureDrain(ctx)
-	return append([]row{create, {"image build, all cached", took(cached), nil, limitImage}}, drain...), err
+	rows := []row{create, {"image build, all cached", took(cached), nil, limitImage}}
+	for _, measure := range []func(context.Context) ([]row, error){k.measureDrain, k.measureUpgrade} {
+		more, err := measure(ctx)
+		if err != nil {
+			return rows, err
+		}
+		rows = append(rows, more...)
+	}
+	return rows, nil
 }
 
 // buildImage has the image built, and then once more, when there is nothing to do, which it times.
@@ -201,26 +206,20 @@ func (k *kindBench) drainRound(ctx context.Context) (ours, theirs time.Duration,
 	if err := writeDrainScenario(folder); err != nil {
 		return 0, 0, err
 	}
-	c := exec.CommandContext(ctx, k.seatrial, "run", "--provider", "kind", "--keep", "always", "--runs", string(t), folder)
-	var output bytes.Buffer
-	c.Stdout, c.Stderr = &output, &output
-	runErr := c.Run()
-	runs, err := filepath.Glob(filepath.Join(string(t), "bench-drain-*"))
-	if err != nil || len(runs) != 1 {
-		return 0, 0, errors.Join(runErr, err, fmt.Errorf("expected one run, found %q", runs))
+	r, err := k.rehearse(ctx, t, folder, 0, "--provider", "kind", "--keep", "always")
+	if r.name != "" {
+		defer func() { err = errors.Join(err, k.removeKept(ctx, r.name)) }()
 	}
-	name := filepath.Base(runs[0])
-	defer func() {
-		err = errors.Join(err, exec.CommandContext(context.WithoutCancel(ctx), k.seatrial, "gc", name).Run())
-	}()
-	if runErr != nil {
-		return 0, 0, fmt.Errorf("seatrial run %s: %w; output: %s", folder, runErr, output.String())
-	}
-	if ours, err = stepsTook(filepath.Join(runs[0], "trace.jsonl")); err != nil {
+	if err != nil {
 		return 0, 0, err
 	}
-	theirs, err = k.script(ctx, name)
-	return ours, theirs, err
+	theirs, err = k.drainScript(ctx, r.name)
+	return r.stepsTook(), theirs, err
+}
+
+// removeKept removes a cluster that a run kept.
+func (k *kindBench) removeKept(ctx context.Context, name string) error {
+	return exec.CommandContext(context.WithoutCancel(ctx), k.seatrial, "gc", name).Run()
 }
 
 // writeDrainScenario makes the folder of the scenario.
@@ -233,50 +232,16 @@ func writeDrainScenario(folder string) error {
 	for worker := range drainWorkers {
 		text += fmt.Sprintf(drainSteps, worker+1)
 	}
-	return errors.Join(os.Mkdir(folder, 0o755),
-		os.WriteFile(filepath.Join(folder, "scenario.yaml"), []byte(text), 0o644), os.WriteFile(filepath.Join(folder, "web.yaml"), objects, 0o644))
+	return writeScenario(folder, text, "web.yaml", objects)
 }
 
-// stepsTook is the time between the beginning and the end of a run's steps.
-func stepsTook(path string) (time.Duration, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return 0, err
-	}
-	defer file.Close()
-	events, err := trace.ReadAll(file)
-	if err != nil {
-		return 0, err
-	}
-	marks := map[string]time.Time{}
-	for _, e := range events {
-		if e.Kind == trace.KindRun {
-			marks[e.Change] = e.Time
-		}
-	}
-	return marks[trace.StepsEnded].Sub(marks[trace.StepsBegan]), nil
-}
-
-// script gives the commands of the scenario's steps with kubectl, to pods as young as those of the rehearsal: a kubelet takes up to a second longer to begin
+// drainScript gives the commands of the scenario's steps with kubectl, to pods as young as those of the rehearsal: a kubelet takes up to a second longer to begin
 // stopping a pod that it has just looked after.
-func (k *kindBench) script(ctx context.Context, cluster string) (time.Duration, error) {
-	binaries, err := k.release(ctx, "kubectl")
+func (k *kindBench) drainScript(ctx context.Context, cluster string) (time.Duration, error) {
+	kubectl, err := k.kubectl(ctx, cluster)
 	if err != nil {
 		return 0, err
 	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return 0, err
-	}
-	kubectl := func(args ...string) error {
-		args = append([]string{"--kubeconfig", filepath.Join(cache, "seatrial", "clusters", cluster+".kubeconfig")}, args...)
-		out, err := exec.CommandContext(ctx, filepath.Join(binaries.Dir, "kubectl"), args...).CombinedOutput()
-		if err != nil {
-			return fmt.Errorf("kubectl %s: %w; output: %s", strings.Join(args, " "), err, out)
-		}
-		return nil
-	}
-	rollout := []string{"rollout", "status", "deployment/web", "--namespace", "production", "--timeout=120s"}
 	for _, args := range [][]string{{"delete", "--wait", "-f", drainObjects}, {"apply", "-f", drainObjects}, rollout} {
 		if err := kubectl(args...); err != nil {
 			return 0, err
@@ -292,4 +257,30 @@ func (k *kindBench) script(ctx context.Context, cluster string) (time.Duration, 
 		}
 	}
 	return time.Since(began), nil
+}
+
+// rollout waits until the web servers are complete.
+var rollout = []string{"rollout", "status", "deployment/web", "--namespace", "production", "--timeout=120s"}
+
+// kubectl gives commands to a cluster that a run kept.
+func (k *kindBench) kubectl(ctx context.Context, cluster string) (func(args ...string) error, error) {
+	binaries, err := k.release(ctx, "kubectl")
+	if err != nil {
+		return nil, err
+	}
+	kubeconfig, err := keptKubeconfig(cluster)
+	return func(args ...string) error {
+		args = append([]string{"--kubeconfig", kubeconfig}, args...)
+		out, err := exec.CommandContext(ctx, filepath.Join(binaries.Dir, "kubectl"), args...).CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("kubectl %s: %w; output: %s", strings.Join(args, " "), err, out)
+		}
+		return nil
+	}, err
+}
+
+// keptKubeconfig is where seatrial keeps that of a cluster which a run kept.
+func keptKubeconfig(cluster string) (string, error) {
+	cache, err := os.UserCacheDir()
+	return filepath.Join(cache, "seatrial", "clusters", cluster+".kubeconfig"), err
 }

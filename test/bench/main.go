@@ -45,6 +45,7 @@ var measurements = []struct {
 	{"help", measureHelp},
 	{"judge", measureJudge},
 	{"roll", measureRoll},
+	{"fleet", measureFleet},
 	{"kind", measureKind},
 }
 

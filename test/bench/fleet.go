@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// The fleet that is upgraded: ten workers at a time, of which each has about ten pods. Every Deployment has a budget that lets one pod be away, and some are asked all the time.
+const (
+	fleetWorkers  = 100
+	fleetApps     = 100
+	fleetReplicas = 10
+	fleetProbed   = 10
+	fleetScenario = `apiVersion: seatrial.dev/v1alpha1
+kind: Scenario
+metadata: {name: bench-fleet}
+spec:
+  cluster: {kubernetesVersion: v1.33, controlPlanes: 3, workers: %d}
+  objects: [{file: apps.yaml}]
+  probes:
+%s  steps:
+  - id: roll
+    upgrade: {to: v1.34, workers: {parallel: 10, maxUnavailable: 10}, drain: {timeout: 2m}}
+  policies:
+    params: {availability/api_outage: {max: 2s}}
+`
+	fleetProbe = "  - {name: %[1]s, service: {namespace: default, name: %[1]s, port: 80}}\n"
+	fleetApp   = `---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: %[1]s, namespace: default}
+spec:
+  replicas: %[2]d
+  selector: {matchLabels: {app: %[1]s}}
+  template:
+    metadata:
+      labels: {app: %[1]s}
+      annotations: {sim.seatrial.dev/startup: 1s, sim.seatrial.dev/shutdown: 1s}
+    spec:
+      terminationGracePeriodSeconds: 5
+      containers: [{name: main, image: seatrial.dev/workload:v1, ports: [{containerPort: 8080}]}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: %[1]s, namespace: default}
+spec: {selector: {app: %[1]s}, ports: [{port: 80, targetPort: 8080}]}
+---
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata: {name: %[1]s, namespace: default}
+spec: {maxUnavailable: 1, selector: {matchLabels: {app: %[1]s}}}
+`
+	limitFleet       = 180 // seconds
+	limitFleetAPI    = 2   // seconds
+	probeInterval    = 200 * time.Millisecond
+	limitFleetNobody = 0.2 // seconds: no request went wrong, as far as one can tell that asks so often
+)
+
+// measureFleet upgrades a fleet on the embedded cluster, once: it is minutes long.
+func measureFleet(ctx context.Context, b *bench) (rows []row, err error) {
+	t, err := b.newBerth()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, b.supervisor.RemoveDir(string(t))) }()
+	folder := filepath.Join(string(t), "bench-fleet")
+	var probes, apps strings.Builder
+	for i := range fleetApps {
+		name := fmt.Sprintf("app-%d", i)
+		fmt.Fprintf(&apps, fleetApp, name, fleetReplicas)
+		if i < fleetProbed {
+			fmt.Fprintf(&probes, fleetProbe, name)
+		}
+	}
+	if err := writeScenario(folder, fmt.Sprintf(fleetScenario, fleetWorkers, &probes), "apps.yaml", []byte(apps.String())); err != nil {
+		return nil, err
+	}
+	r, err := b.rehearse(ctx, t, folder, 0)
+	if err != nil {
+		return nil, err
+	}
+	steps := r.stepsTook()
+	api, services, err := r.longestOutages()
+	if err != nil {
+		return nil, err
+	}
+	b.say("fleet: upgraded in %.1f s, the API was away for at most %.2f s, a service for %.2f s", steps.Seconds(), api.Seconds(), services.Seconds())
+	return []row{
+		{fmt.Sprintf("upgrade of 3 control planes and %d workers", fleetWorkers), took(steps), nil, limitFleet},
+		{"the API away meanwhile, at most", took(max(api, probeInterval)), nil, limitFleetAPI},
+		{"a service away meanwhile, at most", took(max(services, probeInterval)), nil, limitFleetNobody},
+	}, nil
+}
