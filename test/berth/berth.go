@@ -27,6 +27,9 @@ import (
 // RunTimeout bounds one command line.
 const RunTimeout = 20 * time.Minute
 
+// momentTimeout is how long a run may take to come to a moment: kubeadm upgrade apply alone took three minutes.
+const momentTimeout = 6 * time.Minute
+
 // top is the root of the repository; seatrial is the binary under test.
 var top, seatrial string
 
@@ -159,7 +162,7 @@ func (b *Berth) Interrupt(reached func() bool, args ...string) (string, int) {
 	c, out := b.Command(ctx, args...)
 	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	b.Expect(c.Start()).To(gomega.Succeed())
-	b.Eventually(reached, 2*time.Minute, 5*time.Millisecond).Should(gomega.BeTrue())
+	b.Eventually(reached, momentTimeout, 5*time.Millisecond).Should(gomega.BeTrue())
 	b.Expect(syscall.Kill(-c.Process.Pid, syscall.SIGINT)).To(gomega.Succeed(), "the terminal signals the whole foreground group")
 	_ = c.Wait()
 	return out.String(), c.ProcessState.ExitCode()
@@ -171,7 +174,7 @@ func (b *Berth) Kill(reached func() bool, args ...string) {
 	defer cancel()
 	c, out := b.Command(ctx, args...)
 	b.Expect(c.Start()).To(gomega.Succeed())
-	b.Eventually(reached, 2*time.Minute, 5*time.Millisecond).Should(gomega.BeTrue(), "never came to the moment: %s", out)
+	b.Eventually(reached, momentTimeout, 5*time.Millisecond).Should(gomega.BeTrue(), "never came to the moment: %s", out)
 	b.Expect(c.Process.Kill()).To(gomega.Succeed())
 	_ = c.Wait()
 }

@@ -1,0 +1,97 @@
+package berth
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/onsi/gomega"
+
+	"github.com/seatrial/seatrial/harness/plan"
+	"github.com/seatrial/seatrial/harness/trace"
+)
+
+// Resumed starts a resumable run and kills it with SIGKILL when its cluster stands and after each of its operations that is wanted, and resumes it each time: it must pass at last, and
+// nothing may have been done twice. dead is called each time it is.
+func (b *Berth) Resumed(wanted func(op string) bool, dead func(), args ...string) {
+	b.t.Helper()
+	b.Kill(func() bool { return b.Ended("cluster/create") }, args...)
+	dead()
+	folder := b.RunFolders()[0]
+	kills := 1
+	for _, op := range b.leaves(folder) {
+		if !wanted(op) || b.Ended(op) { // before the process was dead
+			continue
+		}
+		b.Kill(func() bool { return b.Ended(op) }, "resume", folder)
+		dead()
+		kills++
+	}
+	out, status := b.Run("resume", folder)
+	b.Expect(status).To(gomega.Equal(0), out)
+	b.Expect(filepath.Join(folder, "state")).NotTo(gomega.BeADirectory(), "the keys went with the cluster")
+	out, status = b.Run("resume", folder)
+	b.Expect(status).To(gomega.Equal(2))
+	b.Expect(out).To(gomega.ContainSubstring("it has ended, and has its verdict"))
+	b.doneOnce(folder)
+	b.Expect(b.resumptions(folder)).To(gomega.Equal(kills))
+}
+
+// leaves are the operations of a run's plan that have none below them, after those that make the cluster.
+func (b *Berth) leaves(folder string) []string {
+	raw, err := os.ReadFile(filepath.Join(folder, "plan.json"))
+	b.Expect(err).NotTo(gomega.HaveOccurred())
+	p := &plan.Plan{}
+	b.Expect(json.Unmarshal(raw, p)).To(gomega.Succeed())
+	var ids []string
+	p.Walk(func(op *plan.Op, _ int) {
+		if len(op.Ops) == 0 && !strings.HasPrefix(op.ID, "cluster/") {
+			ids = append(ids, op.ID)
+		}
+	})
+	return ids
+}
+
+// doneOnce looks into the journal: an operation that was done was not performed again.
+func (b *Berth) doneOnce(folder string) {
+	b.t.Helper()
+	states := map[string][]string{}
+	journal, err := os.ReadFile(filepath.Join(folder, "journal.jsonl"))
+	b.Expect(err).NotTo(gomega.HaveOccurred())
+	for line := range bytes.Lines(journal) {
+		var e struct{ Op, State string }
+		b.Expect(json.Unmarshal(line, &e)).To(gomega.Succeed())
+		states[e.Op] = append(states[e.Op], e.State)
+	}
+	for _, op := range b.leaves(folder) {
+		s := states[op]
+		b.Expect(s).NotTo(gomega.BeEmpty(), op)
+		b.Expect(s[len(s)-1]).To(gomega.Equal("done"), op)
+		b.Expect(slices.Index(s, "done")).To(gomega.Equal(len(s)-1), "%s was performed again: %v", op, s)
+	}
+}
+
+// resumptions looks into the recording: how often the run was resumed. No pod was evicted twice.
+func (b *Berth) resumptions(folder string) int {
+	b.t.Helper()
+	file, err := os.Open(filepath.Join(folder, "trace.jsonl"))
+	b.Expect(err).NotTo(gomega.HaveOccurred())
+	defer file.Close()
+	events, err := trace.ReadAll(file)
+	b.Expect(err).NotTo(gomega.HaveOccurred())
+	resumed, taken := 0, map[string]int{}
+	for _, e := range events {
+		switch e.Change {
+		case trace.RunResumed:
+			resumed++
+		case trace.Evicting:
+			taken[e.Subject]++
+		}
+	}
+	b.Expect(taken).NotTo(gomega.BeEmpty())
+	b.Expect(taken).To(gomega.HaveEach(1), "a pod was evicted twice")
+	return resumed
+}
