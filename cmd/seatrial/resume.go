@@ -22,7 +22,7 @@ func newResumeCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "resume RUN",
 		Short: "Go on with a run that was killed",
-		Long: "Go on with a run (run --resumable) that was killed, from its folder: its cluster starts again, the operations that were done are not performed again,\n" +
+		Long: "Go on with a run (run --resumable) that was killed, from its folder: its cluster starts again (on kind its nodes went on), the operations that were done are not performed again,\n" +
 			"the one that was under way is, and the rest follows. The scenario must be where it was, and as it was.",
 		Args: exactArgs("RUN"),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -38,13 +38,13 @@ func newResumeCommand(a *app) *cobra.Command {
 }
 
 func (f *rehearsalFlags) registerResumable(c *cobra.Command) {
-	c.Flags().BoolVar(&f.resumable, "resumable", false, "leave what seatrial resume needs when this run is killed: the cluster's keys and data, in the run's folder (embedded only)")
+	c.Flags().BoolVar(&f.resumable, "resumable", false, "leave what seatrial resume needs when this run is killed: the cluster's keys and data, in the run's folder, and on kind the cluster itself")
 }
 
 // rehearseResumably performs a run whose cluster's state outlives this process, should it be killed.
 func (f rehearsalFlags) rehearseResumably(ctx context.Context, path string, o run.Options) (*run.Recording, judge.Result, error) {
 	if !o.Provider.Has(cluster.CapReopen) {
-		return nil, judge.Result{}, usageError{fmt.Errorf("--resumable: clusters of provider %q can't be started again; use --provider embedded", o.Provider.Name())}
+		return nil, judge.Result{}, usageError{fmt.Errorf("--resumable: clusters of provider %q can't be started again", o.Provider.Name())}
 	}
 	origin, err := f.origin(path)
 	if err != nil {

@@ -42,10 +42,12 @@ type Spec struct {
 	RuntimeConfig map[string]bool
 	// Disks says that every node is to have a disk of its own, which [Disks] can fill.
 	Disks bool
+	// Resumable says that the cluster is to be reopened when the process that made it is killed: [Reopener].
+	Resumable bool
 	// Dir is the run's cluster folder: component logs and the redacted kubeconfig go there.
 	// It outlives the cluster, so nothing secret is written to it.
 	Dir string
-	// StateDir is a private temporary folder for keys and data. It is gone when the cluster is.
+	// StateDir is a private folder for keys and data, which goes with the cluster: temporary, unless the cluster is resumable.
 	StateDir string
 	// Progress receives one human line per phase of the creation.
 	Progress io.Writer
@@ -341,9 +343,12 @@ type Provider interface {
 // Reopener is a provider whose clusters come back when the process that made them was killed, and everything that ran with it.
 type Reopener interface {
 	// Reopen starts the cluster that was made with spec from what is in spec.StateDir, and returns when it is ready: the versions, certificates and data are those that it
-	// had. Every node has power. On error nothing is left running, and spec.StateDir is as it was.
+	// had. Faults that were under way are over, and every node has power. On error the cluster is as it was, to be reopened later; the error wraps [ErrGone] when there is none any more.
 	Reopen(ctx context.Context, spec Spec) (Cluster, error)
 }
+
+// ErrGone is wrapped when a cluster that is to be reopened was removed.
+var ErrGone = errors.New("there is no such cluster any more")
 
 // PrepareTimeout is how long obtaining what a cluster is made of may take: building a Kubernetes release on two cores takes up to a quarter of an hour.
 const PrepareTimeout = time.Hour

@@ -69,7 +69,11 @@ func Resume(ctx context.Context, o Options) (*Recording, judge.Result, error) {
 		return r.conclude(ctx, nil) // it was being judged
 	}
 	if err := r.bringBack(ctx); err != nil {
-		return nil, judge.Result{}, fmt.Errorf("resume run %q: it can be tried again: %w", o.Folder, errors.Join(err, r.file.Close(), r.journal.close()))
+		err = errors.Join(err, r.file.Close(), r.journal.close())
+		if errors.Is(err, cluster.ErrGone) {
+			return nil, judge.Result{}, fmt.Errorf("resume run %q: %w: %w", o.Folder, err, ErrNotResumable)
+		}
+		return nil, judge.Result{}, fmt.Errorf("resume run %q: it can be tried again: %w", o.Folder, err)
 	}
 	return r.conclude(ctx, r.goOn(ctx))
 }

@@ -104,7 +104,7 @@ func (c *Cluster) CutOff(ctx context.Context, node string) error {
 
 // Reconnect gives a node its network back.
 func (c *Cluster) Reconnect(ctx context.Context, node string) error {
-	return c.filter(ctx, node, "reconnect", "delete table inet seatrial_cut\n", false)
+	return c.filter(ctx, node, "reconnect", "add table inet seatrial_cut\ndelete table inet seatrial_cut\n", false) // adding what is there is no error, as deleting what is not would be
 }
 
 // filter gives nftables on a node its input, and looks whether the table is there afterwards, or not.

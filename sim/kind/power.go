@@ -25,6 +25,9 @@ func (c *Cluster) PowerOff(ctx context.Context, node string) error {
 		return fmt.Errorf("power off node %q: %w", node, err)
 	}
 	c.setOff(node, true)
+	if err := c.save(); err != nil {
+		return err
+	}
 	return ready.Poll(ctx, "container "+m.container+" has ended", func(ctx context.Context) error {
 		running, err := c.running(ctx, m)
 		if err == nil && running {
@@ -34,13 +37,17 @@ func (c *Cluster) PowerOff(ctx context.Context, node string) error {
 	})
 }
 
-// PowerOn boots a node, with its disk and its address as they were.
+// PowerOn boots a node, with its disk and its address as they were. One that runs is left alone.
 func (c *Cluster) PowerOn(ctx context.Context, node string) error {
 	m, err := c.machine(node)
 	if err != nil {
 		return err
 	}
-	if err := c.boot(ctx, m); err != nil {
+	running, err := c.running(ctx, m)
+	if err == nil && !running {
+		err = c.boot(ctx, m)
+	}
+	if err != nil {
 		return fmt.Errorf("power on node %q: %w", node, err)
 	}
 	c.setOff(node, false)

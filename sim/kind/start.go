@@ -54,7 +54,10 @@ func (c *Cluster) start(ctx context.Context) error {
 		return err
 	}
 	c.say("%d nodes are Ready", len(c.machines))
-	return c.noteRestarts(ctx)
+	if err := c.noteRestarts(ctx); err != nil || !c.spec.Resumable {
+		return err
+	}
+	return c.outlive()
 }
 
 func (c *Cluster) kubeconfig() string { return filepath.Join(c.spec.StateDir, "kubeconfig") }

@@ -108,6 +108,17 @@ func TestNodesVanish(t *testing.T) {
 	b.Expect(o.out).To(And(ContainSubstring("ERRORED"), ContainSubstring("op \"drain/drain\""), ContainSubstring("connection refused")), "it says what broke")
 }
 
+// TestResumed upgrades a cluster of one control plane and two workers, and kills seatrial with SIGKILL after some of the operations: resumed each time, the upgrade passes, and nothing is done twice.
+func TestResumed(t *testing.T) {
+	if os.Getenv("SEATRIAL_UPGRADES") != "all" {
+		t.Skip("SKIP: an upgrade of containers takes minutes; `make upgrades` runs it")
+	}
+	b := newBerth(t)
+	wanted := []string{"roll/cp-1/apply", "roll/worker-1/drain", "roll/worker-2/kubelet"}
+	b.Resumed(func(op string) bool { return slices.Contains(wanted, op) }, func() { b.Expect(b.Containers()).NotTo(BeEmpty(), "its cluster outlives it") },
+		"run", "--provider", "kind", "--resumable", "--runs", b.Runs, "scenarios/upgrade")
+}
+
 // kept keeps the cluster of a run that fails: it can be reached as the report says, outlives us, and is removed by name, and not before.
 func kept(t *testing.T) {
 	t.Parallel()
