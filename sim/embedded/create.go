@@ -49,8 +49,9 @@ func (c *Cluster) create(ctx context.Context) error {
 func (c *Cluster) start(ctx context.Context) error {
 	up, ctx := errgroup.WithContext(ctx)
 	api := make(chan struct{}) // closed when the first API server is ready
+	unseat := c.unseater(ctx)
 	for _, p := range c.planes {
-		up.Go(func() error { return c.startControlPlane(ctx, p, api) })
+		up.Go(func() error { return c.startControlPlane(ctx, p, api, unseat) })
 	}
 	if c.earlier == nil {
 		up.Go(func() error { return after(ctx, api, c.install) })
@@ -61,12 +62,9 @@ func (c *Cluster) start(ctx context.Context) error {
 			return c.seen(ready.DefaultAccount(ctx, c.client), "the default service account is there")
 		})
 	})
-	for _, name := range []string{controllerManager, scheduler} {
+	for _, name := range led {
 		up.Go(func() error {
 			return after(ctx, api, func(ctx context.Context) error {
-				if err := c.unseat(ctx, name); err != nil {
-					return err
-				}
 				return c.seen(ready.Leader(ctx, c.client, name), name+" has a leader")
 			})
 		})
@@ -167,8 +165,8 @@ func (c *Cluster) connect(shared *pki) error {
 
 // startControlPlane starts the components of a node: etcd and the API server at once, as a kubelet does (the API server waits 20
 // seconds for its etcd, and has a second or more of its own to do before), and those that end without an API when their own node's
-// is ready.
-func (c *Cluster) startControlPlane(ctx context.Context, p *controlPlane, api chan<- struct{}) error {
+// is ready. unseat is called before those that elect a leader.
+func (c *Cluster) startControlPlane(ctx context.Context, p *controlPlane, api chan<- struct{}, unseat func(kubernetes.Interface) error) error {
 	for _, name := range []string{etcd, apiServer} {
 		if err := p.components[name].start(ctx); err != nil {
 			return err
@@ -183,7 +181,10 @@ func (c *Cluster) startControlPlane(ctx context.Context, p *controlPlane, api ch
 	}
 	c.serve(p, api)
 	c.say("kube-apiserver %s is ready", p.node)
-	for _, name := range []string{controllerManager, scheduler} {
+	if err := unseat(p.client); err != nil {
+		return err
+	}
+	for _, name := range led {
 		if err := p.components[name].start(ctx); err != nil {
 			return err
 		}

@@ -245,7 +245,7 @@ func (c *Cluster) close(ctx context.Context) error {
 		components []string
 		grace      time.Duration
 	}{
-		{[]string{controllerManager, scheduler}, time.Second},
+		{led, time.Second},
 		{[]string{apiServer}, time.Second},
 		{[]string{etcd}, time.Second},
 	} {

@@ -35,6 +35,9 @@ func (c *Cluster) PowerOn(ctx context.Context, node string) error {
 
 var bootOrder = []string{etcd, apiServer, controllerManager, scheduler}
 
+// led are the components of which one leads in a cluster, by a lease of its name.
+var led = []string{controllerManager, scheduler}
+
 // plane is the control plane node of that name, or nil.
 func (c *Cluster) plane(node string) *controlPlane {
 	for _, p := range c.planes {

@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
 
 	"github.com/seatrial/seatrial/harness/cluster"
 )
@@ -102,16 +104,26 @@ func (p *Provider) Reopen(ctx context.Context, spec cluster.Spec) (cluster.Clust
 	return c, nil
 }
 
-// unseat ends the leadership of a component's process of the life before: it is dead, and its lease would be waited for. There is none in a first life.
-func (c *Cluster) unseat(ctx context.Context, name string) error {
-	if c.earlier == nil {
+// unseater gives what ends the leaderships of processes of the life before: they are dead, and their leases would be waited for. It does so once, and before any process of this life
+// is a leader: that one would end when its lease goes. In a first life there are none.
+func (c *Cluster) unseater(ctx context.Context) func(kubernetes.Interface) error {
+	var mu sync.Mutex
+	done := c.earlier == nil
+	return func(client kubernetes.Interface) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if done {
+			return nil
+		}
+		for _, name := range led {
+			err := client.CoordinationV1().Leases(metav1.NamespaceSystem).Delete(ctx, name, metav1.DeleteOptions{})
+			if err != nil && !apierrors.IsNotFound(err) {
+				return fmt.Errorf("end the leadership of a %s that is dead: %w", name, err)
+			}
+		}
+		done = true
 		return nil
 	}
-	err := c.client.CoordinationV1().Leases(metav1.NamespaceSystem).Delete(ctx, name, metav1.DeleteOptions{})
-	if err != nil && !apierrors.IsNotFound(err) {
-		return fmt.Errorf("end the leadership of a %s that is dead: %w", name, err)
-	}
-	return nil
 }
 
 // kubeletVersions are those of the nodes in the life before, by node; none in a first life.
