@@ -99,6 +99,9 @@ func (b *Berth) RunFolders() []string {
 	return folders
 }
 
+// shared is the name server of all of podman's networks: it has the environment of whoever made the first, and ends with the last. NothingInEngine looks whether it still serves one of ours.
+const shared = "aardvark-dns"
+
 // processes lists what this berth's live processes are: the program's name and its first argument.
 func (b *Berth) processes() []string {
 	var found []string
@@ -111,7 +114,9 @@ func (b *Berth) processes() []string {
 		cmdline, err := os.ReadFile(filepath.Join(filepath.Dir(path), "cmdline"))
 		if err == nil && len(cmdline) > 0 { // a zombie has none
 			argv := strings.SplitN(string(cmdline), "\x00", 3)
-			found = append(found, filepath.Base(argv[0])+" "+argv[1])
+			if name := filepath.Base(argv[0]); name != shared {
+				found = append(found, name+" "+argv[1])
+			}
 		}
 	}
 	return found

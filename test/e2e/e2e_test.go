@@ -28,8 +28,9 @@ func TestScenarios(t *testing.T) {
 // longer are upgrades of three control planes that upgrade-ha-with-faults contains, or nearly, and those that take a third release. `make upgrades` runs them too; each time there is no time for it.
 var longer = []string{"scenarios/upgrade-ha", "scenarios/upgrade-ha-with-power-cut", "scenarios/upgrade-two-minors", "scenarios/known-bad/upgrade-kubeadm-too-new"}
 
-// TestUpgrades runs those that upgrade. They mostly wait, half a minute for each API server that is asked to end, and so run side by side.
+// TestUpgrades runs those that upgrade. They mostly wait, half a minute for each API server that is asked to end, and so run side by side, and beside TestResumed.
 func TestUpgrades(t *testing.T) {
+	t.Parallel()
 	_, upgrades := scenarios(t)
 	if os.Getenv("SEATRIAL_UPGRADES") != "all" {
 		all := len(upgrades)
@@ -119,6 +120,7 @@ func TestKilled(t *testing.T) {
 
 // TestResumed kills an upgrade with SIGKILL after each of its operations, and resumes it each time: it ends as it would have, and does nothing twice.
 func TestResumed(t *testing.T) {
+	t.Parallel()
 	b := berth.New(t)
 	b.Resumed(func(string) bool { return true }, func() { b.NothingLeft(5 * time.Second) }, "run", "--resumable", "--runs", b.Runs, "scenarios/upgrade")
 }
