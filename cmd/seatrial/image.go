@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
+	"github.com/seatrial/seatrial/harness/scenario"
 	"github.com/seatrial/seatrial/sim/engine"
 	"github.com/seatrial/seatrial/sim/gobuild"
 	"github.com/seatrial/seatrial/sim/kind"
@@ -61,22 +63,29 @@ func (f *imageFlags) args() []string {
 func newImageBuildCommand(a *app) *cobra.Command {
 	var f imageFlags
 	var output string
+	var upgrades []string
 	c := &cobra.Command{
 		Use:   "build VERSION",
 		Short: "Build the node image of a Kubernetes version, and the balancer image, and print their names",
 		Long: "Build the node image of VERSION, a minor (v1.34: the newest patch in the release store) or exact (v1.34.4), and the image of\n" +
-			"the load balancer that several control planes have. What is there and made of the same is not built again.",
-		Example: "  seatrial image build v1.34\n  podman save seatrial.dev/node:v1.34.4 | gzip > node.tar.gz   # to carry it to another machine",
+			"the load balancer that several control planes have. What is there and made of the same is not built again. With --upgrade-to it is the\n" +
+			"image of nodes that are to be upgraded, which has what takes them to that version too.",
+		Example: "  seatrial image build v1.34\n  seatrial image build v1.33 --upgrade-to v1.34\n  podman save seatrial.dev/node:v1.34.4 | gzip > node.tar.gz   # to carry it to another machine",
 		Args:    exactArgs("VERSION"),
 		RunE: func(c *cobra.Command, args []string) error {
-			if err := checkOutput(output); err != nil {
+			if err := errors.Join(checkOutput(output), checkUpgrades(args[0], upgrades)); err != nil {
 				return err
 			}
 			b, err := a.imageBuilder(c.Context(), f, a.stderr)
 			if err != nil {
 				return err
 			}
-			image, err := b.Build(c.Context(), args[0])
+			var image nodeimage.Image
+			if len(upgrades) > 0 {
+				image, _, err = b.BuildUpgrade(c.Context(), args[0], upgrades...)
+			} else {
+				image, err = b.Build(c.Context(), args[0])
+			}
 			if err != nil {
 				return err
 			}
@@ -91,6 +100,7 @@ func newImageBuildCommand(a *app) *cobra.Command {
 		},
 	}
 	f.registerEngine(c)
+	c.Flags().StringSliceVar(&upgrades, "upgrade-to", nil, "a version that the nodes are to be upgraded to; each minor on the way, in order")
 	c.Flags().StringVarP(&output, "output", "o", "text", "text or json")
 	return c
 }
@@ -133,6 +143,17 @@ func newImageListCommand(a *app) *cobra.Command {
 func checkOutput(output string) error {
 	if output != "text" && output != "json" {
 		return usageError{fmt.Errorf("unknown output %q; known are text, json", output)}
+	}
+	return nil
+}
+
+// checkUpgrades refuses a way of versions that leads back, before any work.
+func checkUpgrades(from string, to []string) error {
+	for _, next := range to {
+		if scenario.Minor(next) < scenario.Minor(from) {
+			return usageError{fmt.Errorf("--upgrade-to %q is older than %q, or no version", next, from)}
+		}
+		from = next
 	}
 	return nil
 }

@@ -62,6 +62,19 @@ func (b *Berth) Containers() []string {
 	return b.ofRuns(b.engine("ps", "--all", "--format", "{{.Names}}"))
 }
 
+// InNode tells whether a program runs in a node of this berth's runs.
+func (b *Berth) InNode(program string) bool {
+	comms, _ := filepath.Glob("/proc/[0-9]*/comm")
+	return slices.ContainsFunc(comms, func(path string) bool {
+		comm, err := os.ReadFile(path)
+		if err != nil || strings.TrimSpace(string(comm)) != program {
+			return false
+		}
+		node, err := os.ReadFile(filepath.Join(filepath.Dir(path), "root/etc/hostname"))
+		return err == nil && len(b.ofRuns([]string{string(node)})) > 0
+	})
+}
+
 // NothingInEngine is the promise for kind clusters: no container, volume or network of this berth's runs, no names that are served, and no claim.
 func (b *Berth) NothingInEngine(within time.Duration) {
 	b.t.Helper()

@@ -22,7 +22,7 @@ func TestMain(m *testing.M) { os.Exit(berth.Main(m)) }
 // TestScenarios runs every scenario, good and bad, against what it expects.
 func TestScenarios(t *testing.T) {
 	others, _ := scenarios(t)
-	expected(t, 1, others...) // drain-ha-disk-full takes nodes with disks of their own
+	expected(t, 1, append([]string{"--parallel", "2"}, others...)...) // drain-ha-disk-full takes nodes with disks of their own
 }
 
 // longer are upgrades of three control planes that upgrade-ha-with-faults contains, or nearly, and those that take a third release. `make upgrades` runs them too; each time there is no time for it.

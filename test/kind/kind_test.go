@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -40,7 +39,7 @@ const (
 func TestKilled(t *testing.T) {
 	for moment, reached := range map[string]func(*berth.Berth) bool{
 		"first container": func(b *berth.Berth) bool { return len(b.Containers()) > 0 },
-		"kubeadm":         func(b *berth.Berth) bool { return hasProcess("kubeadm") },
+		"kubeadm":         func(b *berth.Berth) bool { return b.InNode("kubeadm") },
 		"drain":           func(b *berth.Berth) bool { return b.Reached("op drain") },
 	} {
 		t.Run(moment, func(t *testing.T) {
@@ -53,19 +52,10 @@ func TestKilled(t *testing.T) {
 	}
 }
 
-// hasProcess looks for a program, on this machine or in a container.
-func hasProcess(name string) bool {
-	comms, _ := filepath.Glob("/proc/[0-9]*/comm")
-	return slices.ContainsFunc(comms, func(path string) bool {
-		comm, err := os.ReadFile(path)
-		return err == nil && strings.TrimSpace(string(comm)) == name
-	})
-}
-
 // TestInterruptedCreate presses Ctrl-C while kubeadm runs: clean-up, reports, exit status 130.
 func TestInterruptedCreate(t *testing.T) {
 	b := newBerth(t)
-	out, status := b.Interrupt(func() bool { return hasProcess("kubeadm") }, "run", "--provider", "kind", "--runs", b.Runs, "scenarios/drain-web")
+	out, status := b.Interrupt(func() bool { return b.InNode("kubeadm") }, "run", "--provider", "kind", "--runs", b.Runs, "scenarios/drain-web")
 	b.Expect(status).To(Equal(130), out)
 	b.Expect(out).To(ContainSubstring("interrupted"))
 	for _, folder := range b.RunFolders() {
