@@ -49,16 +49,14 @@ policies: build
 e2e: build
 	$(GO) test -count=1 -timeout 40m -v ./test/e2e
 
-# kind clusters: faults and kills, and beside them what both providers must agree on, an upgrade that mostly waits among it. Says SKIP, and why, where nodes in containers can't run.
+# kind clusters: faults, kills, what both providers must agree on. Says SKIP, and why, where nodes in containers can't run.
 kind: build
 	@image=; if $(SEATRIAL) doctor >/dev/null; then \
 		image=$$($(SEATRIAL) image build v1.34 | sed -n 1p) && $(SEATRIAL) image build v1.33 --upgrade-to v1.34 || exit 1; \
 	fi; \
 	export SEATRIAL_TEST_NODE_IMAGE=$$image; \
-	$(GO) test -count=1 -timeout 60m -v ./test/conformance | $(BRIEF) & compared=$$!; \
 	$(GO) test -count=1 -timeout 60m -v -run Engine ./sim/kind ./sim/nodeimage | $(BRIEF) && \
-	$(GO) test -count=1 -timeout 60m -v ./test/kind | $(BRIEF); alone=$$?; \
-	wait $$compared && exit $$alone
+	$(GO) test -count=1 -timeout 60m -p 1 -v ./test/kind ./test/conformance | $(BRIEF)
 
 # Every upgrade, also those that the tests leave out each time, and the one on kind that is killed and resumed.
 upgrades: build

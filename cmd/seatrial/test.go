@@ -54,29 +54,29 @@ func newTestCommand(a *app) *cobra.Command {
 	return c
 }
 
-// findScenarios lists the folders below dirs that hold a scenario, in order.
+// findScenarios lists the folders that hold a scenario, each once: in the order of dirs, and below each in that of names.
 func findScenarios(dirs []string) ([]string, error) {
 	var found []string
 	for _, dir := range dirs {
-		before := len(found)
+		none := true
 		err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
-			if err != nil {
+			if err != nil || entry.IsDir() || entry.Name() != "scenario.yaml" {
 				return err
 			}
-			if !entry.IsDir() && entry.Name() == "scenario.yaml" {
-				found = append(found, filepath.Dir(path))
+			none = false
+			if folder := filepath.Dir(path); !slices.Contains(found, folder) {
+				found = append(found, folder)
 			}
 			return nil
 		})
+		if err == nil && none {
+			err = fmt.Errorf("no scenario.yaml below %q", dir)
+		}
 		if err != nil {
 			return nil, usageError{err}
 		}
-		if len(found) == before {
-			return nil, usageError{fmt.Errorf("no scenario.yaml below %q", dir)}
-		}
 	}
-	slices.Sort(found)
-	return slices.Compact(found), nil
+	return found, nil
 }
 
 // test runs the scenarios, as many side by side as asked, and prints a line for each. Nothing is started before all of them are valid.

@@ -30,6 +30,8 @@ var everyTime = []string{"upgrade", "drain-web", "known-bad/bare-pod-forced", "k
 
 const root = "../.."
 
+var providers = []string{"kind", "embedded"} // the slower one first
+
 // scenarios are those to compare: everyTime, all, or the listed ones.
 func scenarios(t *testing.T) []string {
 	switch chosen := os.Getenv("SEATRIAL_CONFORMANCE"); chosen {
@@ -75,41 +77,61 @@ func TestConformance(t *testing.T) {
 	for _, name := range scenarios(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel() // an upgrade mostly waits
-			b := berth.New(t)
-			t.Cleanup(func() { b.NothingInEngine(time.Second) })
-			for _, provider := range []string{"embedded", "kind"} {
-				if out, status := b.Run("plan", "--provider", provider, filepath.Join("scenarios", name)); status == 2 && strings.Contains(out, "needs the capability") {
-					t.Skip("SKIP: there is nothing to compare: " + strings.TrimSpace(out))
-				}
-			}
-			embedded, kind := rehearse(b, "embedded", name), rehearse(b, "kind", name)
-			b.Expect(embedded.Verdict).To(Equal(expected(b, name)), "two runs that both went wrong are alike too: %+v", embedded)
+			g := NewWithT(t)
+			needBoth(t, name)
+			embedded, kind := rehearseBoth(t, name)
+			g.Expect(embedded.Verdict).To(Equal(expected(g, name)), "two runs that both went wrong are alike too: %+v", embedded)
 			if reason, ok := known[name]; ok {
-				b.Expect(kind).NotTo(Equal(embedded), "docs/fidelity.md lists a difference that is none any more: %s", reason)
+				g.Expect(kind).NotTo(Equal(embedded), "docs/fidelity.md lists a difference that is none any more: %s", reason)
 				t.Logf("differs, as docs/fidelity.md says: %s\nembedded: %+v\nkind: %+v", reason, embedded, kind)
 				return
 			}
-			b.Expect(kind).To(Equal(embedded))
+			g.Expect(kind).To(Equal(embedded))
 		})
 	}
 }
 
+// needBoth skips a scenario that needs a capability which a provider lacks.
+func needBoth(t *testing.T, name string) {
+	b := berth.New(t)
+	for _, provider := range providers {
+		if out, status := b.Run("plan", "--provider", provider, filepath.Join("scenarios", name)); status == 2 && strings.Contains(out, "needs the capability") {
+			t.Skip("SKIP: there is nothing to compare: " + strings.TrimSpace(out))
+		}
+	}
+}
+
+// rehearseBoth rehearses a scenario on both providers at once.
+func rehearseBoth(t *testing.T, name string) (embedded, kind outcome) {
+	outcomes := map[string]*outcome{"embedded": &embedded, "kind": &kind}
+	t.Run("on", func(t *testing.T) {
+		for _, provider := range providers {
+			t.Run(provider, func(t *testing.T) {
+				t.Parallel()
+				b := berth.New(t)
+				t.Cleanup(func() { b.NothingInEngine(time.Second) })
+				*outcomes[provider] = rehearse(b, provider, name)
+			})
+		}
+	})
+	return embedded, kind
+}
+
 // expected is the verdict that the scenario expects.
-func expected(b *berth.Berth, name string) string {
+func expected(g *WithT, name string) string {
 	content, err := os.ReadFile(filepath.Join(root, "scenarios", name, "scenario.yaml"))
-	b.Expect(err).NotTo(HaveOccurred())
+	g.Expect(err).NotTo(HaveOccurred())
 	var file struct {
 		Spec struct{ Expect struct{ Verdict string } }
 	}
-	b.Expect(yaml.Unmarshal(content, &file)).To(Succeed())
+	g.Expect(yaml.Unmarshal(content, &file)).To(Succeed())
 	return cmp.Or(file.Spec.Expect.Verdict, "Passed")
 }
 
 // rehearse runs a scenario on a provider.
 func rehearse(b *berth.Berth, provider, name string) outcome {
-	before := b.RunFolders()
 	out, status := b.Run("run", "--provider", provider, "--runs", b.Runs, "-o", "json", filepath.Join("scenarios", name))
-	folders := slices.DeleteFunc(b.RunFolders(), func(folder string) bool { return slices.Contains(before, folder) })
+	folders := b.RunFolders()
 	b.Expect(folders).To(HaveLen(1), out)
 	raw, err := os.ReadFile(filepath.Join(folders[0], "findings.json"))
 	b.Expect(err).NotTo(HaveOccurred(), out)
