@@ -37,7 +37,7 @@ func TestUpgrades(t *testing.T) {
 		upgrades = slices.DeleteFunc(upgrades, func(name string) bool { return slices.Contains(longer, name) })
 		NewWithT(t).Expect(upgrades).To(HaveLen(all - len(longer)))
 	}
-	expected(t, 1, append([]string{"--parallel", "5"}, upgrades...)...) // upgrade-disk-full takes nodes with disks of their own
+	expected(t, 1, append([]string{"--parallel", "4"}, upgrades...)...) // upgrade-disk-full takes nodes with disks of their own
 }
 
 // failures are the lines of the scenarios that failed, with what was found of them: progress is in between, and the end of a log is what is read.
