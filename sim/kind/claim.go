@@ -207,8 +207,8 @@ func (r remains) remove(ctx context.Context, e *engine.Client) error {
 		}
 	}
 	var rest [][]string
-	if len(r.volumes) > 0 {
-		rest = append(rest, append([]string{"volume", "rm", "--force"}, r.volumes...))
+	for _, volume := range r.volumes { // side by side: each waits for the disk to discard what it freed
+		rest = append(rest, []string{"volume", "rm", "--force", volume})
 	}
 	if len(r.networks) > 0 {
 		rest = append(rest, append([]string{"network", "rm"}, r.networks...))

@@ -24,8 +24,8 @@ const (
 	// suite is the Debian release of the base, and of this recipe's packages.
 	suite = "bookworm"
 	// revision and baseRevision change when the same ingredients of a node image, or of what it is made from, are put together in another way.
-	revision     = 2
-	baseRevision = 1
+	revision     = 3
+	baseRevision = 2
 )
 
 // packages are what kind's images/base/Dockerfile installs, without network storage, and with Debian's own containerd.

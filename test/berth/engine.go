@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,17 +25,24 @@ func NeedEngine(t *testing.T) {
 	gomega.NewWithT(t).Expect(err).NotTo(gomega.HaveOccurred(), string(out))
 }
 
-// engine asks the container engine, whichever works.
-func (b *Berth) engine(args ...string) []string {
+// engineName is the container engine that works, or empty.
+var engineName = sync.OnceValue(func() string {
 	for _, name := range []string{"docker", "podman"} {
-		if exec.Command(name, "info").Run() != nil { //nolint:noctx // a look
-			continue
+		if exec.Command(name, "info").Run() == nil { //nolint:noctx // a look
+			return name
 		}
-		out, err := exec.Command(name, args...).CombinedOutput() //nolint:noctx // a look
-		b.Expect(err).NotTo(gomega.HaveOccurred(), string(out))
-		return strings.Fields(string(out))
 	}
-	return nil
+	return ""
+})
+
+// engine asks the container engine.
+func (b *Berth) engine(args ...string) []string {
+	if engineName() == "" {
+		return nil
+	}
+	out, err := exec.Command(engineName(), args...).CombinedOutput() //nolint:noctx // a look
+	b.Expect(err).NotTo(gomega.HaveOccurred(), string(out))
+	return strings.Fields(string(out))
 }
 
 // ids are those of the runs so far, which is what their clusters are called.
