@@ -3,6 +3,8 @@ GO ?= go
 LINTER = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 SEATRIAL = bin/seatrial
 export CGO_ENABLED ?= 0
+# Everything is compiled in one way, so that what is built, vetted and tested is compiled once.
+export GOFLAGS := $(strip $(GOFLAGS) -trimpath)
 SHELL = /bin/bash -o pipefail
 # Shows what go test -v prints of failures, skips and packages, and leaves out what passed.
 BRIEF = grep --line-buffered -vE '^(=== (RUN|PAUSE|CONT|NAME)|[[:space:]]*--- PASS|PASS$$|[?] )'
@@ -10,7 +12,7 @@ BRIEF = grep --line-buffered -vE '^(=== (RUN|PAUSE|CONT|NAME)|[[:space:]]*--- PA
 .PHONY: build rehearse rehearse-kind machine test unit policies e2e kind upgrades conformance lint bench clean
 
 build:
-	$(GO) build -trimpath -ldflags="-s -w" -o $(SEATRIAL) ./cmd/seatrial
+	$(GO) build -ldflags="-s -w" -o $(SEATRIAL) ./cmd/seatrial
 
 # Rehearses draining a web service's node and prints the verdict; obtains Kubernetes when it is not in the store yet.
 rehearse: build
@@ -72,7 +74,7 @@ lint:
 
 # Prints each ratio of the speed and memory table and exits 1 when one is over. The peer is built on first use.
 bench: build
-	$(GO) build -trimpath -o bin/bench ./test/bench
+	$(GO) build -o bin/bench ./test/bench
 	bin/bench -seatrial $(SEATRIAL)
 
 clean:

@@ -256,3 +256,29 @@ func TestServiceOutageInterval(t *testing.T) {
 	v.Expect(got[0]).To(And(HaveField("Seconds", 2.0), HaveField("Open", false), HaveField("Reason", "no endpoints"), HaveField("FromSeq", int64(2)), HaveField("ToSeq", int64(4))))
 	v.Expect(got[1]).To(And(HaveField("Seconds", 5.0), HaveField("Open", true)))
 }
+
+// TestOutageWhileNobodyLooked: of an outage that was under way when the run was killed only that is judged which was seen, whether it is over when the run goes on or not.
+func TestOutageWhileNobodyLooked(t *testing.T) {
+	for _, over := range []bool{true, false} {
+		v := begin(t)
+		probe := func(change string) {
+			v.event(trace.KindProbe, "service/p/web:80", change, trace.ProbeData{Error: change, IntervalSeconds: 0.2})
+		}
+		probe(trace.ProbeFail)                                 // at 1 s
+		v.event(trace.KindNote, "run/x", "", nil)              // at 2 s, the last there is of the killed process
+		v.event(trace.KindRun, "run/x", trace.RunResumed, nil) // at 3 s
+		v.event(trace.KindNote, "run/x", "started", nil)       // at 4 s
+		if !over {
+			probe(trace.ProbeFail) // at 5 s
+		}
+		probe(trace.ProbeOK)
+		got := v.fold.Intervals(time.Date(2026, 1, 1, 0, 0, 9, 0, time.UTC), 9)
+		v.Expect(got[0]).To(And(HaveField("FromSeq", int64(1)), HaveField("ToSeq", int64(2)), HaveField("Seconds", 1.0), HaveField("Open", false)))
+		if over {
+			v.Expect(got).To(HaveLen(1))
+			continue
+		}
+		v.Expect(got).To(HaveLen(2))
+		v.Expect(got[1]).To(And(HaveField("FromSeq", int64(5)), HaveField("ToSeq", int64(6)), HaveField("Open", false)))
+	}
+}

@@ -25,18 +25,23 @@ func newIntervals() *intervals {
 // set says whether the condition holds from the event on.
 func (i *intervals) set(condition, subject string, holds bool, e trace.Event, reason string) {
 	key := intervalKey{condition, subject}
-	iv, open := i.open[key]
-	if last, ok := i.unseen[key]; ok && !holds {
-		e = last // it ended at some time after that, and what nobody saw is not judged
+	if last, ok := i.unseen[key]; ok {
+		i.end(key, last) // what nobody saw is not judged, also when it holds again, or still
 	}
-	delete(i.unseen, key)
+	_, open := i.open[key]
 	switch {
 	case holds && !open:
 		i.open[key] = Interval{Condition: condition, Subject: subject, From: e.Time, FromSeq: e.Seq, Reason: reason}
 	case !holds && open:
-		delete(i.open, key)
-		i.ended = append(i.ended, iv.until(e.Time, e.Seq))
+		i.end(key, e)
 	}
+}
+
+// end ends an open interval with an event.
+func (i *intervals) end(key intervalKey, e trace.Event) {
+	i.ended = append(i.ended, i.open[key].until(e.Time, e.Seq))
+	delete(i.open, key)
+	delete(i.unseen, key)
 }
 
 // lookAway says that after the event nobody looked at what these conditions are.
