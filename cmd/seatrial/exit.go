@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 
+	"github.com/seatrial/seatrial/harness/backup"
 	"github.com/seatrial/seatrial/harness/judge"
 	"github.com/seatrial/seatrial/harness/plan"
 	"github.com/seatrial/seatrial/harness/run"
@@ -57,7 +58,7 @@ func exitStatus(ctx context.Context, err error, stderr io.Writer) int {
 		return exitErrored
 	case isUsage(err):
 		return exitUsage
-	case errors.Is(err, run.ErrEvidence), errors.Is(err, trace.ErrDamaged):
+	case errors.Is(err, run.ErrEvidence), errors.Is(err, trace.ErrDamaged), errors.Is(err, backup.ErrUnfit):
 		return exitEvidence
 	}
 	return exitErrored

@@ -1,17 +1,20 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/seatrial/seatrial/sim/embedded"
 	"github.com/seatrial/seatrial/sim/proc"
+	"github.com/seatrial/seatrial/test/etcdtest"
 )
 
 func TestMain(m *testing.M) {
@@ -34,7 +37,7 @@ func TestScript(t *testing.T) {
 			env.Setenv("BIN", bin) // where seatrial is, for scripts that have no other programs
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "etcd": startEtcd},
 	})
 }
 
@@ -53,4 +56,19 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if strconv.Itoa(status) != args[0] {
 		ts.Fatalf("%v: exit status %d, expected %s", args[1:], status, args[0])
 	}
+}
+
+// startEtcd starts an etcd with a few objects in it, until the script ends, and sets ETCD to its endpoint.
+func startEtcd(ts *testscript.TestScript, _ bool, _ []string) {
+	client, stop, err := etcdtest.Start(filepath.Join(ts.MkAbs("."), "etcd"+strconv.FormatInt(time.Now().UnixNano(), 36)))
+	ts.Check(err)
+	ts.Defer(stop)
+	for key, value := range map[string]string{
+		"/registry/deployments/production/web": `{"apiVersion":"apps/v1","metadata":{"name":"web","namespace":"production","uid":"1"}}`,
+		"/registry/minions/worker-1":           `{"apiVersion":"v1","metadata":{"name":"worker-1","uid":"2"}}`,
+	} {
+		_, err := client.Put(context.Background(), key, value)
+		ts.Check(err)
+	}
+	ts.Setenv("ETCD", client.Endpoints()[0])
 }

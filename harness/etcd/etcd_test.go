@@ -21,6 +21,7 @@ import (
 	"github.com/seatrial/seatrial/harness/cluster"
 	"github.com/seatrial/seatrial/harness/etcd"
 	"github.com/seatrial/seatrial/harness/trace"
+	"github.com/seatrial/seatrial/test/etcdtest"
 )
 
 type members []cluster.EtcdMember
@@ -30,22 +31,10 @@ func (m members) EtcdMembers(context.Context) ([]cluster.EtcdMember, error) { re
 // start runs a member that may hold so many bytes. It also returns what ends it, which the test does at last.
 func start(t *testing.T, quota int64) (cluster.EtcdMember, func()) {
 	t.Helper()
-	config := embed.NewConfig()
-	config.Dir, config.LogLevel, config.QuotaBackendBytes, config.UnsafeNoFsync = t.TempDir(), "error", quota, true
-	loopback := []url.URL{{Scheme: "http", Host: "127.0.0.1:0"}}
-	config.ListenClientUrls, config.ListenPeerUrls = loopback, loopback
-	server, err := embed.StartEtcd(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	stop := sync.OnceFunc(server.Close)
+	client, stop, err := etcdtest.Start(t.TempDir(), func(c *embed.Config) { c.QuotaBackendBytes = quota })
+	NewWithT(t).Expect(err).NotTo(HaveOccurred())
 	t.Cleanup(stop)
-	select {
-	case <-server.Server.ReadyNotify():
-	case <-time.After(30 * time.Second):
-		t.Fatal("etcd is not ready within 30 s")
-	}
-	return cluster.EtcdMember{Node: "cp-1", Endpoint: "http://" + server.Clients[0].Addr().String()}, stop
+	return cluster.EtcdMember{Node: "cp-1", Endpoint: client.Endpoints()[0]}, stop
 }
 
 // TestAlarm: a member that serves is in step; one whose space is used up has an alarm, and is named; one that is gone does not answer.

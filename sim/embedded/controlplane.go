@@ -150,7 +150,7 @@ func (p *controlPlane) equip(c *Cluster, logs string, release func(name string) 
 	}
 	ready := p.etcdReady
 	p.components[etcd].command.OnLine = func(line string) {
-		if line == etcdReadyLine && ready != nil {
+		if line == EtcdReady && ready != nil {
 			close(ready)
 			ready = nil
 		}

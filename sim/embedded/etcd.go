@@ -20,8 +20,8 @@ import (
 // EtcdEntry is the name under which [EtcdMain] must be given to [proc.Dispatch].
 const EtcdEntry = "_etcd"
 
-// etcdReadyLine is what an etcd member writes when it serves, which for one of several means that there is a leader.
-const etcdReadyLine = "seatrial: etcd is ready"
+// EtcdReady is the line that an etcd member writes when it serves, which for one of several means that there is a leader.
+const EtcdReady = "seatrial: etcd is ready"
 
 // EtcdMain is the entry "_etcd": an etcd member. Its one argument is a configuration file as etcd's --config-file takes it.
 func EtcdMain(args []string) int {
@@ -50,7 +50,7 @@ func runEtcd(file string) error {
 	defer server.Close()
 	select {
 	case <-server.Server.ReadyNotify():
-		fmt.Println(etcdReadyLine)
+		fmt.Println(EtcdReady)
 	case err := <-server.Err():
 		return fmt.Errorf("start etcd: %w", err)
 	case <-ctx.Done():

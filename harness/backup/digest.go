@@ -1,0 +1,181 @@
+package backup
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"hash"
+	"maps"
+	"math/bits"
+	"slices"
+	"strings"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+// Digest says what an etcd holds, resource by resource: how many objects, which, and with what in them. It is equal for equal content, in whatever order, at whatever revision and on
+// whatever member it is read. It finds what was lost, damaged or mixed up; it is no proof against somebody who makes objects up for it, which the SHA-256 of a [Manifest] is.
+type Digest struct {
+	// Resources by name, as "deployments.apps".
+	Resources map[string]*Resource `json:"resources"`
+}
+
+// Resource is what there is of one resource.
+type Resource struct {
+	Objects int `json:"objects"`
+	// Bytes of their values.
+	Bytes int64 `json:"bytes"`
+	// Opaque are those whose values can't be read: they are encrypted, so their UIDs are not known. Their names are those of their keys.
+	Opaque int `json:"opaque,omitempty"`
+	// Namespaces says how many objects are in each; those without are under "".
+	Namespaces map[string]int `json:"namespaces"`
+	// Identities is over namespace, name and UID of all objects, Values over their keys and values as they are stored.
+	Identities Sum `json:"identities"`
+	Values     Sum `json:"values"`
+}
+
+// Sum is a hash of a set: the sum of the hashes of its elements, which their order does not change.
+type Sum [4]uint64
+
+// add adds a hash, modulo 2^256.
+func (s *Sum) add(h *[sha256.Size]byte) {
+	var carry uint64
+	for i := range s {
+		s[i], carry = bits.Add64(s[i], binary.LittleEndian.Uint64(h[8*i:]), carry)
+	}
+}
+
+// MarshalText writes it in hexadecimal.
+func (s Sum) MarshalText() ([]byte, error) {
+	var raw [sha256.Size]byte
+	for i, word := range s {
+		binary.LittleEndian.PutUint64(raw[8*i:], word)
+	}
+	return hex.AppendEncode(nil, raw[:]), nil
+}
+
+// UnmarshalText reads what MarshalText wrote.
+func (s *Sum) UnmarshalText(text []byte) error {
+	raw, err := hex.DecodeString(string(text))
+	if err != nil || len(raw) != sha256.Size {
+		return fmt.Errorf("%q is not the hash of a set: expected %d hexadecimal digits", text, 2*sha256.Size)
+	}
+	for i := range s {
+		s[i] = binary.LittleEndian.Uint64(raw[8*i:])
+	}
+	return nil
+}
+
+// restless are resources that change without anybody's doing, so that two digests of a cluster differ in them: events, leases, the addresses of API servers, and what the API
+// server's compactor notes.
+func restless(resource string) bool {
+	switch resource {
+	case "events", "leases.coordination.k8s.io", "masterleases", compactor:
+		return true
+	}
+	return false
+}
+
+// Difference is a resource in which two digests differ.
+type Difference struct {
+	Resource string `json:"resource"`
+	// Objects are how many there are in the one and in the other.
+	Objects [2]int `json:"objects"`
+	// Identities is true when they are not the same objects. Otherwise what is in them is not the same.
+	Identities bool `json:"identities"`
+}
+
+func (d Difference) String() string {
+	switch {
+	case d.Objects[0] != d.Objects[1]:
+		return fmt.Sprintf("%s: %d and %d objects", d.Resource, d.Objects[0], d.Objects[1])
+	case d.Identities:
+		return fmt.Sprintf("%s: %d objects each, and not the same ones", d.Resource, d.Objects[0])
+	}
+	return fmt.Sprintf("%s: the same %d objects, and not the same in them", d.Resource, d.Objects[0])
+}
+
+// Compare lists the resources in which two digests differ, sorted. Those that change without anybody's doing are left out unless all are wanted.
+func Compare(a, b *Digest, all bool) []Difference {
+	var found []Difference
+	none := &Resource{}
+	for _, name := range slices.Sorted(maps.Keys(union(a.Resources, b.Resources))) {
+		x, y := cmp.Or(a.Resources[name], none), cmp.Or(b.Resources[name], none)
+		if !all && restless(name) || x.Objects == y.Objects && x.Identities == y.Identities && x.Values == y.Values {
+			continue
+		}
+		found = append(found, Difference{Resource: name, Objects: [2]int{x.Objects, y.Objects}, Identities: x.Identities != y.Identities})
+	}
+	return found
+}
+
+func union(a, b map[string]*Resource) map[string]*Resource {
+	all := maps.Clone(a)
+	maps.Copy(all, b)
+	return all
+}
+
+// digester makes a digest of one object after the other. Its memory does not depend on how many there are.
+type digester struct {
+	digest  *Digest
+	hash    hash.Hash
+	scratch []byte
+}
+
+func newDigester() *digester {
+	return &digester{digest: &Digest{Resources: map[string]*Resource{}}, hash: sha256.New()}
+}
+
+func (d *digester) add(key, value []byte) {
+	id := identify(key, value)
+	r := d.digest.Resources[id.resource]
+	if r == nil {
+		r = &Resource{Namespaces: map[string]int{}}
+		d.digest.Resources[id.resource] = r
+	}
+	r.Objects++
+	r.Bytes += int64(len(value))
+	r.Namespaces[id.namespace]++
+	if id.opaque {
+		r.Opaque++
+	}
+	d.sum(&r.Identities, []byte(id.namespace), []byte(id.name), []byte(id.uid))
+	d.sum(&r.Values, key, value)
+}
+
+// sum adds an element of several parts to a sum, each with its length before it.
+func (d *digester) sum(to *Sum, parts ...[]byte) {
+	d.hash.Reset()
+	for _, part := range parts {
+		d.scratch = binary.AppendUvarint(d.scratch[:0], uint64(len(part)))
+		d.hash.Write(d.scratch)
+		d.hash.Write(part)
+	}
+	d.scratch = d.hash.Sum(d.scratch[:0])
+	to.add((*[sha256.Size]byte)(d.scratch))
+}
+
+// pageSize is how many objects are asked for at once.
+const pageSize = 500
+
+// OfCluster makes the digest of a running etcd, as it is or was at a revision; 0 is now.
+func OfCluster(ctx context.Context, kv clientv3.KV, revision int64) (*Digest, error) {
+	d := newDigester()
+	for from := "\x00"; ; {
+		page, err := kv.Get(ctx, from, clientv3.WithFromKey(), clientv3.WithLimit(pageSize), clientv3.WithRev(revision))
+		if err != nil {
+			return nil, fmt.Errorf("read etcd from %q: %w", strings.TrimSuffix(from, "\x00"), err)
+		}
+		for _, kv := range page.Kvs {
+			d.add(kv.Key, kv.Value)
+		}
+		if !page.More {
+			return d.digest, nil
+		}
+		revision = page.Header.Revision
+		from = string(page.Kvs[len(page.Kvs)-1].Key) + "\x00"
+	}
+}

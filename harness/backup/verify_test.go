@@ -1,0 +1,85 @@
+package backup
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"testing"
+
+	. "github.com/onsi/gomega"
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+// held is a Scratch in which every snapshot restores to what is in one member.
+type held struct {
+	member Member
+	ended  int
+	err    error
+}
+
+func (h *held) Restore(context.Context, string) (*clientv3.Client, func() error, error) {
+	return h.member.Client, func() error { h.ended++; return nil }, h.err
+}
+
+// TestVerify: a snapshot is proven when it restores to what its manifest says; otherwise it is said what differs.
+func TestVerify(t *testing.T) {
+	g := NewWithT(t)
+	m := start(t)
+	put(t, m, content(t))
+	path, manifest := taken(t, m)
+	restored := &held{member: m}
+
+	v, err := Verify(t.Context(), path, restored)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(v.Manifest).To(Equal(manifest))
+	g.Expect(*v.Digest).To(Equal(manifest.Digest))
+	g.Expect(v.Unchecked).To(Equal([]string{"whether 1 encrypted values can be decrypted"}))
+	g.Expect(restored.ended).To(Equal(1))
+
+	// an object less came back
+	_, err = m.Client.Delete(t.Context(), "/registry/minions/worker-1")
+	g.Expect(err).NotTo(HaveOccurred())
+	_, err = Verify(t.Context(), path, restored)
+	g.Expect(err).To(MatchError(ErrDiffers))
+	g.Expect(err).To(MatchError(ContainSubstring("what is in the file and what was restored differ: nodes: 1 and 0 objects")))
+	g.Expect(restored.ended).To(Equal(2))
+	put(t, m, content(t))
+
+	// it is of a later etcd than the one that it would be restored into
+	for said, newer := range map[string]bool{"": false, "3.6.0": false, "3.7.0": true, "4.0.0": true} {
+		g.Expect(File{StorageVersion: said}.newer("3.6.16")).To(Equal(newer), said)
+	}
+	_, err = File{StorageVersion: "three"}.newer("3.6.16")
+	g.Expect(err).To(HaveOccurred())
+
+	// it does not restore
+	restored.err = errors.New("no space left on device")
+	_, err = Verify(t.Context(), path, restored)
+	g.Expect(err).To(MatchError(restored.err))
+	restored.err = nil
+
+	// the manifest says something else, is of another snapshot, is none, and is not there
+	said := func(change func(*Manifest)) error {
+		other := &Manifest{}
+		raw, err := json.Marshal(manifest)
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(json.Unmarshal(raw, other)).To(Succeed())
+		change(other)
+		raw, err = json.Marshal(other)
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(os.WriteFile(path+manifestSuffix, raw, 0o600)).To(Succeed())
+		_, err = Verify(t.Context(), path, restored)
+		return err
+	}
+	g.Expect(said(func(*Manifest) {})).To(Succeed())
+	g.Expect(said(func(m *Manifest) { m.Digest.Resources["secrets"].Values[0]++ })).To(MatchError(ContainSubstring("its manifest and what was restored differ: secrets: the same 1 objects, and not the same in them")))
+	g.Expect(said(func(m *Manifest) { m.File.SHA256 = "ab" })).To(MatchError(ContainSubstring("its manifest is of another one, with the SHA-256 ab")))
+	g.Expect(os.WriteFile(path+manifestSuffix, []byte("{"), 0o600)).To(Succeed())
+	_, err = Verify(t.Context(), path, restored)
+	g.Expect(err).To(MatchError(ContainSubstring("read the manifest")))
+	g.Expect(os.Remove(path + manifestSuffix)).To(Succeed())
+	v, err = Verify(t.Context(), path, restored)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(v.Unchecked).To(ContainElement(ContainSubstring("there is no manifest beside it")))
+}

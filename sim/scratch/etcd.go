@@ -1,0 +1,112 @@
+// Package scratch restores snapshots of etcd into members that are thrown away.
+//
+//	client, end, err := scratch.Etcd{Supervisor: s, Entry: "_etcd"}.Restore(ctx, "snapshot.db")
+package scratch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/etcdutl/v3/snapshot"
+	"go.uber.org/zap"
+	"sigs.k8s.io/yaml"
+
+	"github.com/seatrial/seatrial/sim/proc"
+)
+
+const (
+	// readyTimeout is how long a member may take until it serves what it was restored from: a gigabyte took a few seconds.
+	readyTimeout = 2 * time.Minute
+	// name, peer and advertised are what the restored member is told that it is. Nobody else is told, and it listens nowhere but in its folder.
+	name       = "scratch"
+	peer       = "http://localhost:2380"
+	advertised = "http://localhost:2379"
+)
+
+// Etcd starts members of etcd that are thrown away.
+type Etcd struct {
+	Supervisor *proc.Supervisor
+	// Entry is the entry of this binary that is an etcd member with a configuration file, and Ready the line that it writes when it serves.
+	Entry, Ready string
+}
+
+// Restore restores a snapshot with etcdutl's own code, which compares its hash, and starts a member with that. It listens at a socket in a folder of ours alone. end throws it away;
+// so does the end of this process, however it ends.
+func (e Etcd) Restore(ctx context.Context, from string) (client *clientv3.Client, end func() error, err error) {
+	dir, err := e.Supervisor.TempDir("", "seatrial-restore-*")
+	if err != nil {
+		return nil, nil, err
+	}
+	m := &member{etcd: e, dir: dir}
+	if client, err = m.start(ctx, from); err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("restore snapshot %q into an etcd that is thrown away: %w", from, err), m.end())
+	}
+	return client, func() error { return errors.Join(client.Close(), m.end()) }, nil
+}
+
+type member struct {
+	etcd    Etcd
+	dir     string
+	process *proc.Process
+}
+
+func (m *member) start(ctx context.Context, from string) (*clientv3.Client, error) {
+	data := filepath.Join(m.dir, "data")
+	err := snapshot.NewV3(zap.NewNop()).Restore(snapshot.RestoreConfig{
+		SnapshotPath: from, Name: name, OutputDataDir: data, PeerURLs: []string{peer}, InitialCluster: name + "=" + peer, InitialClusterToken: name,
+	})
+	if err != nil {
+		return nil, err
+	}
+	clients := "unix://" + filepath.Join(m.dir, "c")
+	config, err := yaml.Marshal(map[string]any{
+		"name": name, "data-dir": data, "unsafe-no-fsync": true, "log-level": "warn",
+		"listen-client-urls": clients, "advertise-client-urls": advertised, "listen-peer-urls": "unix://" + filepath.Join(m.dir, "p"),
+		"initial-advertise-peer-urls": peer, "initial-cluster": name + "=" + peer,
+	})
+	if err != nil {
+		return nil, err
+	}
+	file := filepath.Join(m.dir, "etcd.yaml")
+	if err := os.WriteFile(file, config, 0o600); err != nil {
+		return nil, err
+	}
+	ready := make(chan struct{})
+	serves := sync.OnceFunc(func() { close(ready) })
+	m.process, err = m.etcd.Supervisor.Start(ctx, proc.Command{
+		Name: "etcd of the snapshot", Args: []string{m.etcd.Entry, file},
+		OnLine: func(line string) {
+			if line == m.etcd.Ready {
+				serves()
+			}
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	select {
+	case <-ready:
+	case <-m.process.Done():
+		return nil, m.process.Err()
+	case <-ctx.Done():
+		return nil, fmt.Errorf("wait until it serves: %w", context.Cause(ctx))
+	}
+	return clientv3.New(clientv3.Config{Endpoints: []string{clients}, Logger: zap.NewNop()})
+}
+
+// end throws the member away.
+func (m *member) end() error {
+	var err error
+	if m.process != nil {
+		err = m.process.Kill()
+	}
+	return errors.Join(err, m.etcd.Supervisor.RemoveDir(m.dir))
+}

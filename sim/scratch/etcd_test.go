@@ -1,0 +1,83 @@
+package scratch_test
+
+import (
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+
+	"github.com/seatrial/seatrial/sim/embedded"
+	"github.com/seatrial/seatrial/sim/proc"
+	"github.com/seatrial/seatrial/sim/scratch"
+	"github.com/seatrial/seatrial/test/etcdtest"
+)
+
+func TestMain(m *testing.M) {
+	proc.Dispatch(map[string]func([]string) int{embedded.EtcdEntry: embedded.EtcdMain, proc.ReaperEntry: proc.ReaperMain})
+	os.Exit(m.Run())
+}
+
+// snapshot is one of an etcd with one key.
+func snapshot(t *testing.T) string {
+	t.Helper()
+	g := NewWithT(t)
+	client, stop, err := etcdtest.Start(t.TempDir())
+	g.Expect(err).NotTo(HaveOccurred())
+	defer stop()
+	_, err = client.Put(t.Context(), "/registry/key", "value")
+	g.Expect(err).NotTo(HaveOccurred())
+	stream, err := client.Snapshot(t.Context())
+	g.Expect(err).NotTo(HaveOccurred())
+	defer stream.Close()
+	path := filepath.Join(t.TempDir(), "snapshot.db")
+	file, err := os.Create(path)
+	g.Expect(err).NotTo(HaveOccurred())
+	_, err = io.Copy(file, stream)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(file.Close()).To(Succeed())
+	return path
+}
+
+// TestRestore: what was in a snapshot is in the etcd that is thrown away; then nothing is left, and neither is of a file that can't be restored.
+func TestRestore(t *testing.T) {
+	g := NewWithT(t)
+	from := snapshot(t)
+	t.Setenv("TMPDIR", t.TempDir())
+	supervisor, err := proc.NewSupervisor(t.Context())
+	g.Expect(err).NotTo(HaveOccurred())
+	defer func() { g.Expect(supervisor.Close(context.WithoutCancel(t.Context()))).To(Succeed()) }()
+	etcd := scratch.Etcd{Supervisor: supervisor, Entry: embedded.EtcdEntry, Ready: embedded.EtcdReady}
+	left := func() []string {
+		found, err := filepath.Glob(filepath.Join(os.TempDir(), "seatrial-restore-*"))
+		g.Expect(err).NotTo(HaveOccurred())
+		return found
+	}
+
+	client, end, err := etcd.Restore(t.Context(), from)
+	g.Expect(err).NotTo(HaveOccurred())
+	got, err := client.Get(t.Context(), "/registry/key")
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(got.Kvs).To(ConsistOf(HaveField("Value", []byte("value"))))
+	g.Expect(left()).To(HaveLen(1))
+	g.Expect(end()).To(Succeed())
+	g.Expect(left()).To(BeEmpty())
+
+	whole, err := os.ReadFile(from)
+	g.Expect(err).NotTo(HaveOccurred())
+	whole[len(whole)/2] ^= 1
+	g.Expect(os.WriteFile(from, whole, 0o600)).To(Succeed())
+	_, _, err = etcd.Restore(t.Context(), from)
+	g.Expect(err).To(MatchError(ContainSubstring("restore snapshot %q into an etcd that is thrown away: expected sha256", from)))
+	g.Expect(left()).To(BeEmpty())
+
+	etcd.Ready = "a line that it never writes"
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	defer cancel()
+	_, _, err = etcd.Restore(ctx, snapshot(t))
+	g.Expect(err).To(MatchError(ContainSubstring("wait until it serves")))
+	g.Expect(left()).To(BeEmpty())
+}
