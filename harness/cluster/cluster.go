@@ -156,6 +156,8 @@ const (
 	CapUpgrade Capability = "upgrade"
 	// CapEtcd is Etcd.
 	CapEtcd Capability = "etcd"
+	// CapRestore is EtcdRestorer.
+	CapRestore Capability = "restore"
 	// CapManifests is Manifests.
 	CapManifests Capability = "manifests"
 	// CapReopen is Reopener, of the provider.
@@ -224,6 +226,34 @@ type EtcdMember struct {
 	Endpoint string
 	// TLS proves us to it, and it to us.
 	TLS *tls.Config
+}
+
+// EtcdRestorer is a cluster whose etcd can be backed up, lost and restored, in the portions that the runbook has.
+//
+// https://etcd.io/docs/v3.6/op-guide/recovery/
+type EtcdRestorer interface {
+	// SaveSnapshot has the node's member write a snapshot to a file on this machine: etcdctl snapshot save. The file is for its owner alone.
+	SaveSnapshot(ctx context.Context, node, file string) error
+	// StopControlPlane ends the components of a control plane node, and returns when they are gone: their manifests are moved out of the folder of static pods. Those that don't
+	// run are none of its business.
+	StopControlPlane(ctx context.Context, node string) error
+	// StartControlPlane has the components started again. It returns when they have been told to, not when they answer.
+	StartControlPlane(ctx context.Context, node string) error
+	// RestoreMember makes the data of the node's member from a snapshot, and puts it where the old data was, which is kept: etcdutl snapshot restore. The member doesn't run meanwhile. It
+	// returns where the old data is now, "" when there was none.
+	RestoreMember(ctx context.Context, node, file string, how EtcdRestore) (kept string, err error)
+	// LoseMember destroys the data of the node's member, which doesn't start again before it is restored.
+	LoseMember(ctx context.Context, node string) error
+}
+
+// EtcdRestore is how data is made from a snapshot.
+type EtcdRestore struct {
+	// Token makes the ids of the new cluster and its members others than any before: --initial-cluster-token.
+	Token string
+	// BumpRevision is by how much the revision goes on beyond the snapshot's, so that it doesn't go back for whoever watches: --bump-revision, with --mark-compacted. 0 leaves it.
+	BumpRevision uint64
+	// SkipHashCheck takes a file without a hash, as a copied database is: --skip-hash-check.
+	SkipHashCheck bool
 }
 
 // Upgrader puts other versions of Kubernetes on nodes, in the portions that kubeadm's procedure has. A version is one of Spec.Upgrades. When the node does not

@@ -90,7 +90,7 @@ func (p *controlPlane) etcdConfig() string        { return filepath.Join(p.dir, 
 func (p *controlPlane) pki(name string) string    { return filepath.Join(p.dir, "pki", name) }
 func (p *controlPlane) conf(name string) string   { return filepath.Join(p.dir, name+".conf") }
 func (p *controlPlane) schedulerConfig() string   { return filepath.Join(p.dir, "scheduler-config.yaml") }
-func (p *controlPlane) peerOf() string            { return p.node + "=https://" + address(p.ports.etcdPeer) }
+func (p *controlPlane) peerURL() string           { return "https://" + address(p.ports.etcdPeer) }
 func (p *controlPlane) serverAddress() string     { return address(p.ports.apiServer) }
 func (p *controlPlane) log(logs, c string) string { return filepath.Join(logs, c+"-"+p.node+".log") }
 

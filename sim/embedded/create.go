@@ -131,12 +131,8 @@ func (c *Cluster) write() error {
 	if c.pki, err = newPKI(time.Now()); err != nil {
 		return err
 	}
-	var members []string
 	for _, p := range c.planes {
-		members = append(members, p.peerOf())
-	}
-	for _, p := range c.planes {
-		if err := p.prepare(c.pki, members, c.balancer.Addr()); err != nil {
+		if err := p.prepare(c.pki, c.peers(), c.balancer.Addr()); err != nil {
 			return fmt.Errorf("prepare node %q: %w", p.node, err)
 		}
 	}

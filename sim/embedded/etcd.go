@@ -98,8 +98,8 @@ func (p *controlPlane) writeEtcdConfig(members []string) error {
 		"data-dir":                       p.etcdDir(),
 		"listen-client-urls":             url(p.ports.etcdClient),
 		"advertise-client-urls":          url(p.ports.etcdClient),
-		"listen-peer-urls":               url(p.ports.etcdPeer),
-		"initial-advertise-peer-urls":    url(p.ports.etcdPeer),
+		"listen-peer-urls":               p.peerURL(),
+		"initial-advertise-peer-urls":    p.peerURL(),
 		"initial-cluster":                strings.Join(members, ","),
 		"initial-cluster-state":          "new",
 		"snapshot-count":                 10000,
@@ -125,6 +125,15 @@ func (p *controlPlane) writeEtcdConfig(members []string) error {
 		return fmt.Errorf("write etcd configuration: %w", err)
 	}
 	return os.WriteFile(p.etcdConfig(), config, 0o600)
+}
+
+// peers are the members as --initial-cluster takes them.
+func (c *Cluster) peers() []string {
+	var peers []string
+	for _, p := range c.planes {
+		peers = append(peers, p.node+"="+p.peerURL())
+	}
+	return peers
 }
 
 // EtcdMembers lists the members. The client is the one that kubeadm makes for health checks.

@@ -1,0 +1,126 @@
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	etcdclient "go.etcd.io/etcd/client/v3/snapshot"
+	"go.etcd.io/etcd/etcdutl/v3/snapshot"
+	"go.uber.org/zap"
+	"google.golang.org/grpc"
+
+	"github.com/seatrial/seatrial/harness/cluster"
+)
+
+var _ cluster.EtcdRestorer = (*Cluster)(nil)
+
+// SaveSnapshot implements cluster.EtcdRestorer with what etcdctl snapshot save does.
+func (c *Cluster) SaveSnapshot(ctx context.Context, node, file string) error {
+	members, err := c.EtcdMembers(ctx)
+	if err != nil {
+		return err
+	}
+	for _, m := range members {
+		if m.Node != node {
+			continue
+		}
+		config := clientv3.Config{Endpoints: []string{m.Endpoint}, TLS: m.TLS, DialOptions: []grpc.DialOption{grpc.WithNoProxy()}}
+		if _, err := etcdclient.SaveWithVersion(ctx, zap.NewNop(), config, file); err != nil {
+			return fmt.Errorf("save a snapshot of etcd on %q: %w", node, err)
+		}
+		return nil
+	}
+	return fmt.Errorf("save a snapshot of etcd: node %q has no member", node)
+}
+
+// StopControlPlane implements cluster.EtcdRestorer. The API server goes before its etcd, and those who ask it before it.
+func (c *Cluster) StopControlPlane(ctx context.Context, node string) error {
+	p, err := c.planeOf(node)
+	if err != nil {
+		return err
+	}
+	for _, name := range []string{scheduler, controllerManager, apiServer, etcd} {
+		if err := p.components[name].stop(ctx, componentGrace); err != nil {
+			return fmt.Errorf("stop the control plane of %q: %w", node, err)
+		}
+	}
+	return nil
+}
+
+// StartControlPlane implements cluster.EtcdRestorer: all at once, as a kubelet does that finds the manifests. Those that find no API yet end and are started again.
+func (c *Cluster) StartControlPlane(ctx context.Context, node string) error {
+	p, err := c.planeOf(node)
+	if err != nil {
+		return err
+	}
+	for _, name := range bootOrder {
+		if err := p.components[name].start(ctx); err != nil {
+			return fmt.Errorf("start the control plane of %q: %w", node, err)
+		}
+	}
+	return nil
+}
+
+// RestoreMember implements cluster.EtcdRestorer with etcdutl's own code.
+func (c *Cluster) RestoreMember(_ context.Context, node, file string, how cluster.EtcdRestore) (string, error) {
+	p, err := c.planeOf(node)
+	if err != nil {
+		return "", err
+	}
+	kept, err := p.restore(file, how, c.peers())
+	if err != nil {
+		return "", fmt.Errorf("restore etcd on %q: %w", node, err)
+	}
+	return kept, nil
+}
+
+func (p *controlPlane) restore(file string, how cluster.EtcdRestore, peers []string) (string, error) {
+	restored := p.etcdDir() + "-restored"
+	if err := os.RemoveAll(restored); err != nil { // of an attempt that was killed
+		return "", err
+	}
+	err := snapshot.NewV3(zap.NewNop()).Restore(snapshot.RestoreConfig{
+		SnapshotPath: file, Name: p.node, OutputDataDir: restored, PeerURLs: []string{p.peerURL()},
+		InitialCluster: strings.Join(peers, ","), InitialClusterToken: how.Token,
+		RevisionBump: how.BumpRevision, MarkCompacted: how.BumpRevision > 0, SkipHashCheck: how.SkipHashCheck,
+	})
+	if err != nil {
+		return "", errors.Join(err, os.RemoveAll(restored))
+	}
+	kept := ""
+	if _, err := os.Stat(filepath.Join(p.etcdDir(), "member")); err == nil {
+		kept = p.etcdDir() + "-before-" + time.Now().UTC().Format("20060102-150405")
+		if err := os.Rename(p.etcdDir(), kept); err != nil {
+			return "", err
+		}
+	} else if err := os.RemoveAll(p.etcdDir()); err != nil {
+		return "", err
+	}
+	return kept, os.Rename(restored, p.etcdDir())
+}
+
+// LoseMember implements cluster.EtcdRestorer: the member is killed, and its folder is empty.
+func (c *Cluster) LoseMember(ctx context.Context, node string) error {
+	p, err := c.planeOf(node)
+	if err != nil {
+		return err
+	}
+	if err := p.components[etcd].stop(ctx, 0); err != nil {
+		return fmt.Errorf("lose etcd on %q: %w", node, err)
+	}
+	return os.RemoveAll(filepath.Join(p.etcdDir(), "member"))
+}
+
+// planeOf is the control plane node of that name.
+func (c *Cluster) planeOf(node string) (*controlPlane, error) {
+	if p := c.plane(node); p != nil {
+		return p, nil
+	}
+	return nil, fmt.Errorf("node %q is no control plane", node)
+}
