@@ -19,6 +19,7 @@ import (
 
 	"github.com/seatrial/seatrial/harness/backup"
 	"github.com/seatrial/seatrial/sim/embedded"
+	"github.com/seatrial/seatrial/sim/proc"
 	"github.com/seatrial/seatrial/sim/scratch"
 )
 
@@ -139,7 +140,7 @@ func newBackupVerifyCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			v, err := backup.Verify(c.Context(), args[0], scratch.Etcd{Supervisor: supervisor, Entry: embedded.EtcdEntry, Ready: embedded.EtcdReady})
+			v, err := backup.Verify(c.Context(), args[0], scratchEtcd(supervisor))
 			if err != nil {
 				return err
 			}
@@ -155,6 +156,11 @@ func newBackupVerifyCommand(a *app) *cobra.Command {
 	}
 	c.Flags().StringVarP(&output, "output", "o", "text", "text or json")
 	return c
+}
+
+// scratchEtcd is where backups are restored to be proven.
+func scratchEtcd(s *proc.Supervisor) scratch.Etcd {
+	return scratch.Etcd{Supervisor: s, Entry: embedded.EtcdEntry, Ready: embedded.EtcdReady}
 }
 
 // inspected is what backup inspect says.

@@ -23,6 +23,15 @@ type Digest struct {
 	Resources map[string]*Resource `json:"resources"`
 }
 
+// Objects is how many objects there are in all.
+func (d *Digest) Objects() int {
+	n := 0
+	for _, r := range d.Resources {
+		n += r.Objects
+	}
+	return n
+}
+
 // Resource is what there is of one resource.
 type Resource struct {
 	Objects int `json:"objects"`

@@ -184,7 +184,12 @@ func (s standing) unfit(all []standing) string {
 // Take takes a snapshot from a member, puts it at path with its manifest beside it, and reads it again. Until it is whole it has another name. Who may read it reads every Secret: it is
 // for its owner alone.
 func Take(ctx context.Context, from Member, path string, now func() time.Time) (*Manifest, error) {
-	m, err := take(ctx, from, path, now)
+	return TakeBy(ctx, from, path, now, func(ctx context.Context, file string) error { return fetch(ctx, from.Client, file) })
+}
+
+// TakeBy is Take where something else writes the snapshot to a file: etcdctl snapshot save on a node.
+func TakeBy(ctx context.Context, from Member, path string, now func() time.Time, save func(ctx context.Context, file string) error) (*Manifest, error) {
+	m, err := take(ctx, from, path, now, save)
 	if err != nil {
 		return nil, fmt.Errorf("take a snapshot of etcd from %s to %q: %w", from.Endpoint, path, errors.Join(err, removed(path+partialSuffix)))
 	}
@@ -198,7 +203,7 @@ func removed(path string) error {
 	return nil
 }
 
-func take(ctx context.Context, from Member, path string, now func() time.Time) (*Manifest, error) {
+func take(ctx context.Context, from Member, path string, now func() time.Time, save func(ctx context.Context, file string) error) (*Manifest, error) {
 	status, err := from.status(ctx)
 	if err != nil {
 		return nil, err
@@ -208,7 +213,7 @@ func take(ctx context.Context, from Member, path string, now func() time.Time) (
 		ClusterID: fmt.Sprintf("%x", status.Header.ClusterId), MemberID: fmt.Sprintf("%x", status.Header.MemberId),
 	}
 	partial := path + partialSuffix
-	if err := fetch(ctx, from.Client, partial); err != nil {
+	if err := save(ctx, partial); err != nil {
 		return nil, err
 	}
 	file, digest, err := Open(ctx, partial)

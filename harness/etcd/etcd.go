@@ -6,6 +6,7 @@ package etcd
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"slices"
@@ -42,6 +43,7 @@ type Members struct{ all []member }
 type member struct {
 	node     string
 	endpoint string
+	tls      *tls.Config
 	client   *clientv3.Client
 }
 
@@ -61,7 +63,7 @@ func Dial(ctx context.Context, of cluster.Etcd) (*Members, error) {
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("make client for etcd/%s: %w", m.Node, err), members.Close())
 		}
-		members.all = append(members.all, member{node: m.Node, endpoint: m.Endpoint, client: client})
+		members.all = append(members.all, member{node: m.Node, endpoint: m.Endpoint, tls: m.TLS, client: client})
 	}
 	return members, nil
 }
@@ -90,13 +92,39 @@ func (m *Members) Nodes() []string {
 	return nodes
 }
 
-// Serves asks the member of a node whether it answers and follows a leader: one that knows none takes part in no quorum.
-func (m *Members) Serves(ctx context.Context, node string) error {
+// Client is a client of one member.
+type Client struct {
+	// Node is the control plane that it runs on.
+	Node     string
+	Endpoint string
+	// TLS is what it proves itself with.
+	TLS *tls.Config
+	*clientv3.Client
+}
+
+// Clients lists a client for each member, ordered by node.
+func (m *Members) Clients() []Client {
+	var clients []Client
+	if m != nil {
+		for _, one := range m.all {
+			clients = append(clients, Client{one.node, one.endpoint, one.tls, one.client})
+		}
+	}
+	return clients
+}
+
+// Status asks the member of a node how it is.
+func (m *Members) Status(ctx context.Context, node string) (trace.EtcdData, error) {
 	one, err := m.of(node)
 	if err != nil {
-		return err
+		return trace.EtcdData{}, err
 	}
-	s, err := one.status(ctx)
+	return one.status(ctx)
+}
+
+// Serves asks the member of a node whether it answers and follows a leader: one that knows none takes part in no quorum.
+func (m *Members) Serves(ctx context.Context, node string) error {
+	s, err := m.Status(ctx, node)
 	if err == nil && s.Leader == "" {
 		err = fmt.Errorf("etcd/%s knows no leader", node)
 	}

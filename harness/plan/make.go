@@ -26,6 +26,17 @@ type Setting struct {
 	Version string
 }
 
+// ControlPlanes are the names of those among the nodes.
+func (s Setting) ControlPlanes() []string {
+	var names []string
+	for _, n := range s.Nodes {
+		if n.Role == cluster.ControlPlane {
+			names = append(names, n.Name)
+		}
+	}
+	return names
+}
+
 // after is the setting when a step has been performed.
 func (s Setting) after(step scenario.Step) Setting {
 	switch {

@@ -61,14 +61,14 @@ func TestGolden(t *testing.T) {
 	upgrades, err := filepath.Glob("../../scenarios/known-bad/upgrade-*")
 	NewWithT(t).Expect(err).NotTo(HaveOccurred())
 	NewWithT(t).Expect(upgrades).NotTo(BeEmpty())
-	names := []string{"drain-web", "drain-web-power-cut", "upgrade", "upgrade-ha", "upgrade-ha-with-faults", "upgrade-ha-with-power-cut", "upgrade-two-minors"}
+	names := []string{"drain-web", "drain-web-power-cut", "restore-ha", "known-bad/restore-without-bump", "upgrade", "upgrade-ha", "upgrade-ha-with-faults", "upgrade-ha-with-power-cut", "upgrade-two-minors"}
 	for _, folder := range upgrades {
 		names = append(names, "known-bad/"+filepath.Base(folder))
 	}
 	for _, name := range names {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
-			p, err := plan.Make(load(t, name), provider{cluster.CapPower, cluster.CapService, cluster.CapUpgrade, cluster.CapComponents, cluster.CapManifests, cluster.CapEtcd, cluster.CapDisk}, find)
+			p, err := plan.Make(load(t, name), provider{cluster.CapPower, cluster.CapService, cluster.CapUpgrade, cluster.CapComponents, cluster.CapManifests, cluster.CapEtcd, cluster.CapRestore, cluster.CapDisk}, find)
 			g.Expect(err).NotTo(HaveOccurred())
 			got, err := json.MarshalIndent(p, "", "  ")
 			g.Expect(err).NotTo(HaveOccurred())
@@ -87,8 +87,8 @@ func TestGolden(t *testing.T) {
 // TestLeavesHaveATimeout: nothing hangs.
 func TestLeavesHaveATimeout(t *testing.T) {
 	g := NewWithT(t)
-	for _, name := range []string{"drain-web-power-cut", "upgrade-ha-with-faults", "known-bad/upgrade-undrained"} {
-		p, err := plan.Make(load(t, name), provider{cluster.CapPower, cluster.CapService, cluster.CapUpgrade, cluster.CapComponents, cluster.CapManifests}, find)
+	for _, name := range []string{"drain-web-power-cut", "restore-ha", "upgrade-ha-with-faults", "known-bad/upgrade-undrained"} {
+		p, err := plan.Make(load(t, name), provider{cluster.CapPower, cluster.CapService, cluster.CapUpgrade, cluster.CapComponents, cluster.CapManifests, cluster.CapEtcd, cluster.CapRestore}, find)
 		g.Expect(err).NotTo(HaveOccurred())
 		for _, op := range p.Leaves() {
 			g.Expect(op.Timeout).To(BeNumerically(">", 0), op.ID)

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/kubernetes"
 
+	"github.com/seatrial/seatrial/harness/backup"
 	"github.com/seatrial/seatrial/harness/cluster"
 	"github.com/seatrial/seatrial/harness/etcd"
 	"github.com/seatrial/seatrial/harness/objects"
@@ -41,11 +42,17 @@ type Performer interface {
 
 // Env is what a procedure works with.
 type Env struct {
+	// Run is the id of the run.
+	Run     string
 	Cluster cluster.Cluster
 	Kube    kubernetes.Interface
 	Objects *objects.Client
 	// Etcd asks the members of etcd; nil when the cluster has none to ask.
 	Etcd *etcd.Members
+	// Backups is a private folder for backups of etcd, outside of the cluster. It goes with the run, for whoever reads one reads every Secret.
+	Backups string
+	// Scratch restores backups to prove them.
+	Scratch backup.Scratch
 	// Manifests returns the objects of a file that the scenario names.
 	Manifests func(file string) []*unstructured.Unstructured
 	// Record writes an event about a subject into the trace, under the op.

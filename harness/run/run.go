@@ -17,6 +17,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/seatrial/seatrial/harness/backup"
 	"github.com/seatrial/seatrial/harness/cluster"
 	"github.com/seatrial/seatrial/harness/judge"
 	"github.com/seatrial/seatrial/harness/plan"
@@ -38,6 +39,8 @@ type Options struct {
 	Folder string
 	// StateDir is a private folder for the cluster's keys and data; the caller removes it.
 	StateDir string
+	// Scratch restores backups of etcd to prove them.
+	Scratch backup.Scratch
 	// Resumable is what a run was started from that can be resumed after it was killed; nil for the others. The state of its cluster is in [StateDir].
 	Resumable *Origin
 	// Command reproduces the run.

@@ -89,17 +89,21 @@ type Service struct {
 
 // Step is one thing that is done: an id and exactly one of the kinds.
 type Step struct {
-	ID          string       `json:"id" jsonschema:"required" doc:"Name of the step: a DNS label, unique in the scenario."`
-	Apply       *Apply       `json:"apply,omitempty" doc:"Apply manifests, as kubectl apply --server-side does."`
-	Wait        *Wait        `json:"wait,omitempty" doc:"Wait for an object, as kubectl wait and kubectl rollout status do, or for a time."`
-	Cordon      *Cordon      `json:"cordon,omitempty" doc:"Mark a node unschedulable, as kubectl cordon does."`
-	Drain       *Drain       `json:"drain,omitempty" doc:"Cordon a node and evict its pods, as kubectl drain does."`
-	Uncordon    *Uncordon    `json:"uncordon,omitempty" doc:"Mark a node schedulable, as kubectl uncordon does."`
-	Scale       *Scale       `json:"scale,omitempty" doc:"Set the replicas of a workload, as kubectl scale does."`
-	Upgrade     *Upgrade     `json:"upgrade,omitempty" doc:"Upgrade the cluster as kubeadm does it: the control planes one at a time, then each worker cordoned, drained, upgraded and uncordoned."`
-	UpgradeNode *UpgradeNode `json:"upgradeNode,omitempty" doc:"Upgrade one node and do nothing else: no drain, and no look at whose turn it is. For runbooks that go their own way."`
-	PowerOff    *PowerOff    `json:"powerOff,omitempty" doc:"Cut a node's power: nothing on it gets to say goodbye."`
-	PowerOn     *PowerOn     `json:"powerOn,omitempty" doc:"Boot a node again and wait until it is Ready, and its DaemonSets' and static pods with it."`
+	ID           string        `json:"id" jsonschema:"required" doc:"Name of the step: a DNS label, unique in the scenario."`
+	Apply        *Apply        `json:"apply,omitempty" doc:"Apply manifests, as kubectl apply --server-side does."`
+	Wait         *Wait         `json:"wait,omitempty" doc:"Wait for an object, as kubectl wait and kubectl rollout status do, or for a time."`
+	Cordon       *Cordon       `json:"cordon,omitempty" doc:"Mark a node unschedulable, as kubectl cordon does."`
+	Drain        *Drain        `json:"drain,omitempty" doc:"Cordon a node and evict its pods, as kubectl drain does."`
+	Uncordon     *Uncordon     `json:"uncordon,omitempty" doc:"Mark a node schedulable, as kubectl uncordon does."`
+	Scale        *Scale        `json:"scale,omitempty" doc:"Set the replicas of a workload, as kubectl scale does."`
+	Upgrade      *Upgrade      `json:"upgrade,omitempty" doc:"Upgrade the cluster as kubeadm does it: the control planes one at a time, then each worker cordoned, drained, upgraded and uncordoned."`
+	UpgradeNode  *UpgradeNode  `json:"upgradeNode,omitempty" doc:"Upgrade one node and do nothing else: no drain, and no look at whose turn it is. For runbooks that go their own way."`
+	Backup       *Backup       `json:"backup,omitempty" doc:"Take a snapshot of etcd from a member that has everything, as etcdctl snapshot save does, and bring it out of the cluster."`
+	VerifyBackup *VerifyBackup `json:"verifyBackup,omitempty" doc:"Prove a backup: look at its hash, restore it into an etcd that is thrown away, and compare what is there then with what was taken."`
+	LoseEtcd     *LoseEtcd     `json:"loseEtcd,omitempty" doc:"Destroy the data of etcd members, as a disk does that dies. They don't start again before they are restored."`
+	Restore      *Restore      `json:"restore,omitempty" doc:"Restore etcd from a backup: the control planes stopped, each member's data made from the snapshot, everything started, and waited until the cluster works."`
+	PowerOff     *PowerOff     `json:"powerOff,omitempty" doc:"Cut a node's power: nothing on it gets to say goodbye."`
+	PowerOn      *PowerOn      `json:"powerOn,omitempty" doc:"Boot a node again and wait until it is Ready, and its DaemonSets' and static pods with it."`
 }
 
 // Apply is the step apply.
@@ -200,6 +204,34 @@ type UpgradeNode struct {
 	Node    string   `json:"node" jsonschema:"required" doc:"Node to upgrade."`
 	To      string   `json:"to" jsonschema:"required" doc:"A minor or an exact version, as in upgrade."`
 	Timeout Duration `json:"timeout,omitempty" jsonschema:"default=10m" doc:"How long each command that upgrades the node may take."`
+}
+
+// Backup is the step backup.
+//
+// https://etcd.io/docs/v3.6/op-guide/recovery/#snapshotting-the-keyspace
+type Backup struct {
+	Node    string   `json:"node,omitempty" doc:"Control plane whose member it is taken from. Absent means one that has all that the others have, and rather one that is not the leader."`
+	Timeout Duration `json:"timeout,omitempty" jsonschema:"default=5m" doc:"How long it may take."`
+}
+
+// VerifyBackup is the step verifyBackup.
+type VerifyBackup struct {
+	Backup  string   `json:"backup" jsonschema:"required" doc:"Id of the step that took it."`
+	Timeout Duration `json:"timeout,omitempty" jsonschema:"default=5m" doc:"How long it may take."`
+}
+
+// LoseEtcd is the step loseEtcd.
+type LoseEtcd struct {
+	Nodes []string `json:"nodes,omitempty" doc:"Control planes whose members lose their data. Absent means all."`
+}
+
+// Restore is the step restore.
+//
+// https://etcd.io/docs/v3.6/op-guide/recovery/#restoring-a-cluster
+type Restore struct {
+	Backup       string   `json:"backup" jsonschema:"required" doc:"Id of the step that took the backup."`
+	BumpRevision *int64   `json:"bumpRevision,omitempty" jsonschema:"default=1000000000,minimum=0" doc:"etcdutl snapshot restore --bump-revision, with --mark-compacted: the revision goes on beyond all that clients have seen, so that their watches don't wait for what was there before. 0 leaves both out, which a policy finds."`
+	Timeout      Duration `json:"timeout,omitempty" jsonschema:"default=5m" doc:"How long each part of it may take."`
 }
 
 // PowerOff is the step powerOff.

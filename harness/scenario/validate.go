@@ -23,6 +23,7 @@ const (
 	MaxProbes        = 100
 	MaxFaults        = 100
 	MaxHops          = 10                    // minors that one upgrade goes through
+	MaxBump          = 1 << 40               // revisions that a restore skips
 	MinInterval      = 10 * time.Millisecond // between two requests of a probe
 )
 
@@ -36,6 +37,9 @@ const (
 	DefaultDrain         = 5 * time.Minute
 	DefaultUpgrade       = 10 * time.Minute
 	DefaultFault         = 30 * time.Second
+	DefaultBackup        = 5 * time.Minute
+	// DefaultBump is what etcd's documentation proposes: a billion revisions, which no cluster writes between a backup and its use.
+	DefaultBump = 1_000_000_000
 )
 
 // setDefaults fills in what the file leaves out; written says whether it has a field with that path.
@@ -91,6 +95,15 @@ func (s Step) setDefaults() {
 		s.Upgrade.setDefaults()
 	case s.UpgradeNode != nil:
 		timeout(&s.UpgradeNode.Timeout, DefaultUpgrade)
+	case s.Backup != nil:
+		timeout(&s.Backup.Timeout, DefaultBackup)
+	case s.VerifyBackup != nil:
+		timeout(&s.VerifyBackup.Timeout, DefaultBackup)
+	case s.Restore != nil:
+		timeout(&s.Restore.Timeout, DefaultBackup)
+		if bump := int64(DefaultBump); s.Restore.BumpRevision == nil {
+			s.Restore.BumpRevision = &bump
+		}
 	case s.PowerOn != nil:
 		timeout(&s.PowerOn.Timeout, DefaultTimeout)
 	}
@@ -121,6 +134,8 @@ func (u *Upgrade) setDefaults() {
 type checker struct {
 	*decoder
 	nodes []string
+	// backups are the steps before that took one.
+	backups []string
 	// version is what the control planes have when the step that is checked begins, as far as the file says it.
 	version string
 }
@@ -172,6 +187,21 @@ func (c *checker) label(path, value string) {
 func (c *checker) node(path, name string) {
 	if !slices.Contains(c.nodes, name) {
 		c.report(path, "node %q does not exist; the cluster has %s", name, listed(c.nodes))
+	}
+}
+
+// controlPlane is a node whose etcd has a member.
+func (c *checker) controlPlane(path, name string) {
+	c.node(path, name)
+	if slices.Contains(c.nodes, name) && !strings.HasPrefix(name, "cp-") {
+		c.report(path, "%q is no control plane; etcd runs on those", name)
+	}
+}
+
+// backup is the id of a step before this one that takes a backup.
+func (c *checker) backup(path, id string) {
+	if !slices.Contains(c.backups, id) {
+		c.report(path, "no step %q before this one takes a backup", id)
 	}
 }
 
@@ -322,6 +352,22 @@ func (c *checker) step(path string, s Step) {
 	case s.UpgradeNode != nil:
 		c.node(path+".node", s.UpgradeNode.Node)
 		c.kubernetesVersion(path+".to", s.UpgradeNode.To)
+	case s.Backup != nil:
+		if s.Backup.Node != "" {
+			c.controlPlane(path+".node", s.Backup.Node)
+		}
+		c.backups = append(c.backups, s.ID)
+	case s.VerifyBackup != nil:
+		c.backup(path+".backup", s.VerifyBackup.Backup)
+	case s.LoseEtcd != nil:
+		for i, node := range s.LoseEtcd.Nodes {
+			c.controlPlane(fmt.Sprintf("%s.nodes[%d]", path, i), node)
+		}
+	case s.Restore != nil:
+		c.backup(path+".backup", s.Restore.Backup)
+		if n := *s.Restore.BumpRevision; n < 0 || n > MaxBump {
+			c.report(path+".bumpRevision", "%d is not a number from 0 to %d", n, int64(MaxBump))
+		}
 	case s.PowerOff != nil:
 		c.node(path+".node", s.PowerOff.Node)
 	case s.PowerOn != nil:

@@ -86,6 +86,19 @@ const (
 	// KindFact about a member of etcd, etcd/NODE: what it said of itself. Data is EtcdData.
 	EtcdStatus = "status"
 
+	// KindFact about a backup, backup/STEP: it was taken, and it was proven or found not to hold. Data is BackupData and VerifiedData.
+	BackupTaken    = "taken"
+	BackupVerified = "verified"
+
+	// KindFact about a member of etcd, etcd/NODE: its data is about to be destroyed, or it is about to be stopped for a restore. Data is EtcdEndData.
+	EtcdEnding = "ending"
+
+	// KindFact about a member of etcd, etcd/NODE: it has the data of a backup. Data is EtcdReplacedData.
+	EtcdReplaced = "replaced"
+
+	// KindFact about a restore, restore/STEP: etcd was restored, and the API answers. Data is RestoreData.
+	EtcdRestored = "restored"
+
 	// KindFact about an API, api/GROUP/VERSION/RESOURCE: it is deprecated, and clients have requested it. Data is DeprecatedData.
 	Requested = "requested"
 
@@ -250,6 +263,71 @@ type EtcdData struct {
 	Alarms []string `json:"alarms"`
 	// Strangers are the members that it lists and no control plane of the cluster runs, each with its id and its name. One member of each cluster is asked.
 	Strangers []string `json:"strangers"`
+}
+
+// BackupData is the data of the fact BackupTaken.
+type BackupData struct {
+	Time time.Time `json:"time"`
+	// Node is the control plane whose member it was taken from.
+	Node string `json:"node"`
+	// ClusterID is that of etcd then, as etcdctl writes it.
+	ClusterID string `json:"clusterId"`
+	// Revision is the last that is in it.
+	Revision  int64  `json:"revision"`
+	SHA256    string `json:"sha256"`
+	SizeBytes int64  `json:"sizeBytes"`
+	Objects   int    `json:"objects"`
+}
+
+// VerifiedData is the data of the fact BackupVerified.
+type VerifiedData struct {
+	Time time.Time `json:"time"`
+	// Problem is why it is not to be restored from, or "".
+	Problem string `json:"problem"`
+	// Objects are how many it restored to.
+	Objects int `json:"objects"`
+	// Unchecked says what could not be looked at.
+	Unchecked []string `json:"unchecked"`
+}
+
+// EtcdEndData is the data of the fact EtcdEnding.
+type EtcdEndData struct {
+	Time time.Time `json:"time"`
+	Node string    `json:"node"`
+	// Lost says that the data is destroyed, and not only the member stopped.
+	Lost bool `json:"lost"`
+	// Answered says whether the member said its revision then, which is Revision.
+	Answered bool  `json:"answered"`
+	Revision int64 `json:"revision"`
+}
+
+// EtcdReplacedData is the data of the fact EtcdReplaced.
+type EtcdReplacedData struct {
+	Time time.Time `json:"time"`
+	Node string    `json:"node"`
+	// Backup is the subject of the facts about what the data is from: backup/STEP.
+	Backup string `json:"backup"`
+	// Kept is the folder on the node that the old data is in, or "" when there was none.
+	Kept string `json:"kept"`
+}
+
+// RestoreData is the data of the fact EtcdRestored.
+type RestoreData struct {
+	// Backup is the subject of the facts about what it was restored from: backup/STEP.
+	Backup string `json:"backup"`
+	// Answered is when every API server answered again.
+	Answered time.Time `json:"answered"`
+	// ClusterIDs are what the members say now, by node, as etcdctl writes them.
+	ClusterIDs map[string]string `json:"clusterIds"`
+	// Revision is the one that the restored data begins at.
+	Revision int64 `json:"revision"`
+	// Hashes are those of the keys and values at that revision, by the member's node.
+	Hashes map[string]string `json:"hashes"`
+	// Backed is how many objects the backup has, Restored how many are there at that revision.
+	Backed   int `json:"backed"`
+	Restored int `json:"restored"`
+	// Differences say, a resource each, in what the backup and what is there differ.
+	Differences []string `json:"differences"`
 }
 
 // DeprecatedData is the data of the fact Requested.

@@ -181,6 +181,19 @@ func (f *Fold) fact(e trace.Event) (Change, error) {
 		return keep(f, e, "kubeadms", f.World.Kubeadms, func(d *trace.KubeadmData) string { return d.Node })
 	case trace.EtcdStatus:
 		return keep(f, e, "etcd", f.World.Etcd, func(*trace.EtcdData) string { return e.Subject })
+	case trace.EtcdEnding:
+		if f.World.EtcdEnds[e.Subject] != nil {
+			return Change{}, nil // a member that is lost is stopped afterwards, and had less then
+		}
+		return keep(f, e, "etcdEnds", f.World.EtcdEnds, func(*trace.EtcdEndData) string { return e.Subject })
+	case trace.EtcdReplaced:
+		return keep(f, e, "etcdReplaced", f.World.EtcdReplaced, func(*trace.EtcdReplacedData) string { return e.Subject })
+	case trace.BackupTaken:
+		return keep(f, e, "backups", f.World.Backups, func(*trace.BackupData) string { return e.Subject })
+	case trace.BackupVerified:
+		return keep(f, e, "verified", f.World.Verified, func(*trace.VerifiedData) string { return e.Subject })
+	case trace.EtcdRestored:
+		return keep(f, e, "restores", f.World.Restores, func(*trace.RestoreData) string { return e.Subject })
 	}
 	if kind != "pod" || (e.Change != trace.Evicting && e.Change != trace.Deleting) {
 		return Change{}, nil

@@ -34,6 +34,15 @@ type World struct {
 	Components map[string]*Component `json:"components"`
 	// Etcd are the members of etcd as they last said of themselves, by their subject: etcd/cp-1. Whether they answer, the probes say.
 	Etcd map[string]*trace.EtcdData `json:"etcd"`
+	// EtcdEnds are what members of etcd had last before their data was destroyed or they were stopped for a restore, the first time: etcd/cp-1.
+	EtcdEnds map[string]*trace.EtcdEndData `json:"etcdEnds"`
+	// EtcdReplaced are the members of etcd that have the data of a backup: etcd/cp-1.
+	EtcdReplaced map[string]*trace.EtcdReplacedData `json:"etcdReplaced"`
+	// Backups are those that were taken, by their subject: backup/STEP. Verified are those that somebody tried to prove, and what came of it last.
+	Backups  map[string]*trace.BackupData   `json:"backups"`
+	Verified map[string]*trace.VerifiedData `json:"verified"`
+	// Restores are those that came to an API that answers, by their subject: restore/STEP.
+	Restores map[string]*trace.RestoreData `json:"restores"`
 	// Certificates are those that components served last, by their subject: certificate/cp-1/kube-apiserver.
 	Certificates map[string]*trace.CertificateData `json:"certificates"`
 	// Kubeadms are those that last were about to work on a node, by the node.

@@ -13,6 +13,7 @@ import (
 	etcdclient "go.etcd.io/etcd/client/v3/snapshot"
 	"go.etcd.io/etcd/etcdutl/v3/snapshot"
 	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 
 	"github.com/seatrial/seatrial/harness/cluster"
@@ -39,16 +40,18 @@ func (c *Cluster) SaveSnapshot(ctx context.Context, node, file string) error {
 	return fmt.Errorf("save a snapshot of etcd: node %q has no member", node)
 }
 
-// StopControlPlane implements cluster.EtcdRestorer. The API server goes before its etcd, and those who ask it before it.
+// StopControlPlane implements cluster.EtcdRestorer: all at once, as a kubelet does whose manifests are gone.
 func (c *Cluster) StopControlPlane(ctx context.Context, node string) error {
 	p, err := c.planeOf(node)
 	if err != nil {
 		return err
 	}
-	for _, name := range []string{scheduler, controllerManager, apiServer, etcd} {
-		if err := p.components[name].stop(ctx, componentGrace); err != nil {
-			return fmt.Errorf("stop the control plane of %q: %w", node, err)
-		}
+	var all errgroup.Group
+	for _, name := range bootOrder {
+		all.Go(func() error { return p.components[name].stop(ctx, componentGrace) })
+	}
+	if err := all.Wait(); err != nil {
+		return fmt.Errorf("stop the control plane of %q: %w", node, err)
 	}
 	return nil
 }

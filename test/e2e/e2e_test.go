@@ -21,7 +21,7 @@ func TestMain(m *testing.M) { os.Exit(berth.Main(m)) }
 
 // TestScenarios runs every scenario, good and bad, against what it expects.
 func TestScenarios(t *testing.T) {
-	others, _ := scenarios(t)
+	others, _, _ := scenarios(t)
 	expected(t, 1, append([]string{"--parallel", "2"}, others...)...) // drain-ha-disk-full takes nodes with disks of their own
 }
 
@@ -31,13 +31,20 @@ var longer = []string{"scenarios/upgrade-ha", "scenarios/upgrade-ha-with-power-c
 // TestUpgrades runs those that upgrade. They mostly wait, half a minute for each API server that is asked to end, and so run side by side, and beside TestResumed.
 func TestUpgrades(t *testing.T) {
 	t.Parallel()
-	_, upgrades := scenarios(t)
+	_, upgrades, _ := scenarios(t)
 	if os.Getenv("SEATRIAL_UPGRADES") != "all" {
 		all := len(upgrades)
 		upgrades = slices.DeleteFunc(upgrades, func(name string) bool { return slices.Contains(longer, name) })
 		NewWithT(t).Expect(upgrades).To(HaveLen(all - len(longer)))
 	}
 	expected(t, 1, append([]string{"--parallel", "4"}, upgrades...)...) // upgrade-disk-full takes nodes with disks of their own
+}
+
+// TestRestores runs those that restore etcd. They wait for components that end without an API, and for leases of leaders that are dead.
+func TestRestores(t *testing.T) {
+	t.Parallel()
+	_, _, restores := scenarios(t)
+	expected(t, 0, append([]string{"--parallel", "4"}, restores...)...)
 }
 
 // failures are the lines of the scenarios that failed, with what was found of them: progress is in between, and the end of a log is what is read.
@@ -52,8 +59,8 @@ func expected(t *testing.T, skipped int, args ...string) {
 	b.Expect(out).To(MatchRegexp(`(?m)^\d+ passed, 0 failed, %d skipped$`, skipped))
 }
 
-// scenarios lists the folders of scenarios, those that upgrade apart.
-func scenarios(t *testing.T) (others, upgrades []string) {
+// scenarios lists the folders of scenarios, those that upgrade and those that restore apart.
+func scenarios(t *testing.T) (others, upgrades, restores []string) {
 	t.Helper()
 	for _, pattern := range []string{"scenarios/*", "scenarios/known-bad/*"} {
 		found, err := filepath.Glob(filepath.Join("../..", pattern))
@@ -66,12 +73,14 @@ func scenarios(t *testing.T) (others, upgrades []string) {
 			case name == "scenarios/known-bad":
 			case strings.HasPrefix(filepath.Base(path), "upgrade"):
 				upgrades = append(upgrades, name)
+			case strings.HasPrefix(filepath.Base(path), "restore"):
+				restores = append(restores, name)
 			default:
 				others = append(others, name)
 			}
 		}
 	}
-	return others, upgrades
+	return others, upgrades, restores
 }
 
 // TestRecordingIsEvidence judges one recording again, with the same policies, with one more, and after somebody touched it.

@@ -9,6 +9,7 @@ import (
 	"github.com/seatrial/seatrial/harness/procedure/drain"
 	"github.com/seatrial/seatrial/harness/procedure/fault"
 	"github.com/seatrial/seatrial/harness/procedure/power"
+	"github.com/seatrial/seatrial/harness/procedure/restore"
 	"github.com/seatrial/seatrial/harness/procedure/scale"
 	"github.com/seatrial/seatrial/harness/procedure/upgrade"
 	"github.com/seatrial/seatrial/harness/procedure/wait"
@@ -24,6 +25,10 @@ var Procedures = []procedure.Procedure{
 	scale.Scale{},
 	upgrade.Cluster{Drain: drain.Ops},
 	upgrade.Node{},
+	restore.Backup{},
+	restore.Verify{},
+	restore.Lose{},
+	restore.Restore{},
 	power.Off{},
 	power.On{},
 }

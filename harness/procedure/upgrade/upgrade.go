@@ -101,7 +101,7 @@ func (w work) whole(ctx context.Context) error {
 	if err := w.apiServers(ctx, ""); err != nil {
 		return err
 	}
-	if err := w.etcd(ctx); err != nil {
+	if err := procedure.AwaitEtcd(ctx, w.env); err != nil {
 		return err
 	}
 	if err := w.manifests(ctx); err != nil {

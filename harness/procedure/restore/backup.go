@@ -1,0 +1,136 @@
+// Package restore is the steps of a restore drill: backup, verifyBackup, loseEtcd and restore.
+//
+// https://etcd.io/docs/v3.6/op-guide/recovery/
+package restore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/seatrial/seatrial/harness/backup"
+	"github.com/seatrial/seatrial/harness/cluster"
+	"github.com/seatrial/seatrial/harness/etcd"
+	"github.com/seatrial/seatrial/harness/plan"
+	"github.com/seatrial/seatrial/harness/procedure"
+	"github.com/seatrial/seatrial/harness/scenario"
+	"github.com/seatrial/seatrial/harness/trace"
+)
+
+// file is where the snapshot of a step is.
+func file(env *procedure.Env, step string) string { return filepath.Join(env.Backups, step+".db") }
+
+// restorerOf is what the cluster can do with its etcd.
+func restorerOf(env *procedure.Env) (cluster.EtcdRestorer, error) {
+	restorer, ok := env.Cluster.(cluster.EtcdRestorer)
+	if !ok || env.Etcd == nil {
+		return nil, fmt.Errorf("cluster lacks the capability %q, which its provider promised", cluster.CapRestore)
+	}
+	return restorer, nil
+}
+
+// Backup is the step backup.
+type Backup struct{}
+
+// Kind implements procedure.Procedure.
+func (Backup) Kind() string { return "backup" }
+
+// Needs implements procedure.Procedure.
+func (Backup) Needs() []cluster.Capability {
+	return []cluster.Capability{cluster.CapEtcd, cluster.CapRestore}
+}
+
+// Plan implements procedure.Procedure.
+func (Backup) Plan(step scenario.Step, _ plan.Setting) *plan.Op {
+	title := "take a snapshot of etcd from a member that has everything"
+	if step.Backup.Node != "" {
+		title = "take a snapshot of etcd from the member of " + step.Backup.Node
+	}
+	return &plan.Op{
+		ID: step.ID, Title: title, Procedure: "backup", Action: "take", Node: step.Backup.Node, Options: step.Backup, Timeout: plan.Seconds(step.Backup.Timeout.Duration),
+	}
+}
+
+// Do implements procedure.Procedure.
+func (Backup) Do(ctx context.Context, env *procedure.Env, step scenario.Step, op *plan.Op) error {
+	restorer, err := restorerOf(env)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(env.Backups, 0o700); err != nil {
+		return err
+	}
+	nodes := map[string]string{} // by endpoint
+	var members []backup.Member
+	named := ""
+	for _, c := range env.Etcd.Clients() {
+		nodes[c.Endpoint] = c.Node
+		members = append(members, member(c))
+		if c.Node == op.Node {
+			named = c.Endpoint
+		}
+	}
+	from, err := backup.Choose(ctx, members, named)
+	if errors.Is(err, backup.ErrBehind) {
+		return procedure.Failf("%v", err)
+	}
+	if err != nil {
+		return err
+	}
+	node := nodes[from.Endpoint]
+	m, err := backup.TakeBy(ctx, from, file(env, step.ID), time.Now, func(ctx context.Context, file string) error { return restorer.SaveSnapshot(ctx, node, file) })
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(env.Log, "%d bytes from etcd/%s, revision %d, %d objects\n", m.File.Size, node, m.File.Revision, m.Digest.Objects())
+	return env.Record(trace.KindFact, "backup/"+step.ID, trace.BackupTaken, trace.BackupData{
+		Time: m.Time, Node: node, ClusterID: m.ClusterID, Revision: m.File.Revision, SHA256: m.File.SHA256, SizeBytes: m.File.Size, Objects: m.Digest.Objects(),
+	})
+}
+
+func member(c etcd.Client) backup.Member {
+	return backup.Member{Endpoint: c.Endpoint, Client: c.Client, TLS: c.TLS}
+}
+
+// Verify is the step verifyBackup.
+type Verify struct{}
+
+// Kind implements procedure.Procedure.
+func (Verify) Kind() string { return "verifyBackup" }
+
+// Needs implements procedure.Procedure.
+func (Verify) Needs() []cluster.Capability { return []cluster.Capability{cluster.CapRestore} }
+
+// Plan implements procedure.Procedure.
+func (Verify) Plan(step scenario.Step, _ plan.Setting) *plan.Op {
+	return &plan.Op{
+		ID: step.ID, Title: "restore " + step.VerifyBackup.Backup + " into an etcd that is thrown away, and compare", Procedure: "verifyBackup", Action: "verify",
+		Options: step.VerifyBackup, Timeout: plan.Seconds(step.VerifyBackup.Timeout.Duration),
+	}
+}
+
+// Do implements procedure.Procedure. That a backup doesn't hold is an outcome, and in the recording.
+func (Verify) Do(ctx context.Context, env *procedure.Env, step scenario.Step, _ *plan.Op) error {
+	taken := step.VerifyBackup.Backup
+	v, err := backup.Verify(ctx, file(env, taken), env.Scratch)
+	said := trace.VerifiedData{Unchecked: []string{}, Time: time.Now().UTC()}
+	switch {
+	case errors.Is(err, backup.ErrUnfit):
+		said.Problem = err.Error()
+	case err != nil:
+		return err
+	default:
+		said.Objects, said.Unchecked = v.Digest.Objects(), v.Unchecked
+		fmt.Fprintf(env.Log, "%d objects were restored, as it says\n", said.Objects)
+	}
+	if recorded := env.Record(trace.KindFact, "backup/"+taken, trace.BackupVerified, said); recorded != nil {
+		return recorded
+	}
+	if err != nil {
+		return procedure.Failf("%v", err)
+	}
+	return nil
+}

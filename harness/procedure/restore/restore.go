@@ -1,0 +1,269 @@
+package restore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/seatrial/seatrial/harness/backup"
+	"github.com/seatrial/seatrial/harness/cluster"
+	"github.com/seatrial/seatrial/harness/objects"
+	"github.com/seatrial/seatrial/harness/plan"
+	"github.com/seatrial/seatrial/harness/procedure"
+	"github.com/seatrial/seatrial/harness/scenario"
+	"github.com/seatrial/seatrial/harness/trace"
+)
+
+// Lose is the step loseEtcd.
+type Lose struct{}
+
+// Kind implements procedure.Procedure.
+func (Lose) Kind() string { return "loseEtcd" }
+
+// Needs implements procedure.Procedure.
+func (Lose) Needs() []cluster.Capability {
+	return []cluster.Capability{cluster.CapEtcd, cluster.CapRestore}
+}
+
+// Plan implements procedure.Procedure.
+func (Lose) Plan(step scenario.Step, s plan.Setting) *plan.Op {
+	nodes, all := step.LoseEtcd.Nodes, s.ControlPlanes()
+	if len(nodes) == 0 {
+		nodes = all
+	}
+	title := "destroy the data of every member of etcd"
+	if len(nodes) < len(all) {
+		title = fmt.Sprintf("destroy the data of etcd on %d of %d control planes", len(nodes), len(all))
+	}
+	return &plan.Op{ID: step.ID, Title: title, Procedure: "loseEtcd", Action: "lose", Options: nodes, Timeout: procedure.Quick}
+}
+
+// Do implements procedure.Procedure. What the members had last is in the recording before they lose it.
+func (Lose) Do(ctx context.Context, env *procedure.Env, _ scenario.Step, op *plan.Op) error {
+	restorer, err := restorerOf(env)
+	if err != nil {
+		return err
+	}
+	nodes, ok := op.Options.([]string)
+	if !ok {
+		return fmt.Errorf("op %q has options of type %T", op.ID, op.Options)
+	}
+	for _, node := range nodes {
+		if err := ending(ctx, env, node, true); err != nil {
+			return err
+		}
+	}
+	for _, node := range nodes {
+		if err := restorer.LoseMember(ctx, node); err != nil {
+			return err
+		}
+		if _, err := env.Etcd.Status(ctx, node); err == nil {
+			return fmt.Errorf("etcd/%s was to lose its data, and still answers", node)
+		}
+		fmt.Fprintf(env.Log, "etcd/%s has no data any more\n", node)
+	}
+	return nil
+}
+
+// ending puts into the recording that a member is about to end, with what it has.
+func ending(ctx context.Context, env *procedure.Env, node string, lost bool) error {
+	said := trace.EtcdEndData{Time: time.Now().UTC(), Node: node, Lost: lost}
+	if s, err := env.Etcd.Status(ctx, node); err == nil {
+		said.Answered, said.Revision = true, s.Revision
+	}
+	return env.Record(trace.KindFact, "etcd/"+node, trace.EtcdEnding, said)
+}
+
+// Restore is the step restore.
+type Restore struct{}
+
+// The actions of its ops.
+const (
+	actionAll   = "all"
+	actionCheck = "check" // is the backup whole, before anything is touched?
+	actionStop  = "stop"  // every control plane
+	actionData  = "data"  // of one member
+	actionStart = "start" // every control plane
+	actionReady = "ready" // is everything as in the backup, and does the cluster work?
+)
+
+// Kind implements procedure.Procedure.
+func (Restore) Kind() string { return "restore" }
+
+// Needs implements procedure.Procedure.
+func (Restore) Needs() []cluster.Capability {
+	return []cluster.Capability{cluster.CapEtcd, cluster.CapRestore}
+}
+
+// Plan implements procedure.Procedure.
+func (Restore) Plan(step scenario.Step, s plan.Setting) *plan.Op {
+	spec := step.Restore
+	root := &plan.Op{ID: step.ID, Title: "restore etcd from " + spec.Backup, Procedure: "restore", Action: actionAll, Options: spec}
+	op := func(id, action, node, format string, args ...any) {
+		root.Ops = append(root.Ops, &plan.Op{
+			ID: step.ID + "/" + id, Title: fmt.Sprintf(format, args...), Procedure: "restore", Action: action, Node: node, Timeout: plan.Seconds(spec.Timeout.Duration),
+		})
+	}
+	op("check", actionCheck, "", "look whether %s is whole, before anything is touched", spec.Backup)
+	op("stop", actionStop, "", "stop every control plane")
+	for _, node := range s.ControlPlanes() {
+		op(node+"/data", actionData, node, "make the data of etcd on %s from the snapshot, and keep the old", node)
+	}
+	op("start", actionStart, "", "start every control plane")
+	op("ready", actionReady, "", "compare etcd with %s, and wait until the cluster works", spec.Backup)
+	return root
+}
+
+// Do implements procedure.Procedure.
+func (Restore) Do(ctx context.Context, env *procedure.Env, step scenario.Step, op *plan.Op) error {
+	restorer, err := restorerOf(env)
+	if err != nil {
+		return err
+	}
+	w := work{env: env, restorer: restorer, step: step}
+	switch op.Action {
+	case actionCheck:
+		return w.check(ctx)
+	case actionStop:
+		return w.stop(ctx)
+	case actionData:
+		return w.data(ctx, op.Node)
+	case actionStart:
+		return w.each(ctx, restorer.StartControlPlane)
+	case actionReady:
+		return w.ready(ctx)
+	}
+	return fmt.Errorf("op %q has the unknown action %q", op.ID, op.Action)
+}
+
+// work is a restore under way.
+type work struct {
+	env      *procedure.Env
+	restorer cluster.EtcdRestorer
+	step     scenario.Step
+}
+
+func (w work) snapshot() string { return file(w.env, w.step.Restore.Backup) }
+
+// check looks whether the backup is whole: afterwards there may be nothing else (d-32).
+func (w work) check(ctx context.Context) error {
+	_, _, err := backup.Open(ctx, w.snapshot())
+	if errors.Is(err, backup.ErrUnfit) {
+		return procedure.Failf("%v", err)
+	}
+	return err
+}
+
+// stop stops every control plane, side by side: no API server may write to a member that another has restored.
+func (w work) stop(ctx context.Context) error {
+	for _, node := range w.env.Etcd.Nodes() {
+		if err := ending(ctx, w.env, node, false); err != nil {
+			return err
+		}
+	}
+	if err := w.each(ctx, w.restorer.StopControlPlane); err != nil {
+		return err
+	}
+	for _, node := range w.env.Etcd.Nodes() {
+		if _, err := w.env.Etcd.Status(ctx, node); err == nil {
+			return fmt.Errorf("etcd/%s was to be stopped, and still answers", node)
+		}
+	}
+	return nil
+}
+
+// each does something on every control plane, side by side.
+func (w work) each(ctx context.Context, do func(ctx context.Context, node string) error) error {
+	all, ctx := errgroup.WithContext(ctx)
+	for _, node := range w.env.Etcd.Nodes() {
+		all.Go(func() error { return do(ctx, node) })
+	}
+	return all.Wait()
+}
+
+func (w work) data(ctx context.Context, node string) error {
+	kept, err := w.restorer.RestoreMember(ctx, node, w.snapshot(), cluster.EtcdRestore{Token: w.env.Run + "-" + w.step.ID, BumpRevision: w.bump()})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(w.env.Log, "etcd/%s has the data of %s; what it had is in %q\n", node, w.step.Restore.Backup, kept)
+	return w.env.Record(trace.KindFact, "etcd/"+node, trace.EtcdReplaced, trace.EtcdReplacedData{Time: time.Now().UTC(), Node: node, Backup: "backup/" + w.step.Restore.Backup, Kept: kept})
+}
+
+func (w work) bump() uint64 { return uint64(*w.step.Restore.BumpRevision) }
+
+// ready waits until the API answers, compares what etcd has with the backup, and waits until the rest of the cluster follows.
+func (w work) ready(ctx context.Context) error {
+	for _, server := range w.env.Cluster.APIServers() {
+		if err := procedure.AwaitAPIServer(ctx, server, ""); err != nil {
+			return err
+		}
+	}
+	began := time.Now()
+	if err := procedure.AwaitEtcd(ctx, w.env); err != nil {
+		return err
+	}
+	if err := w.compare(ctx, began); err != nil {
+		return err
+	}
+	if err := procedure.AwaitLeaders(ctx, w.env); err != nil {
+		return err
+	}
+	for _, node := range w.env.Cluster.Nodes() {
+		if err := w.env.Objects.AwaitRenewed(ctx, node.Name, began); err != nil {
+			return procedure.FromWait(err)
+		}
+		if err := w.env.Objects.AwaitCondition(ctx, objects.Ref{Kind: "node", Name: node.Name}, "Ready", "True"); err != nil {
+			return procedure.FromWait(err)
+		}
+	}
+	return procedure.AwaitWorkloads(ctx, w.env, true)
+}
+
+// compare reads every member as it was at the moment when it was restored, and puts what it finds into the recording.
+func (w work) compare(ctx context.Context, answered time.Time) error {
+	m, err := backup.ReadManifest(w.snapshot())
+	if err != nil {
+		return err
+	}
+	said := trace.RestoreData{
+		Backup: "backup/" + w.step.Restore.Backup, Answered: answered.UTC(), Revision: m.File.Revision + int64(w.bump()),
+		ClusterIDs: map[string]string{}, Hashes: map[string]string{}, Differences: []string{}, Backed: m.Digest.Objects(),
+	}
+	for i, c := range w.env.Etcd.Clients() {
+		status, err := w.env.Etcd.Status(ctx, c.Node)
+		if err != nil {
+			return err
+		}
+		said.ClusterIDs[c.Node] = status.ClusterID
+		hash, err := c.HashKV(ctx, c.Endpoint, said.Revision)
+		if err != nil {
+			return fmt.Errorf("ask etcd/%s for its hash at revision %d: %w", c.Node, said.Revision, err)
+		}
+		said.Hashes[c.Node] = fmt.Sprintf("%x", hash.Hash)
+		if i > 0 {
+			continue // the members' hashes say whether the others have the same
+		}
+		if err := w.differences(ctx, c.Client, m, &said); err != nil {
+			return err
+		}
+	}
+	return w.env.Record(trace.KindFact, "restore/"+w.step.ID, trace.EtcdRestored, said)
+}
+
+func (w work) differences(ctx context.Context, kv clientv3.KV, m *backup.Manifest, said *trace.RestoreData) error {
+	digest, err := backup.OfCluster(ctx, kv, said.Revision)
+	if err != nil {
+		return err
+	}
+	said.Restored = digest.Objects()
+	for _, d := range backup.Compare(&m.Digest, digest, true) {
+		said.Differences = append(said.Differences, d.String())
+	}
+	return nil
+}
