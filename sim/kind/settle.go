@@ -17,7 +17,7 @@ func (c *Cluster) staticPods(ctx context.Context, m machine) (map[string][]strin
 	if m.role != cluster.ControlPlane {
 		return found, nil
 	}
-	for _, name := range []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"} {
+	for _, name := range controlPlaneComponents {
 		pids, err := c.pids(ctx, m, name)
 		if err != nil {
 			return nil, err

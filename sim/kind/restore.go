@@ -1,0 +1,233 @@
+package kind
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/seatrial/seatrial/harness/cluster"
+	"github.com/seatrial/seatrial/sim/engine"
+	"github.com/seatrial/seatrial/sim/ready"
+)
+
+// The capability EtcdRestorer, by etcd's own tools in the nodes, which images of ours have.
+
+var _ cluster.EtcdRestorer = (*Cluster)(nil)
+
+const (
+	// etcdFolder is where kubeadm has etcd keep its data, in the folder member.
+	etcdFolder = "/var/lib/etcd"
+	// restoredFolder is where etcdutl makes it.
+	restoredFolder = "/var/lib/etcd-restored"
+	// snapshotFile is a snapshot on its way from or to a node.
+	snapshotFile = "/var/lib/etcd-snapshot.db"
+	// stoppedFolder is where the manifests of static pods are that were stopped.
+	stoppedFolder = "/etc/kubernetes/manifests-stopped"
+)
+
+// controlPlaneComponents are what the manifests of a control plane run.
+var controlPlaneComponents = []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"}
+
+// SaveSnapshot implements cluster.EtcdRestorer with etcdctl snapshot save.
+func (c *Cluster) SaveSnapshot(ctx context.Context, node, file string) error {
+	m, err := c.machine(node)
+	if err != nil {
+		return err
+	}
+	const pki = "/etc/kubernetes/pki/etcd/"
+	_, err = c.run(ctx, m, nil, "etcdctl", "snapshot", "save", snapshotFile, "--endpoints=https://127.0.0.1:2379",
+		"--cacert="+pki+"ca.crt", "--cert="+pki+"server.crt", "--key="+pki+"server.key")
+	if err == nil {
+		err = c.fetch(ctx, m, snapshotFile, file)
+	}
+	if err == nil {
+		_, err = c.run(ctx, m, nil, "rm", snapshotFile)
+	}
+	return err
+}
+
+// fetch copies a file from a node to this machine, for its owner alone.
+func (c *Cluster) fetch(ctx context.Context, m machine, from, to string) error {
+	file, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	err = c.engine.Do(ctx, engine.Command{Args: []string{"exec", m.container, "cat", from}, Stdout: file})
+	return errors.Join(err, file.Close())
+}
+
+// StopControlPlane implements cluster.EtcdRestorer: the manifests are moved away, and it is waited until the kubelet has ended all that they ran.
+func (c *Cluster) StopControlPlane(ctx context.Context, node string) error {
+	m, err := c.machine(node)
+	if err != nil {
+		return err
+	}
+	c.setCycled(node)
+	if err := c.moveManifests(ctx, m, manifestsFolder, stoppedFolder); err != nil {
+		return fmt.Errorf("stop the control plane of %q: %w", node, err)
+	}
+	return ready.Poll(ctx, "the control plane of "+node+" has ended", func(ctx context.Context) error {
+		for _, component := range controlPlaneComponents {
+			if err := c.absent(ctx, m, component); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// absent is an error while a component runs on a node.
+func (c *Cluster) absent(ctx context.Context, m machine, component string) error {
+	pids, err := c.pids(ctx, m, component)
+	if err == nil && len(pids) > 0 {
+		err = fmt.Errorf("%s runs", component)
+	}
+	return err
+}
+
+// StartControlPlane implements cluster.EtcdRestorer: the manifests are moved back.
+func (c *Cluster) StartControlPlane(ctx context.Context, node string) error {
+	m, err := c.machine(node)
+	if err == nil {
+		err = c.moveManifests(ctx, m, stoppedFolder, manifestsFolder)
+	}
+	if err != nil {
+		return fmt.Errorf("start the control plane of %q: %w", node, err)
+	}
+	return nil
+}
+
+// moveManifests moves the manifests that are in a folder, all or those of some components.
+func (c *Cluster) moveManifests(ctx context.Context, m machine, from, to string, components ...string) error {
+	if _, err := c.run(ctx, m, nil, "mkdir", "-p", from, to); err != nil {
+		return err
+	}
+	files, err := c.read(ctx, m, from, ".")
+	if err != nil {
+		return err
+	}
+	argv := []string{"mv", "--target-directory=" + to}
+	for _, manifest := range manifestsIn(files) {
+		if component, _, _ := strings.Cut(manifest.File, "."); len(components) == 0 || slices.Contains(components, component) {
+			argv = append(argv, path.Join(from, manifest.File))
+		}
+	}
+	if len(argv) == 2 {
+		return nil
+	}
+	_, err = c.run(ctx, m, nil, argv...)
+	return err
+}
+
+// RestoreMember implements cluster.EtcdRestorer with etcdutl snapshot restore.
+func (c *Cluster) RestoreMember(ctx context.Context, node, file string, how cluster.EtcdRestore) (string, error) {
+	m, err := c.machine(node)
+	if err != nil {
+		return "", err
+	}
+	kept, err := c.restoreData(ctx, m, file, how)
+	if err != nil {
+		return "", fmt.Errorf("restore etcd on %q: %w", node, err)
+	}
+	return kept, nil
+}
+
+func (c *Cluster) restoreData(ctx context.Context, m machine, file string, how cluster.EtcdRestore) (string, error) {
+	snapshot, err := os.Open(file)
+	if err != nil {
+		return "", err
+	}
+	defer snapshot.Close()
+	if _, err := c.run(ctx, m, snapshot, "cp", "/dev/stdin", snapshotFile); err != nil {
+		return "", err
+	}
+	if _, err := c.run(ctx, m, nil, "rm", "-rf", restoredFolder); err != nil { // of an attempt that was killed
+		return "", err
+	}
+	if _, err := c.run(ctx, m, nil, c.restoreCommand(m.node, how)...); err != nil {
+		return "", err
+	}
+	kept, err := c.keepData(ctx, m)
+	if err != nil {
+		return "", err
+	}
+	if _, err := c.run(ctx, m, nil, "mv", path.Join(restoredFolder, "member"), etcdFolder); err != nil {
+		return "", err
+	}
+	_, err = c.run(ctx, m, nil, "rm", "-r", restoredFolder, snapshotFile)
+	return kept, err
+}
+
+// restoreCommand is etcdutl's, with the node's name and peers as kubeadm gives them to etcd.
+func (c *Cluster) restoreCommand(node string, how cluster.EtcdRestore) []string {
+	peer := func(node string) string { return "https://" + net.JoinHostPort(c.addresses[node], "2380") }
+	var peers []string
+	for _, m := range c.controlPlanes() {
+		peers = append(peers, m.node+"="+peer(m.node))
+	}
+	argv := []string{
+		"etcdutl", "snapshot", "restore", snapshotFile, "--data-dir=" + restoredFolder, "--name=" + node,
+		"--initial-cluster=" + strings.Join(peers, ","), "--initial-advertise-peer-urls=" + peer(node), "--initial-cluster-token=" + how.Token,
+	}
+	if how.BumpRevision > 0 {
+		argv = append(argv, "--bump-revision="+strconv.FormatUint(how.BumpRevision, 10), "--mark-compacted")
+	}
+	if how.SkipHashCheck {
+		argv = append(argv, "--skip-hash-check")
+	}
+	return argv
+}
+
+// keepData moves the member's data away, and says where to; "" when there is none.
+func (c *Cluster) keepData(ctx context.Context, m machine) (string, error) {
+	found, err := c.run(ctx, m, nil, "find", etcdFolder, "-maxdepth", "1", "-name", "member")
+	if err != nil || strings.TrimSpace(found) == "" {
+		return "", err
+	}
+	kept := etcdFolder + "-before-" + time.Now().UTC().Format("20060102-150405")
+	if _, err := c.run(ctx, m, nil, "mkdir", kept); err != nil {
+		return "", err
+	}
+	_, err = c.run(ctx, m, nil, "mv", path.Join(etcdFolder, "member"), kept)
+	return kept, err
+}
+
+// LoseMember implements cluster.EtcdRestorer: without its manifest the kubelet does not start etcd again, which is killed, and its data is removed.
+func (c *Cluster) LoseMember(ctx context.Context, node string) error {
+	m, err := c.machine(node)
+	if err != nil {
+		return err
+	}
+	c.setCycled(node)
+	if err := c.moveManifests(ctx, m, manifestsFolder, stoppedFolder, "etcd"); err != nil {
+		return fmt.Errorf("lose etcd on %q: %w", node, err)
+	}
+	pids, err := c.pids(ctx, m, "etcd")
+	if err == nil && len(pids) > 0 {
+		_, err = c.run(ctx, m, nil, append([]string{"kill", "-KILL"}, pids...)...)
+	}
+	if err == nil {
+		err = ready.Poll(ctx, "etcd of "+node+" has ended", func(ctx context.Context) error { return c.absent(ctx, m, "etcd") })
+	}
+	if err == nil {
+		_, err = c.run(ctx, m, nil, "rm", "-rf", path.Join(etcdFolder, "member"))
+	}
+	if err != nil {
+		return fmt.Errorf("lose etcd on %q: %w", node, err)
+	}
+	return nil
+}
+
+// setCycled says that components of the node end because of us.
+func (c *Cluster) setCycled(node string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.cycled[node] = true
+}
