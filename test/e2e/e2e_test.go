@@ -21,8 +21,19 @@ func TestMain(m *testing.M) { os.Exit(berth.Main(m)) }
 
 // TestScenarios runs every scenario, good and bad, against what it expects.
 func TestScenarios(t *testing.T) {
-	others, _, _ := scenarios(t)
-	expected(t, 1, append([]string{"--parallel", "2"}, others...)...) // drain-ha-disk-full takes nodes with disks of their own
+	others, _ := scenarios(t)
+	// Those that restore etcd wait for components that end without an API, and for leases of leaders that are dead: begun first, they take little of the others' time.
+	restores := func(name string) bool { return strings.HasPrefix(filepath.Base(name), "restore") }
+	slices.SortStableFunc(others, func(a, b string) int {
+		switch {
+		case restores(a) == restores(b):
+			return 0
+		case restores(a):
+			return -1
+		}
+		return 1
+	})
+	expected(t, 1, append([]string{"--parallel", "3"}, others...)...) // drain-ha-disk-full takes nodes with disks of their own
 }
 
 // longer are upgrades of three control planes that upgrade-ha-with-faults contains, or nearly, and those that take a third release. `make upgrades` runs them too; each time there is no time for it.
@@ -31,20 +42,13 @@ var longer = []string{"scenarios/upgrade-ha", "scenarios/upgrade-ha-with-power-c
 // TestUpgrades runs those that upgrade. They mostly wait, half a minute for each API server that is asked to end, and so run side by side, and beside TestResumed.
 func TestUpgrades(t *testing.T) {
 	t.Parallel()
-	_, upgrades, _ := scenarios(t)
+	_, upgrades := scenarios(t)
 	if os.Getenv("SEATRIAL_UPGRADES") != "all" {
 		all := len(upgrades)
 		upgrades = slices.DeleteFunc(upgrades, func(name string) bool { return slices.Contains(longer, name) })
 		NewWithT(t).Expect(upgrades).To(HaveLen(all - len(longer)))
 	}
 	expected(t, 1, append([]string{"--parallel", "4"}, upgrades...)...) // upgrade-disk-full takes nodes with disks of their own
-}
-
-// TestRestores runs those that restore etcd. They wait for components that end without an API, and for leases of leaders that are dead.
-func TestRestores(t *testing.T) {
-	t.Parallel()
-	_, _, restores := scenarios(t)
-	expected(t, 0, append([]string{"--parallel", "4"}, restores...)...)
 }
 
 // failures are the lines of the scenarios that failed, with what was found of them: progress is in between, and the end of a log is what is read.
@@ -59,8 +63,8 @@ func expected(t *testing.T, skipped int, args ...string) {
 	b.Expect(out).To(MatchRegexp(`(?m)^\d+ passed, 0 failed, %d skipped$`, skipped))
 }
 
-// scenarios lists the folders of scenarios, those that upgrade and those that restore apart.
-func scenarios(t *testing.T) (others, upgrades, restores []string) {
+// scenarios lists the folders of scenarios, those that upgrade apart.
+func scenarios(t *testing.T) (others, upgrades []string) {
 	t.Helper()
 	for _, pattern := range []string{"scenarios/*", "scenarios/known-bad/*"} {
 		found, err := filepath.Glob(filepath.Join("../..", pattern))
@@ -73,14 +77,12 @@ func scenarios(t *testing.T) (others, upgrades, restores []string) {
 			case name == "scenarios/known-bad":
 			case strings.HasPrefix(filepath.Base(path), "upgrade"):
 				upgrades = append(upgrades, name)
-			case strings.HasPrefix(filepath.Base(path), "restore"):
-				restores = append(restores, name)
 			default:
 				others = append(others, name)
 			}
 		}
 	}
-	return others, upgrades, restores
+	return others, upgrades
 }
 
 // TestRecordingIsEvidence judges one recording again, with the same policies, with one more, and after somebody touched it.
