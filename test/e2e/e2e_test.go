@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"bytes"
+	"cmp"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -23,16 +24,13 @@ func TestMain(m *testing.M) { os.Exit(berth.Main(m)) }
 func TestScenarios(t *testing.T) {
 	others, _ := scenarios(t)
 	// Those that restore etcd wait for components that end without an API, and for leases of leaders that are dead: begun first, they take little of the others' time.
-	restores := func(name string) bool { return strings.HasPrefix(filepath.Base(name), "restore") }
-	slices.SortStableFunc(others, func(a, b string) int {
-		switch {
-		case restores(a) == restores(b):
+	later := func(name string) int {
+		if strings.HasPrefix(filepath.Base(name), "restore") {
 			return 0
-		case restores(a):
-			return -1
 		}
 		return 1
-	})
+	}
+	slices.SortStableFunc(others, func(a, b string) int { return cmp.Compare(later(a), later(b)) })
 	expected(t, 1, append([]string{"--parallel", "3"}, others...)...) // drain-ha-disk-full takes nodes with disks of their own
 }
 
