@@ -99,6 +99,7 @@ type Step struct {
 	Upgrade      *Upgrade      `json:"upgrade,omitempty" doc:"Upgrade the cluster as kubeadm does it: the control planes one at a time, then each worker cordoned, drained, upgraded and uncordoned."`
 	UpgradeNode  *UpgradeNode  `json:"upgradeNode,omitempty" doc:"Upgrade one node and do nothing else: no drain, and no look at whose turn it is. For runbooks that go their own way."`
 	Backup       *Backup       `json:"backup,omitempty" doc:"Take a snapshot of etcd from a member that has everything, as etcdctl snapshot save does, and bring it out of the cluster."`
+	DamageBackup *DamageBackup `json:"damageBackup,omitempty" doc:"Damage a backup where it lies, as a disk or a broken transfer does."`
 	VerifyBackup *VerifyBackup `json:"verifyBackup,omitempty" doc:"Prove a backup: look at its hash, restore it into an etcd that is thrown away, and compare what is there then with what was taken."`
 	LoseEtcd     *LoseEtcd     `json:"loseEtcd,omitempty" doc:"Destroy the data of etcd members, as a disk does that dies. They don't start again before they are restored."`
 	Restore      *Restore      `json:"restore,omitempty" doc:"Restore etcd from a backup: the control planes stopped, each member's data made from the snapshot, everything started, and waited until the cluster works."`
@@ -212,6 +213,19 @@ type UpgradeNode struct {
 type Backup struct {
 	Node    string   `json:"node,omitempty" doc:"Control plane whose member it is taken from. Absent means one that has all that the others have, and rather one that is not the leader."`
 	Timeout Duration `json:"timeout,omitempty" jsonschema:"default=5m" doc:"How long it may take."`
+}
+
+// The ways in which a backup is damaged.
+const (
+	DamageTruncated  = "truncated"  // its end is missing
+	DamageBitFlipped = "bitFlipped" // one bit in the middle is another
+	DamageNoHash     = "noHash"     // it lacks the hash at its end, as a database does that was copied
+)
+
+// DamageBackup is the step damageBackup.
+type DamageBackup struct {
+	Backup string `json:"backup" jsonschema:"required" doc:"Id of the step that took it."`
+	How    string `json:"how" jsonschema:"required,enum=truncated,enum=bitFlipped,enum=noHash" doc:"truncated cuts a quarter off its end, bitFlipped turns one bit in its middle, noHash takes the hash from its end, so that it is as a database file that was copied."`
 }
 
 // VerifyBackup is the step verifyBackup.

@@ -357,6 +357,9 @@ func (c *checker) step(path string, s Step) {
 			c.controlPlane(path+".node", s.Backup.Node)
 		}
 		c.backups = append(c.backups, s.ID)
+	case s.DamageBackup != nil:
+		c.backup(path+".backup", s.DamageBackup.Backup)
+		c.oneOf(path+".how", s.DamageBackup.How, DamageTruncated, DamageBitFlipped, DamageNoHash)
 	case s.VerifyBackup != nil:
 		c.backup(path+".backup", s.VerifyBackup.Backup)
 	case s.LoseEtcd != nil:

@@ -284,6 +284,8 @@ type VerifiedData struct {
 	Time time.Time `json:"time"`
 	// Problem is why it is not to be restored from, or "".
 	Problem string `json:"problem"`
+	// HasHash says whether it has the hash of a snapshot, right or wrong.
+	HasHash bool `json:"hasHash"`
 	// Objects are how many it restored to.
 	Objects int `json:"objects"`
 	// Unchecked says what could not be looked at.

@@ -26,6 +26,7 @@ var Procedures = []procedure.Procedure{
 	upgrade.Cluster{Drain: drain.Ops},
 	upgrade.Node{},
 	restore.Backup{},
+	restore.Damage{},
 	restore.Verify{},
 	restore.Lose{},
 	restore.Restore{},

@@ -5,6 +5,7 @@ package restore
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
@@ -95,6 +96,53 @@ func member(c etcd.Client) backup.Member {
 	return backup.Member{Endpoint: c.Endpoint, Client: c.Client, TLS: c.TLS}
 }
 
+// Damage is the step damageBackup.
+type Damage struct{}
+
+// Kind implements procedure.Procedure.
+func (Damage) Kind() string { return "damageBackup" }
+
+// Needs implements procedure.Procedure.
+func (Damage) Needs() []cluster.Capability { return []cluster.Capability{cluster.CapRestore} }
+
+// Plan implements procedure.Procedure.
+func (Damage) Plan(step scenario.Step, _ plan.Setting) *plan.Op {
+	return &plan.Op{
+		ID: step.ID, Title: "damage " + step.DamageBackup.Backup + ": " + step.DamageBackup.How, Procedure: "damageBackup", Action: "damage",
+		Options: step.DamageBackup, Timeout: procedure.Quick,
+	}
+}
+
+// Do implements procedure.Procedure.
+func (Damage) Do(_ context.Context, env *procedure.Env, step scenario.Step, _ *plan.Op) error {
+	spec := step.DamageBackup
+	file, err := os.OpenFile(file(env, spec.Backup), os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	size := info.Size()
+	switch spec.How {
+	case scenario.DamageTruncated:
+		err = file.Truncate(size - size/4)
+	case scenario.DamageBitFlipped:
+		one := make([]byte, 1)
+		if _, err = file.ReadAt(one, size/2); err == nil {
+			_, err = file.WriteAt([]byte{one[0] ^ 1}, size/2)
+		}
+	case scenario.DamageNoHash:
+		err = file.Truncate(size - sha256.Size)
+	default:
+		err = fmt.Errorf("there is no damage %q", spec.How)
+	}
+	fmt.Fprintf(env.Log, "%s of %d bytes is %s\n", spec.Backup, size, spec.How)
+	return err
+}
+
 // Verify is the step verifyBackup.
 type Verify struct{}
 
@@ -116,7 +164,7 @@ func (Verify) Plan(step scenario.Step, _ plan.Setting) *plan.Op {
 func (Verify) Do(ctx context.Context, env *procedure.Env, step scenario.Step, _ *plan.Op) error {
 	taken := step.VerifyBackup.Backup
 	v, err := backup.Verify(ctx, file(env, taken), env.Scratch)
-	said := trace.VerifiedData{Unchecked: []string{}, Time: time.Now().UTC()}
+	said := trace.VerifiedData{Unchecked: []string{}, Time: time.Now().UTC(), HasHash: !errors.Is(err, backup.ErrNoHash)}
 	switch {
 	case errors.Is(err, backup.ErrUnfit):
 		said.Problem = err.Error()
