@@ -125,7 +125,8 @@ var (
 	metaStorageBucket = []byte("storageVersion")
 )
 
-// read reads what is in a database. It is only to be called for one whose hash is right: what bbolt does with another is its affair, so a panic is an error.
+// read reads what is in a database. It is only to be called for one whose hash is right: bbolt follows what is written in the pages, wherever that leads. Where it
+// notices it panics, and that is an error; somebody who makes a database to deceive it, hash and all, is not kept out.
 func (f *File) read(ctx context.Context, path string) (d *Digest, err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true)) // the file is mapped into memory
 	defer func() {

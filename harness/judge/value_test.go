@@ -24,6 +24,11 @@ func fullWorld() *world.World {
 	w.Services["p/web"] = &world.Service{}
 	w.Components["component/cp-1/etcd"] = &world.Component{Restarts: 1, Ends: []string{"now"}}
 	w.Etcd["etcd/cp-1"] = &trace.EtcdData{Committed: math.MaxUint64, Alarms: []string{"NOSPACE"}}
+	w.EtcdEnds["etcd/cp-1"] = &trace.EtcdEndData{Node: "cp-1", Lost: true, Answered: true, Revision: math.MaxInt64}
+	w.EtcdReplaced["etcd/cp-1"] = &trace.EtcdReplacedData{Node: "cp-1", Kept: "/var/lib/etcd-before"}
+	w.Backups["backup/nightly"] = &trace.BackupData{Node: "cp-1", Revision: 12, Objects: 3}
+	w.Verified["backup/nightly"] = &trace.VerifiedData{Unchecked: []string{"whether it can be decrypted"}}
+	w.Restores["restore/drill"] = &trace.RestoreData{Hashes: map[string]string{"cp-1": "aa"}, Differences: []string{"secrets: 3 and 2 objects"}}
 	w.Kubeadms["cp-1"] = &trace.KubeadmData{Node: "cp-1", Version: "v1.34.4"}
 	w.Manifests["cp-1"] = &trace.ManifestsData{Files: []trace.ManifestData{{File: "etcd.yaml", Pod: "kube-system/etcd"}}}
 	w.Certificates["certificate/cp-1/kube-apiserver"] = &trace.CertificateData{Serial: "a1"}

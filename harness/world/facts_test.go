@@ -45,6 +45,24 @@ func TestFacts(t *testing.T) {
 	v.Expect(v.fold.World.Entity(world.Ref{Collection: "flags", Key: server + "@v1.34"})).To(HaveField("Refusal", "by v1.34"))
 }
 
+// TestRestoreFacts: what a member had when it was lost counts, and not that it was stopped afterwards; a backup that was tried again is as it was found last.
+func TestRestoreFacts(t *testing.T) {
+	v := begin(t)
+	v.event(trace.KindFact, "backup/nightly", trace.BackupTaken, trace.BackupData{Revision: 400})
+	v.event(trace.KindFact, "backup/nightly", trace.BackupVerified, trace.VerifiedData{Problem: "damaged"})
+	v.event(trace.KindFact, "backup/nightly", trace.BackupVerified, trace.VerifiedData{Objects: 3})
+	v.event(trace.KindFact, "etcd/cp-1", trace.EtcdEnding, trace.EtcdEndData{Node: "cp-1", Lost: true, Answered: true, Revision: 500})
+	v.event(trace.KindFact, "etcd/cp-1", trace.EtcdEnding, trace.EtcdEndData{Node: "cp-1"})
+	v.event(trace.KindFact, "etcd/cp-1", trace.EtcdReplaced, trace.EtcdReplacedData{Node: "cp-1", Backup: "backup/nightly"})
+	v.event(trace.KindFact, "restore/drill", trace.EtcdRestored, trace.RestoreData{Backup: "backup/nightly", Revision: 1400})
+	w := v.fold.World
+	v.Expect(w.Backups["backup/nightly"].Revision).To(Equal(int64(400)))
+	v.Expect(*w.Verified["backup/nightly"]).To(And(HaveField("Problem", ""), HaveField("Objects", 3)))
+	v.Expect(*w.EtcdEnds["etcd/cp-1"]).To(And(HaveField("Lost", true), HaveField("Revision", int64(500))))
+	v.Expect(w.EtcdReplaced["etcd/cp-1"].Backup).To(Equal("backup/nightly"))
+	v.Expect(w.Restores["restore/drill"].Revision).To(Equal(int64(1400)))
+}
+
 // TestEtcdSilence: a member that does not answer is no outage of the API.
 func TestEtcdSilence(t *testing.T) {
 	v := begin(t)
