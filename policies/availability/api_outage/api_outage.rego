@@ -17,6 +17,8 @@
 #     Take down one control plane at a time, and wait until the API server before it is ready again.
 package seatrial.availability.api_outage
 
+import data.seatrial.lib.seconds
+
 subjects contains probe.subject if some probe in probes
 
 deny contains {"subject": probe.subject, "msg": msg, "interval": outage} if {
@@ -25,7 +27,7 @@ deny contains {"subject": probe.subject, "msg": msg, "interval": outage} if {
 	outage.condition == "apiOutage"
 	outage.subject == probe.subject
 	outage.seconds > max_seconds
-	msg := sprintf("did not answer for %.1f s; at most %s is allowed%s", [outage.seconds, input.params.max, seen(outage)])
+	msg := sprintf("did not answer for %s; at most %s is allowed%s", [seconds.text(outage.seconds), input.params.max, seen(outage)])
 }
 
 # A client that asks too seldom can't tell.

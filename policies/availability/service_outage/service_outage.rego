@@ -18,6 +18,8 @@
 #     endpoints go before the pod does, and a disruption budget.
 package seatrial.availability.service_outage
 
+import data.seatrial.lib.seconds
+
 subjects contains probe.subject if some probe in probes
 
 deny contains {"subject": probe.subject, "msg": msg, "interval": outage} if {
@@ -26,7 +28,7 @@ deny contains {"subject": probe.subject, "msg": msg, "interval": outage} if {
 	outage.condition == "serviceOutage"
 	outage.subject == probe.subject
 	outage.seconds > max_seconds
-	msg := sprintf("did not answer for %.1f s; at most %s is allowed%s", [outage.seconds, input.params.max, seen(outage)])
+	msg := sprintf("did not answer for %s; at most %s is allowed%s", [seconds.text(outage.seconds), input.params.max, seen(outage)])
 }
 
 # A client that asks too seldom can't tell.

@@ -18,7 +18,7 @@ test_long if {
 	some finding in service_outage.deny with input as given([outage(2.25)]) with data.world as world(0.2)
 	finding.subject == "service/p/web:80"
 	finding.interval.seconds == 2.25
-	finding.msg == "did not answer for 2.2 s; at most 1s is allowed"
+	finding.msg == "did not answer for 2.3 s; at most 1s is allowed"
 }
 
 test_long_with_a_reason if {

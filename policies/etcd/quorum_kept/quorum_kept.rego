@@ -20,13 +20,15 @@
 #     Change one control plane at a time, and wait until etcd's members are in step before the next.
 package seatrial.etcd.quorum_kept
 
+import data.seatrial.lib.seconds
+
 subjects contains "etcd" if some _ in members
 
 deny contains {"subject": "etcd", "msg": msg, "interval": lost} if {
 	some lost in input.intervals
 	lost.condition == "etcdQuorumLost"
 	lost.seconds > max_seconds
-	msg := sprintf("had no quorum for %.1f s; at most %s is allowed (%s)", [lost.seconds, input.params.max, lost.reason])
+	msg := sprintf("had no quorum for %s; at most %s is allowed (%s)", [seconds.text(lost.seconds), input.params.max, lost.reason])
 }
 
 # Who asks too seldom can't tell.

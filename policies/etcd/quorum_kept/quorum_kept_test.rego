@@ -22,7 +22,7 @@ test_lost if {
 	some finding in policy.deny with input as lost(4.25) with data.world as world(0.5)
 	finding.subject == "etcd"
 	finding.interval.seconds == 4.25
-	finding.msg == "had no quorum for 4.2 s; at most 3s is allowed (2 of 3 members do not serve: etcd/cp-1: gone; etcd/cp-2: gone)"
+	finding.msg == "had no quorum for 4.3 s; at most 3s is allowed (2 of 3 members do not serve: etcd/cp-1: gone; etcd/cp-2: gone)"
 }
 
 test_asked_too_seldom if {

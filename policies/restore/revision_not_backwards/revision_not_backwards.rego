@@ -2,7 +2,8 @@
 # title: The revision of etcd does not go back
 # description: >-
 #   Clients watch from the last revision that they have seen. When etcd is restored to an older one their watches wait for it in silence, and their
-#   caches keep what is not there any more. The restored data begins beyond the last revision that any member said before it ended.
+#   caches keep what is not there any more. The restored data begins beyond the last revision that any member said before it
+#   ended: at the same one is not enough, since what was written after it was asked is not known.
 # related_resources:
 # - ref: https://etcd.io/docs/v3.6/op-guide/recovery/#restoring-with-revision-bump
 # - ref: https://github.com/kubernetes/kubernetes/issues/118501
@@ -18,7 +19,7 @@ subjects contains subject if some subject, _ in data.world.restores
 
 deny contains {"subject": subject, "msg": msg} if {
 	some subject, restore in data.world.restores
-	restore.revision < last
+	restore.revision <= last
 	msg := sprintf("begins at revision %d, and clients had seen %d", [restore.revision, last])
 }
 

@@ -18,6 +18,12 @@ test_goes_back if {
 	found == {{"subject": "restore/drill", "msg": "begins at revision 400, and clients had seen 500"}}
 }
 
+# What was written after the member was asked, and before it ended, is not known.
+test_stands_still if {
+	found := policy.deny with data.world as world(500, true)
+	found == {{"subject": "restore/drill", "msg": "begins at revision 500, and clients had seen 500"}}
+}
+
 test_nobody_said if {
 	doubts := policy.unknown with data.world as world(400, false)
 	doubts == {{"subject": "restore/drill", "msg": "no member of etcd said its revision before it ended"}}
