@@ -32,6 +32,16 @@ func (d *Digest) Objects() int {
 	return n
 }
 
+// Hash is one hash of all of it, in hexadecimal.
+func (d *Digest) Hash() string {
+	h := sha256.New()
+	for _, name := range slices.Sorted(maps.Keys(d.Resources)) {
+		r := d.Resources[name]
+		fmt.Fprintf(h, "%q %d %x %x\n", name, r.Objects, r.Identities, r.Values)
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
 // Resource is what there is of one resource.
 type Resource struct {
 	Objects int `json:"objects"`

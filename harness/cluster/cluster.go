@@ -234,13 +234,15 @@ type EtcdMember struct {
 type EtcdRestorer interface {
 	// SaveSnapshot has the node's member write a snapshot to a file on this machine: etcdctl snapshot save. The file is for its owner alone.
 	SaveSnapshot(ctx context.Context, node, file string) error
-	// StopControlPlane ends the components of a control plane node, and returns when they are gone: their manifests are moved out of the folder of static pods. Those that don't
+	// StopComponents ends components of a control plane node, and returns when they are gone: their manifests are moved out of the folder of static pods. Those that don't
 	// run are none of its business.
-	StopControlPlane(ctx context.Context, node string) error
-	// StartControlPlane has the components started again. It returns when they have been told to, not when they answer.
-	StartControlPlane(ctx context.Context, node string) error
+	StopComponents(ctx context.Context, node string, components []string) error
+	// StartComponents has all that were stopped started again. It returns when they have been told to, not when they answer.
+	StartComponents(ctx context.Context, node string) error
+	// Started says since when each component of a control plane node runs, to the second. One that doesn't run is left out.
+	Started(ctx context.Context, node string) (map[string]time.Time, error)
 	// RestoreMember makes the data of the node's member from a snapshot, and puts it where the old data was, which is kept: etcdutl snapshot restore. The member doesn't run meanwhile. It
-	// returns where the old data is now, "" when there was none.
+	// returns where the old data is now, "" when there was none or it was removed.
 	RestoreMember(ctx context.Context, node, file string, how EtcdRestore) (kept string, err error)
 	// LoseMember destroys the data of the node's member, which doesn't start again before it is restored.
 	LoseMember(ctx context.Context, node string) error
@@ -252,8 +254,8 @@ type EtcdRestore struct {
 	Token string
 	// BumpRevision is by how much the revision goes on beyond the snapshot's, so that it doesn't go back for whoever watches: --bump-revision, with --mark-compacted. 0 leaves it.
 	BumpRevision uint64
-	// SkipHashCheck takes a file without a hash, as a copied database is: --skip-hash-check.
-	SkipHashCheck bool
+	// RemoveOld removes the old data before the new is made, instead of keeping it.
+	RemoveOld bool
 }
 
 // Upgrader puts other versions of Kubernetes on nodes, in the portions that kubeadm's procedure has. A version is one of Spec.Upgrades. When the node does not

@@ -30,8 +30,8 @@ const MaxBehind = 1000
 const (
 	// answerTimeout is how long a member may take to answer.
 	answerTimeout = time.Second
-	// alarmTimeout is how long it may take to raise an alarm or take one back, on which the members have to agree.
-	alarmTimeout = 10 * time.Second
+	// agreeTimeout is how long the members may take to agree on an alarm or a member.
+	agreeTimeout = 10 * time.Second
 )
 
 // reconnect is how soon a broken connection is tried again: gRPC's default grows to two minutes.
@@ -165,6 +165,9 @@ func id(n uint64) string { return fmt.Sprintf("%x", n) }
 // InStep asks all members. The error says what keeps them from being one healthy cluster: a member that does not answer, or is a learner, or has applied less than
 // the others have committed; leaders that differ; a member that no control plane runs; an [AlarmError].
 func (m *Members) InStep(ctx context.Context) ([]trace.EtcdData, error) {
+	if m == nil {
+		return nil, nil
+	}
 	var all []trace.EtcdData
 	var errs []error
 	for _, one := range m.all {
@@ -175,10 +178,11 @@ func (m *Members) InStep(ctx context.Context) ([]trace.EtcdData, error) {
 		}
 		all = append(all, s)
 	}
+	behind := outOfStep(all)
 	if len(errs) > 0 {
-		return all, errors.Join(errs...)
+		return all, errors.Join(append(errs, behind)...)
 	}
-	return all, errors.Join(outOfStep(all), m.strangers(ctx, all), m.alarms(ctx, all))
+	return all, errors.Join(behind, m.strangers(ctx, all), m.alarms(ctx, all))
 }
 
 // outOfStep says what keeps members that answer from being in step, and writes to the statuses how far behind each is.
@@ -214,6 +218,9 @@ func (m *Members) strangers(ctx context.Context, all []trace.EtcdData) error {
 	if err != nil {
 		return fmt.Errorf("ask etcd/%s for its members: %w", m.all[0].node, err)
 	}
+	for i := range all {
+		all[i].MembersAsked = true
+	}
 	for _, listed := range answer.Members {
 		if !slices.ContainsFunc(all, func(s trace.EtcdData) bool { return s.ID == id(listed.ID) }) {
 			all[0].Strangers = append(all[0].Strangers, strings.TrimSpace(id(listed.ID)+" "+listed.Name))
@@ -223,6 +230,23 @@ func (m *Members) strangers(ctx context.Context, all []trace.EtcdData) error {
 		return nil
 	}
 	return fmt.Errorf("etcd/%s has members that no control plane runs: %s", all[0].Node, strings.Join(all[0].Strangers, ", "))
+}
+
+// orphanPeer is where a member would be that nobody starts.
+const orphanPeer = "https://orphan.invalid:2380"
+
+// AddOrphan has a node's member add one that nobody starts: etcdctl member add, and then nothing.
+func (m *Members) AddOrphan(ctx context.Context, node string) error {
+	one, err := m.of(node)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, agreeTimeout)
+	defer cancel()
+	if _, err := one.client.MemberAdd(ctx, []string{orphanPeer}); err != nil {
+		return fmt.Errorf("add a member by etcd/%s: %w", node, err)
+	}
+	return nil
 }
 
 // RaiseNoSpace has a node's member raise the alarm that it raises when its database is full: from then on no member takes a write that needs room.
@@ -248,7 +272,7 @@ func (m *Members) alarm(ctx context.Context, node string, change func(context.Co
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, alarmTimeout)
+	ctx, cancel := context.WithTimeout(ctx, agreeTimeout)
 	defer cancel()
 	s, err := one.client.Status(ctx, one.endpoint)
 	if err == nil {
@@ -280,6 +304,9 @@ func (m *Members) alarms(ctx context.Context, all []trace.EtcdData) error {
 	answer, err := m.all[0].client.AlarmList(ctx)
 	if err != nil {
 		return fmt.Errorf("ask etcd/%s for alarms: %w", m.all[0].node, err)
+	}
+	for i := range all {
+		all[i].AlarmsAsked = true
 	}
 	raised := false
 	for _, alarm := range answer.Alarms {

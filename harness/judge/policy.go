@@ -9,6 +9,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/seatrial/seatrial/harness/plan"
 	"github.com/seatrial/seatrial/harness/scenario"
 	"github.com/seatrial/seatrial/harness/world"
 )
@@ -24,7 +25,7 @@ type Policy struct {
 	Scope       Scope    `json:"scope"`
 	// On lists the collections of the world whose changes wake a policy of scope moment.
 	On []string `json:"on,omitempty"`
-	// Needs lists kinds of step, and "probe": without any of them in the plan the policy does not apply. Empty: it always applies.
+	// Needs lists kinds of step, "probe" and "etcd": without any of them in the plan the policy does not apply. Empty: it always applies.
 	Needs []string `json:"needs,omitempty"`
 	// MayBeEmpty says that having nothing to look at is no reason for doubt.
 	MayBeEmpty bool `json:"mayBeEmpty"`
@@ -87,7 +88,7 @@ func (m metadata) custom(n *yaml.Node, p *Policy) {
 		},
 		"remedy":     func(n *yaml.Node) { p.Remedy = m.text(n) },
 		"on":         func(n *yaml.Node) { p.On = m.someOf(n, world.Collections) },
-		"needs":      func(n *yaml.Node) { p.Needs = m.someOf(n, append(scenario.Kinds(), "probe")) },
+		"needs":      func(n *yaml.Node) { p.Needs = m.someOf(n, append(scenario.Kinds(), plan.UsesProbe, plan.UsesEtcd)) },
 		"mayBeEmpty": func(n *yaml.Node) { p.MayBeEmpty = m.truth(n) },
 		"params":     func(n *yaml.Node) { p.Params = m.params(n) },
 	})

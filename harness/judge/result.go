@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/seatrial/seatrial/harness/scenario"
+	"github.com/seatrial/seatrial/harness/world"
 )
 
 // Severity says what a finding does to the verdict.
@@ -93,6 +94,8 @@ type Result struct {
 	Reasons  []string       `json:"reasons,omitempty"`
 	Policies []PolicyResult `json:"policies"`
 	Findings []Finding      `json:"findings"`
+	// Drills are what the restores of the run came to.
+	Drills []world.Drill `json:"drills,omitempty"`
 	// UnusedExceptions accepted nothing: what they were written for is gone, or they never fitted.
 	UnusedExceptions []scenario.Exception `json:"unusedExceptions,omitempty"`
 }

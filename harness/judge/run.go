@@ -40,7 +40,9 @@ func (l *Library) Run(ctx context.Context, recording *trace.Reader, p *plan.Plan
 	if err := r.conclude(ctx); err != nil {
 		return Result{}, fmt.Errorf("judge recording: %w", err)
 	}
-	return j.result(), nil
+	result := j.result()
+	result.Drills = r.fold.World.Drills()
+	return result, nil
 }
 
 // phase says how far the recording has come.

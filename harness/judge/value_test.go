@@ -4,6 +4,7 @@ import (
 	"math"
 	"reflect"
 	"testing"
+	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/storage"
@@ -25,6 +26,10 @@ func fullWorld() *world.World {
 	w.Components["component/cp-1/etcd"] = &world.Component{Restarts: 1, Ends: []string{"now"}}
 	w.Etcd["etcd/cp-1"] = &trace.EtcdData{Committed: math.MaxUint64, Alarms: []string{"NOSPACE"}}
 	w.EtcdEnds["etcd/cp-1"] = &trace.EtcdEndData{Node: "cp-1", Lost: true, Answered: true, Revision: math.MaxInt64}
+	w.Checked["backup/nightly"] = &trace.CheckedData{Time: time.Unix(1700000000, 0).UTC()}
+	w.Informers["restore/drill"] = &trace.InformersData{Objects: 40, Stale: []string{"namespace/later is not there any more"}}
+	w.SecretsRead["restore/drill"] = &trace.SecretsData{Secrets: 2, Problem: "no matching key"}
+	w.Starts["component/cp-1/etcd"] = &trace.StartData{Restore: "restore/drill", Time: time.Unix(1700000000, 0).UTC()}
 	w.EtcdReplaced["etcd/cp-1"] = &trace.EtcdReplacedData{Node: "cp-1", Kept: "/var/lib/etcd-before"}
 	w.Backups["backup/nightly"] = &trace.BackupData{Node: "cp-1", Revision: 12, Objects: 3}
 	w.Verified["backup/nightly"] = &trace.VerifiedData{Unchecked: []string{"whether it can be decrypted"}}

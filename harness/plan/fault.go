@@ -29,7 +29,7 @@ const (
 // faultNeeds are what a cluster must be able to do for each kind of fault.
 var faultNeeds = map[string]cluster.Capability{
 	"powerOff": cluster.CapPower, "cutOff": cluster.CapNetwork, fillDisk: cluster.CapDisk, "kill": cluster.CapComponents, "pause": cluster.CapComponents,
-	"copyManifest": cluster.CapManifests, "etcdNoSpace": cluster.CapEtcd,
+	"copyManifest": cluster.CapManifests, "etcdNoSpace": cluster.CapEtcd, "etcdAlarmLeft": cluster.CapEtcd, "etcdOrphan": cluster.CapEtcd,
 }
 
 // fillDisk is the kind of fault that takes nodes with disks of their own.
@@ -37,6 +37,9 @@ const fillDisk = "fillDisk"
 
 // FillsDisks tells whether the plan fills a node's disk.
 func (p *Plan) FillsDisks() bool { return slices.Contains(p.Uses, fillDisk) }
+
+// Restores tells whether the plan restores etcd.
+func (p *Plan) Restores() bool { return slices.Contains(p.Uses, "restore") }
 
 // attach puts the faults of a scenario at their ops: each is an op of its own, and the last op waits until all are over.
 func (p *Plan) attach(f *scenario.File, provider cluster.Provider, find func(kind string) Expander) error {
@@ -76,6 +79,10 @@ func faultTitle(kind, node, component string, lasts time.Duration) string {
 		return fmt.Sprintf("fill the disk of %s for %s", node, lasts)
 	case "etcdNoSpace":
 		return fmt.Sprintf("have etcd on %s say for %s that its database is full", node, lasts)
+	case "etcdAlarmLeft":
+		return fmt.Sprintf("have etcd on %s say from now on that its database is full", node)
+	case "etcdOrphan":
+		return fmt.Sprintf("have etcd on %s add a member that nobody starts", node)
 	case "kill":
 		return fmt.Sprintf("kill %s on %s", component, node)
 	case "copyManifest":

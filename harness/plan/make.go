@@ -48,8 +48,12 @@ func (s Setting) after(step scenario.Step) Setting {
 	return s
 }
 
-// UsesProbe in Plan.Uses says that a service is probed.
-const UsesProbe = "probe"
+const (
+	// UsesProbe in Plan.Uses says that a service is probed.
+	UsesProbe = "probe"
+	// UsesEtcd in Plan.Uses says that the members of etcd can be asked how they are.
+	UsesEtcd = "etcd"
+)
 
 // ObjectsTimeout is how long the workloads of one file may take to become ready before the first step.
 const ObjectsTimeout = 2 * time.Minute
@@ -76,6 +80,9 @@ func Make(f *scenario.File, provider cluster.Provider, find func(kind string) Ex
 			return nil, &MissingError{Step: "probes", Provider: provider.Name(), Capability: cluster.CapService}
 		}
 		p.Uses = append(p.Uses, UsesProbe)
+	}
+	if provider.Has(cluster.CapEtcd) {
+		p.Uses = append(p.Uses, UsesEtcd)
 	}
 	setting := Setting{Nodes: f.Nodes(), Version: f.Spec.Cluster.KubernetesVersion}
 	for _, step := range f.Spec.Steps {

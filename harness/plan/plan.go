@@ -20,7 +20,7 @@ import (
 type Plan struct {
 	Scenario string `json:"scenario"`
 	Provider string `json:"provider"`
-	// Uses lists the procedures of the plan, which are kinds of step, and "probe" when a service is probed; sorted. A policy that needs what is not listed does not apply.
+	// Uses lists the procedures of the plan, which are kinds of step, "probe" when a service is probed, and "etcd" when its members can be asked; sorted. A policy that needs what is not listed does not apply.
 	Uses []string `json:"uses"`
 	Ops  []*Op    `json:"ops"`
 }

@@ -33,13 +33,21 @@ func AwaitEtcd(ctx context.Context, env *Env) error {
 		}
 		return last == nil, nil
 	})
-	for _, s := range said {
-		if err := env.Record(trace.KindFact, "etcd/"+s.Node, trace.EtcdStatus, s); err != nil {
-			return err
-		}
+	if err := RecordEtcd(said, env.Record); err != nil {
+		return err
 	}
 	if failed != nil {
 		return Failf("wait for etcd: expected every member to serve, without an alarm, and in step with the others, last seen: %v", last)
+	}
+	return nil
+}
+
+// RecordEtcd puts what members of etcd said of themselves into the recording.
+func RecordEtcd(said []trace.EtcdData, record func(kind trace.Kind, subject, change string, data any) error) error {
+	for _, s := range said {
+		if err := record(trace.KindFact, "etcd/"+s.Node, trace.EtcdStatus, s); err != nil {
+			return err
+		}
 	}
 	return nil
 }

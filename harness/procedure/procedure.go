@@ -17,6 +17,7 @@ import (
 	"github.com/seatrial/seatrial/harness/cluster"
 	"github.com/seatrial/seatrial/harness/etcd"
 	"github.com/seatrial/seatrial/harness/objects"
+	"github.com/seatrial/seatrial/harness/observe"
 	"github.com/seatrial/seatrial/harness/plan"
 	"github.com/seatrial/seatrial/harness/scenario"
 	"github.com/seatrial/seatrial/harness/trace"
@@ -53,6 +54,8 @@ type Env struct {
 	Backups string
 	// Scratch restores backups to prove them.
 	Scratch backup.Scratch
+	// Informers watch all the while, as a controller does; nil when no step asks what became of them.
+	Informers *observe.Informers
 	// Manifests returns the objects of a file that the scenario names.
 	Manifests func(file string) []*unstructured.Unstructured
 	// Record writes an event about a subject into the trace, under the op.

@@ -8,6 +8,7 @@ import (
 	"github.com/seatrial/seatrial/harness/judge"
 	"github.com/seatrial/seatrial/harness/scenario"
 	"github.com/seatrial/seatrial/harness/trace"
+	"github.com/seatrial/seatrial/harness/world"
 )
 
 var started = time.Date(2026, 11, 23, 4, 15, 2, 0, time.UTC)
@@ -20,6 +21,7 @@ func after(d time.Duration) *time.Time {
 // fixtures are the reports that the goldens show.
 var fixtures = map[string]func() Report{
 	"passed":         passed,
+	"restored":       restored,
 	"failed-drain":   failedDrain,
 	"failed-policy":  failedPolicy,
 	"errored":        errored,
@@ -59,6 +61,18 @@ func passed() Report {
 			},
 		},
 	}
+}
+
+// restored is a drill of three members, one of which was left out.
+func restored() Report {
+	r := passed()
+	lost, outage := 93.4, 41.25
+	r.Result.Drills = []world.Drill{{
+		Restore: "restore/drill", Backup: "backup/nightly", LostSeconds: &lost, OutageSeconds: &outage, Objects: 312, Restored: 312, Digest: "6f1c", RestoredDigest: "6f1c",
+		Revision: 1000000871, LastRevision: 902,
+		Members: []world.DrillMember{{Node: "cp-1", ClusterID: "aa", Hash: "c0ffee"}, {Node: "cp-2", ClusterID: "aa", Hash: "c0ffee"}, {Node: "cp-3", ClusterID: "bb"}},
+	}}
+	return r
 }
 
 func failedDrain() Report {

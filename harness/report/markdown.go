@@ -22,6 +22,7 @@ func Markdown(w io.Writer, r Report) error {
 	d := &document{}
 	d.verdict(r)
 	d.broke(r)
+	d.drills(r)
 	d.operations(r)
 	d.policies(r)
 	d.remarks("Warnings", "What", r.warnings(), func(f judge.Finding) string { return f.Message })
@@ -122,6 +123,16 @@ func (d *document) operations(r Report) {
 		rows = append(rows, []string{text(op.Number), code(op.ID), text(op.Title), state, opTook(op), text(op.Error)})
 	}
 	d.table("Operations", []string{"#", "Operation", "What", "State", "Took", "Error"}, rows)
+}
+
+func (d *document) drills(r Report) {
+	for _, one := range r.Result.Drills {
+		var rows [][]string
+		for _, f := range figures(one) {
+			rows = append(rows, []string{text(f.what), code(f.before), code(f.after)})
+		}
+		d.table(text(one.Restore)+" from "+text(one.Backup), []string{"", "Backup, and before", "After"}, rows)
+	}
 }
 
 func opTook(op Op) string {

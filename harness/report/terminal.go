@@ -77,6 +77,9 @@ func (s Screen) head(r Report) []string {
 func (s Screen) foot(r Report) []string {
 	lines := []string{""}
 	lines = append(lines, s.labelled(0, field{label: "in all", text: r.tally(), lines: 2})...)
+	for _, one := range r.Result.Drills {
+		lines = append(lines, s.labelled(0, field{label: "restored", text: drill(one), lines: 2})...)
+	}
 	for _, k := range r.Kept {
 		lines = append(lines, s.labelled(0, field{label: "kept", text: k, whole: true})...)
 	}

@@ -107,6 +107,11 @@ func (r *rehearsal) connect(ctx context.Context, record observe.Recorder) error 
 	if r.stage.meta, err = metadata.NewForConfig(config); err != nil {
 		return fmt.Errorf("make metadata client: %w", err)
 	}
+	if r.plan.Restores() {
+		if r.stage.env.Informers, err = observe.StartInformers(context.WithoutCancel(ctx), r.stage.meta); err != nil {
+			return err
+		}
+	}
 	watching := rest.CopyConfig(config)
 	watching.Wrap(observe.Patient)
 	watcher, err := kubernetes.NewForConfig(watching)
@@ -166,7 +171,18 @@ func (r *rehearsal) perform(ctx context.Context) (err error) {
 	if err := errors.Join(r.stage.watches.CatchUp(ctx), r.stage.probes.Stop(), r.stage.watches.Err(), r.recordRestarts(ctx)); err != nil {
 		return err
 	}
+	if err := r.recordEtcd(ctx); err != nil {
+		return err
+	}
 	return r.mark(trace.StepsEnded)
+}
+
+// recordEtcd puts into the recording what the members of etcd say of themselves in the end, those that answer.
+func (r *rehearsal) recordEtcd(ctx context.Context) error {
+	said, _ := r.stage.env.Etcd.InStep(ctx) // what is wrong with them is in what they say
+	return procedure.RecordEtcd(said, func(kind trace.Kind, subject, change string, data any) error {
+		return r.record(trace.Event{Kind: kind, Subject: subject, Change: change}, data)
+	})
 }
 
 // recordCommand puts a command that was executed on a node into the recording. When that fails the trace says so at the end (trace.Writer.Err).
@@ -321,6 +337,9 @@ func (r *rehearsal) stopObserving() error {
 	var err error
 	if r.stage.probes != nil {
 		err = r.stage.probes.Stop()
+	}
+	if r.stage.env.Informers != nil {
+		r.stage.env.Informers.Stop()
 	}
 	if r.stage.watches != nil {
 		r.stage.watches.Stop()

@@ -212,6 +212,7 @@ type UpgradeNode struct {
 // https://etcd.io/docs/v3.6/op-guide/recovery/#snapshotting-the-keyspace
 type Backup struct {
 	Node    string   `json:"node,omitempty" doc:"Control plane whose member it is taken from. Absent means one that has all that the others have, and rather one that is not the leader."`
+	Unasked bool     `json:"unasked,omitempty" doc:"Take it from node without asking the members whether it has what the others have, as etcdctl does, which a policy finds when it hasn't."`
 	Timeout Duration `json:"timeout,omitempty" jsonschema:"default=5m" doc:"How long it may take."`
 }
 
@@ -244,6 +245,10 @@ type LoseEtcd struct {
 // https://etcd.io/docs/v3.6/op-guide/recovery/#restoring-a-cluster
 type Restore struct {
 	Backup       string   `json:"backup" jsonschema:"required" doc:"Id of the step that took the backup."`
+	Nodes        []string `json:"nodes,omitempty" doc:"Control planes whose members are restored. Absent means all; fewer is what a policy finds."`
+	Stop         []string `json:"stop,omitempty" doc:"Components that are stopped on every control plane meanwhile, etcd among them. Absent means etcd, kube-apiserver, kube-controller-manager and kube-scheduler. Those that go on keep what they remember of the time before, which a policy finds."`
+	Unchecked    bool     `json:"unchecked,omitempty" doc:"Don't look whether the backup is whole before anything is stopped or replaced, which a policy finds."`
+	RemoveOld    bool     `json:"removeOld,omitempty" doc:"Remove the data that the members had before it is known whether the restore goes well, instead of keeping it, which a policy finds."`
 	BumpRevision *int64   `json:"bumpRevision,omitempty" jsonschema:"default=1000000000,minimum=0" doc:"etcdutl snapshot restore --bump-revision, with --mark-compacted: the revision goes on beyond all that clients have seen, so that their watches don't wait for what was there before. 0 leaves both out, which a policy finds."`
 	Timeout      Duration `json:"timeout,omitempty" jsonschema:"default=5m" doc:"How long each part of it may take."`
 }
@@ -261,14 +266,16 @@ type PowerOn struct {
 
 // Fault is one thing that goes wrong at an operation of the plan: a place and exactly one of the kinds.
 type Fault struct {
-	At           string          `json:"at" jsonschema:"required" doc:"Where: before, during or after, and the id of an operation as seatrial plan prints it: before roll/cp-2/apply."`
-	PowerOff     *NodeFault      `json:"powerOff,omitempty" doc:"Cut a node's power; it is booted again afterwards."`
-	CutOff       *NodeFault      `json:"cutOff,omitempty" doc:"Cut a node off from the network; what runs on it goes on."`
-	FillDisk     *NodeFault      `json:"fillDisk,omitempty" doc:"Fill the node's disk, where etcd and the kubelet write; it is freed again afterwards."`
-	Kill         *ComponentFault `json:"kill,omitempty" doc:"Kill a component of the node (SIGKILL). Whoever keeps it running starts it again."`
-	Pause        *PauseFault     `json:"pause,omitempty" doc:"Stop a component of the node in its tracks (SIGSTOP): it is there, and does nothing."`
-	EtcdNoSpace  *NodeFault      `json:"etcdNoSpace,omitempty" doc:"Have the node's etcd member raise the alarm of a full database (NOSPACE): etcd takes no more writes that need room until the alarm is disarmed, at the end."`
-	CopyManifest *ComponentFault `json:"copyManifest,omitempty" doc:"Leave a copy of a component's manifest beside it (etcd.yaml.bak), as a person does who wants a backup: the kubelet reads it too. It stays."`
+	At            string          `json:"at" jsonschema:"required" doc:"Where: before, during or after, and the id of an operation as seatrial plan prints it: before roll/cp-2/apply."`
+	PowerOff      *NodeFault      `json:"powerOff,omitempty" doc:"Cut a node's power; it is booted again afterwards."`
+	CutOff        *NodeFault      `json:"cutOff,omitempty" doc:"Cut a node off from the network; what runs on it goes on."`
+	FillDisk      *NodeFault      `json:"fillDisk,omitempty" doc:"Fill the node's disk, where etcd and the kubelet write; it is freed again afterwards."`
+	Kill          *ComponentFault `json:"kill,omitempty" doc:"Kill a component of the node (SIGKILL). Whoever keeps it running starts it again."`
+	Pause         *PauseFault     `json:"pause,omitempty" doc:"Stop a component of the node in its tracks (SIGSTOP): it is there, and does nothing."`
+	EtcdNoSpace   *NodeFault      `json:"etcdNoSpace,omitempty" doc:"Have the node's etcd member raise the alarm of a full database (NOSPACE): etcd takes no more writes that need room until the alarm is disarmed, at the end."`
+	EtcdAlarmLeft *EtcdFault      `json:"etcdAlarmLeft,omitempty" doc:"Have the node's etcd member raise the alarm of a full database (NOSPACE), and leave it, as a person does who makes room and forgets to disarm it."`
+	EtcdOrphan    *EtcdFault      `json:"etcdOrphan,omitempty" doc:"Add a member to etcd that nobody starts, as a control plane leaves one whose kubeadm join or reset broke off. It has a vote, and stays."`
+	CopyManifest  *ComponentFault `json:"copyManifest,omitempty" doc:"Leave a copy of a component's manifest beside it (etcd.yaml.bak), as a person does who wants a backup: the kubelet reads it too. It stays."`
 }
 
 // NodeFault is a fault of a whole node.
@@ -281,6 +288,11 @@ type NodeFault struct {
 type ComponentFault struct {
 	Node      string `json:"node" jsonschema:"required" doc:"Node that the component runs on."`
 	Component string `json:"component" jsonschema:"required,enum=etcd,enum=kube-apiserver,enum=kube-controller-manager,enum=kube-scheduler" doc:"The component, by its executable's name."`
+}
+
+// EtcdFault is what happens to etcd by way of a member, and stays.
+type EtcdFault struct {
+	Node string `json:"node" jsonschema:"required" doc:"Control plane whose member is told."`
 }
 
 // PauseFault is a component that stands still.
@@ -314,6 +326,10 @@ func (f Fault) Kind() (kind, node, component string, lasts time.Duration) {
 		return "fillDisk", f.FillDisk.Node, "", f.FillDisk.For.Duration
 	case f.EtcdNoSpace != nil:
 		return "etcdNoSpace", f.EtcdNoSpace.Node, "etcd", f.EtcdNoSpace.For.Duration
+	case f.EtcdAlarmLeft != nil:
+		return "etcdAlarmLeft", f.EtcdAlarmLeft.Node, "etcd", 0
+	case f.EtcdOrphan != nil:
+		return "etcdOrphan", f.EtcdOrphan.Node, "etcd", 0
 	case f.Kill != nil:
 		return "kill", f.Kill.Node, f.Kill.Component, 0
 	case f.CopyManifest != nil:

@@ -104,6 +104,9 @@ func (s Step) setDefaults() {
 		if bump := int64(DefaultBump); s.Restore.BumpRevision == nil {
 			s.Restore.BumpRevision = &bump
 		}
+		if len(s.Restore.Stop) == 0 {
+			s.Restore.Stop = slices.Clone(Components)
+		}
 	case s.PowerOn != nil:
 		timeout(&s.PowerOn.Timeout, DefaultTimeout)
 	}
@@ -195,6 +198,16 @@ func (c *checker) controlPlane(path, name string) {
 	c.node(path, name)
 	if slices.Contains(c.nodes, name) && !strings.HasPrefix(name, "cp-") {
 		c.report(path, "%q is no control plane; etcd runs on those", name)
+	}
+}
+
+func (c *checker) controlPlanes(path string, names []string) {
+	for i, name := range names {
+		at := fmt.Sprintf("%s[%d]", path, i)
+		if slices.Contains(names[:i], name) {
+			c.report(at, "%q is there twice", name)
+		}
+		c.controlPlane(at, name)
 	}
 }
 
@@ -310,12 +323,12 @@ func (c *checker) faults(faults []Fault) {
 		}
 		kinds := pointers(f)
 		if len(kinds) != 1 {
-			c.report(path, "give it one of copyManifest, cutOff, etcdNoSpace, fillDisk, kill, pause, powerOff; it has %d", len(kinds))
+			c.report(path, "give it one of copyManifest, cutOff, etcdAlarmLeft, etcdNoSpace, etcdOrphan, fillDisk, kill, pause, powerOff; it has %d", len(kinds))
 			continue
 		}
 		kind, node, component, _ := f.Kind()
 		c.node(path+"."+kind+".node", node)
-		if slices.Contains([]string{"copyManifest", "etcdNoSpace", "kill", "pause"}, kind) {
+		if slices.Contains([]string{"copyManifest", "etcdAlarmLeft", "etcdNoSpace", "etcdOrphan", "kill", "pause"}, kind) {
 			c.oneOf(path+"."+kind+".component", component, Components...)
 			if !strings.HasPrefix(node, "cp-") {
 				c.report(path+"."+kind+".node", "%q is no control plane; %s runs on those", node, component)
@@ -356,6 +369,9 @@ func (c *checker) step(path string, s Step) {
 		if s.Backup.Node != "" {
 			c.controlPlane(path+".node", s.Backup.Node)
 		}
+		if s.Backup.Unasked && s.Backup.Node == "" {
+			c.report(path+".unasked", "say which node: without asking the members none can be chosen")
+		}
 		c.backups = append(c.backups, s.ID)
 	case s.DamageBackup != nil:
 		c.backup(path+".backup", s.DamageBackup.Backup)
@@ -363,11 +379,16 @@ func (c *checker) step(path string, s Step) {
 	case s.VerifyBackup != nil:
 		c.backup(path+".backup", s.VerifyBackup.Backup)
 	case s.LoseEtcd != nil:
-		for i, node := range s.LoseEtcd.Nodes {
-			c.controlPlane(fmt.Sprintf("%s.nodes[%d]", path, i), node)
-		}
+		c.controlPlanes(path+".nodes", s.LoseEtcd.Nodes)
 	case s.Restore != nil:
 		c.backup(path+".backup", s.Restore.Backup)
+		c.controlPlanes(path+".nodes", s.Restore.Nodes)
+		for i, component := range s.Restore.Stop {
+			c.oneOf(fmt.Sprintf("%s.stop[%d]", path, i), component, Components...)
+		}
+		if !slices.Contains(s.Restore.Stop, "etcd") {
+			c.report(path+".stop", "it lacks etcd, whose data is not replaced while it runs")
+		}
 		if n := *s.Restore.BumpRevision; n < 0 || n > MaxBump {
 			c.report(path+".bumpRevision", "%d is not a number from 0 to %d", n, int64(MaxBump))
 		}

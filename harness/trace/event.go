@@ -86,9 +86,11 @@ const (
 	// KindFact about a member of etcd, etcd/NODE: what it said of itself. Data is EtcdData.
 	EtcdStatus = "status"
 
-	// KindFact about a backup, backup/STEP: it was taken, and it was proven or found not to hold. Data is BackupData and VerifiedData.
+	// KindFact about a backup, backup/STEP: it was taken; it was proven or found not to hold; it was found to be whole, right before it was used. Data is BackupData, VerifiedData
+	// and CheckedData.
 	BackupTaken    = "taken"
 	BackupVerified = "verified"
+	BackupChecked  = "checked"
 
 	// KindFact about a member of etcd, etcd/NODE: its data is about to be destroyed, or it is about to be stopped for a restore. Data is EtcdEndData.
 	EtcdEnding = "ending"
@@ -98,6 +100,15 @@ const (
 
 	// KindFact about a restore, restore/STEP: etcd was restored, and the API answers. Data is RestoreData.
 	EtcdRestored = "restored"
+
+	// KindFact about a restore, restore/STEP: what watched all the while was compared with the API, after it. Data is InformersData.
+	InformersCompared = "informersCompared"
+
+	// KindFact about a restore, restore/STEP: Secrets were read after it. Data is SecretsData.
+	SecretsRead = "secretsRead"
+
+	// KindFact about a component, after a restore: since when it runs. Data is StartData.
+	ComponentStarted = "started"
 
 	// KindFact about an API, api/GROUP/VERSION/RESOURCE: it is deprecated, and clients have requested it. Data is DeprecatedData.
 	Requested = "requested"
@@ -259,8 +270,11 @@ type EtcdData struct {
 	Behind    uint64 `json:"behind"`
 	Revision  int64  `json:"revision"`
 	SizeBytes int64  `json:"sizeBytes"`
-	// Alarms are those of this member: "NOSPACE", "CORRUPT".
-	Alarms []string `json:"alarms"`
+	// Alarms are those of this member: "NOSPACE", "CORRUPT". AlarmsAsked says whether they are known.
+	Alarms      []string `json:"alarms"`
+	AlarmsAsked bool     `json:"alarmsAsked"`
+	// MembersAsked says whether Strangers are known. They are only when every member answers.
+	MembersAsked bool `json:"membersAsked"`
 	// Strangers are the members that it lists and no control plane of the cluster runs, each with its id and its name. One member of each cluster is asked.
 	Strangers []string `json:"strangers"`
 }
@@ -277,6 +291,15 @@ type BackupData struct {
 	SHA256    string `json:"sha256"`
 	SizeBytes int64  `json:"sizeBytes"`
 	Objects   int    `json:"objects"`
+	// Digest is the hash of what it holds, whatever the order and the revision.
+	Digest string `json:"digest"`
+	// Member is what the member said of itself right before; nil when it said nothing.
+	Member *EtcdData `json:"member,omitempty"`
+}
+
+// CheckedData is the data of the fact BackupChecked.
+type CheckedData struct {
+	Time time.Time `json:"time"`
 }
 
 // VerifiedData is the data of the fact BackupVerified.
@@ -309,8 +332,10 @@ type EtcdReplacedData struct {
 	Node string    `json:"node"`
 	// Backup is the subject of the facts about what the data is from: backup/STEP.
 	Backup string `json:"backup"`
-	// Kept is the folder on the node that the old data is in, or "" when there was none.
+	// Kept is the folder on the node that the old data is in, or "" when there was none, or it was removed.
 	Kept string `json:"kept"`
+	// Removed says that the old data was removed.
+	Removed bool `json:"removed"`
 }
 
 // RestoreData is the data of the fact EtcdRestored.
@@ -323,13 +348,41 @@ type RestoreData struct {
 	ClusterIDs map[string]string `json:"clusterIds"`
 	// Revision is the one that the restored data begins at.
 	Revision int64 `json:"revision"`
-	// Hashes are those of the keys and values at that revision, by the member's node.
+	// Hashes are those of the keys and values at that revision, by the member's node; "" of one that has none.
 	Hashes map[string]string `json:"hashes"`
+	// BackedDigest and Digest are the hashes of what the backup holds and of what is there at that revision, whatever the order.
+	BackedDigest string `json:"backedDigest"`
+	Digest       string `json:"digest"`
 	// Backed is how many objects the backup has, Restored how many are there at that revision.
 	Backed   int `json:"backed"`
 	Restored int `json:"restored"`
 	// Differences say, a resource each, in what the backup and what is there differ.
 	Differences []string `json:"differences"`
+}
+
+// InformersData is the data of the fact InformersCompared.
+type InformersData struct {
+	// Since is when they began to watch.
+	Since time.Time `json:"since"`
+	// Objects is how many they know.
+	Objects int `json:"objects"`
+	// Stale are those that they take for something else than the API does, each with what they know; at most 20.
+	Stale []string `json:"stale"`
+}
+
+// SecretsData is the data of the fact SecretsRead.
+type SecretsData struct {
+	// Secrets is how many the backup holds.
+	Secrets int `json:"secrets"`
+	// Problem is why they could not be read, or "".
+	Problem string `json:"problem"`
+}
+
+// StartData is the data of the fact ComponentStarted.
+type StartData struct {
+	// Restore is the subject of the facts about the restore: restore/STEP.
+	Restore string    `json:"restore"`
+	Time    time.Time `json:"time"`
 }
 
 // DeprecatedData is the data of the fact Requested.

@@ -192,6 +192,14 @@ func (f *Fold) fact(e trace.Event) (Change, error) {
 		return keep(f, e, "backups", f.World.Backups, func(*trace.BackupData) string { return e.Subject })
 	case trace.BackupVerified:
 		return keep(f, e, "verified", f.World.Verified, func(*trace.VerifiedData) string { return e.Subject })
+	case trace.BackupChecked:
+		return keep(f, e, "checked", f.World.Checked, func(*trace.CheckedData) string { return e.Subject })
+	case trace.InformersCompared:
+		return keep(f, e, "informers", f.World.Informers, func(*trace.InformersData) string { return e.Subject })
+	case trace.SecretsRead:
+		return keep(f, e, "secretsRead", f.World.SecretsRead, func(*trace.SecretsData) string { return e.Subject })
+	case trace.ComponentStarted:
+		return keep(f, e, "starts", f.World.Starts, func(*trace.StartData) string { return e.Subject })
 	case trace.EtcdRestored:
 		return keep(f, e, "restores", f.World.Restores, func(*trace.RestoreData) string { return e.Subject })
 	}

@@ -41,8 +41,14 @@ type World struct {
 	// Backups are those that were taken, by their subject: backup/STEP. Verified are those that somebody tried to prove, and what came of it last.
 	Backups  map[string]*trace.BackupData   `json:"backups"`
 	Verified map[string]*trace.VerifiedData `json:"verified"`
+	// Checked are those that were found to be whole right before they were used.
+	Checked map[string]*trace.CheckedData `json:"checked"`
 	// Restores are those that came to an API that answers, by their subject: restore/STEP.
 	Restores map[string]*trace.RestoreData `json:"restores"`
+	// Informers and SecretsRead are what was found after them, by the same subject, and Starts since when the components run then, by theirs: component/cp-1/kube-apiserver.
+	Informers   map[string]*trace.InformersData `json:"informers"`
+	SecretsRead map[string]*trace.SecretsData   `json:"secretsRead"`
+	Starts      map[string]*trace.StartData     `json:"starts"`
 	// Certificates are those that components served last, by their subject: certificate/cp-1/kube-apiserver.
 	Certificates map[string]*trace.CertificateData `json:"certificates"`
 	// Kubeadms are those that last were about to work on a node, by the node.

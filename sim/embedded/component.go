@@ -37,6 +37,7 @@ type component struct {
 	release Release       // what its program is from
 	off     bool          // its node has no power, so nothing starts it
 	process *proc.Process // the last one that was started
+	began   time.Time     // when that was
 	unasked chan struct{} // closed when an end has been asked for; nil when it isn't to run
 	kept    chan struct{} // closed when the last one has ended and nobody starts another
 }
@@ -58,7 +59,7 @@ func (m *component) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	m.process, m.unasked, m.kept = process, make(chan struct{}), make(chan struct{})
+	m.process, m.began, m.unasked, m.kept = process, time.Now(), make(chan struct{}), make(chan struct{})
 	asked, kept := m.unasked, m.kept
 	m.cluster.running.Go(func() {
 		defer close(kept)
@@ -139,8 +140,23 @@ func (m *component) again(asked <-chan struct{}) *proc.Process {
 		}
 		return nil
 	}
-	m.process = process
+	m.process, m.began = process, time.Now()
 	return process
+}
+
+// since tells since when the process runs, and whether it does.
+func (m *component) since() (began time.Time, runs bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.process == nil {
+		return began, false
+	}
+	select {
+	case <-m.process.Done():
+		return began, false
+	default:
+		return m.began, true
+	}
 }
 
 // from is the release that the component's program is from.

@@ -40,34 +40,53 @@ func (c *Cluster) SaveSnapshot(ctx context.Context, node, file string) error {
 	return fmt.Errorf("save a snapshot of etcd: node %q has no member", node)
 }
 
-// StopControlPlane implements cluster.EtcdRestorer: all at once, as a kubelet does whose manifests are gone.
-func (c *Cluster) StopControlPlane(ctx context.Context, node string) error {
+// StopComponents implements cluster.EtcdRestorer: all at once, as a kubelet does whose manifests are gone.
+func (c *Cluster) StopComponents(ctx context.Context, node string, components []string) error {
 	p, err := c.planeOf(node)
 	if err != nil {
 		return err
 	}
 	var all errgroup.Group
-	for _, name := range bootOrder {
-		all.Go(func() error { return p.components[name].stop(ctx, componentGrace) })
+	for _, name := range components {
+		m, ok := p.components[name]
+		if !ok {
+			return fmt.Errorf("stop %q on %q: it runs no such component", name, node)
+		}
+		all.Go(func() error { return m.stop(ctx, componentGrace) })
 	}
 	if err := all.Wait(); err != nil {
-		return fmt.Errorf("stop the control plane of %q: %w", node, err)
+		return fmt.Errorf("stop components of %q: %w", node, err)
 	}
 	return nil
 }
 
-// StartControlPlane implements cluster.EtcdRestorer: all at once, as a kubelet does that finds the manifests. Those that find no API yet end and are started again.
-func (c *Cluster) StartControlPlane(ctx context.Context, node string) error {
+// StartComponents implements cluster.EtcdRestorer: all at once, as a kubelet does that finds the manifests. Those that find no API yet end and are started again.
+func (c *Cluster) StartComponents(ctx context.Context, node string) error {
 	p, err := c.planeOf(node)
 	if err != nil {
 		return err
 	}
 	for _, name := range bootOrder {
 		if err := p.components[name].start(ctx); err != nil {
-			return fmt.Errorf("start the control plane of %q: %w", node, err)
+			return fmt.Errorf("start components of %q: %w", node, err)
 		}
 	}
 	return nil
+}
+
+// Started implements cluster.EtcdRestorer.
+func (c *Cluster) Started(_ context.Context, node string) (map[string]time.Time, error) {
+	p, err := c.planeOf(node)
+	if err != nil {
+		return nil, err
+	}
+	since := map[string]time.Time{}
+	for name, m := range p.components {
+		if began, runs := m.since(); runs {
+			since[name] = began
+		}
+	}
+	return since, nil
 }
 
 // RestoreMember implements cluster.EtcdRestorer with etcdutl's own code.
@@ -88,11 +107,15 @@ func (p *controlPlane) restore(file string, how cluster.EtcdRestore, peers []str
 	if err := os.RemoveAll(restored); err != nil { // of an attempt that was killed
 		return "", err
 	}
+	if how.RemoveOld {
+		if err := os.RemoveAll(p.etcdDir()); err != nil {
+			return "", err
+		}
+	}
 	err := snapshot.NewV3(zap.NewNop()).Restore(snapshot.RestoreConfig{
 		SnapshotPath: file, Name: p.node, OutputDataDir: restored, PeerURLs: []string{p.peerURL()},
 		InitialCluster: strings.Join(peers, ","), InitialClusterToken: how.Token,
-		RevisionBump: how.BumpRevision, MarkCompacted: how.BumpRevision > 0, SkipHashCheck: how.SkipHashCheck,
-	})
+		RevisionBump: how.BumpRevision, MarkCompacted: how.BumpRevision > 0})
 	if err != nil {
 		return "", errors.Join(err, os.RemoveAll(restored))
 	}

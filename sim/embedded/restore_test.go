@@ -34,7 +34,7 @@ func TestRestoreEtcd(t *testing.T) {
 	g.Expect(c.SaveSnapshot(t.Context(), "cp-1", file)).To(Succeed())
 	g.Expect(c.SaveSnapshot(t.Context(), "worker-1", file)).To(MatchError(ContainSubstring(`node "worker-1" has no member`)))
 	lost := write("lost")
-	g.Expect(c.StopControlPlane(t.Context(), "cp-1")).To(Succeed())
+	g.Expect(c.StopComponents(t.Context(), "cp-1", []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"})).To(Succeed())
 
 	how := cluster.EtcdRestore{Token: "restored", BumpRevision: 1_000_000_000}
 	damaged := filepath.Join(t.TempDir(), "damaged.db")
@@ -48,7 +48,7 @@ func TestRestoreEtcd(t *testing.T) {
 	kept, err = c.RestoreMember(t.Context(), "cp-1", file, how)
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(kept).To(BeEmpty(), "there was nothing left")
-	g.Expect(c.StartControlPlane(t.Context(), "cp-1")).To(Succeed())
+	g.Expect(c.StartComponents(t.Context(), "cp-1")).To(Succeed())
 	g.Eventually(func() error {
 		_, err := client.CoreV1().ConfigMaps("default").Get(t.Context(), "before", metav1.GetOptions{})
 		return err

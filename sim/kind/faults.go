@@ -60,19 +60,24 @@ func (c *Cluster) signal(ctx context.Context, node, component, signal string, se
 
 // pids are a component's processes on a node: the node sees those in its pods too.
 func (c *Cluster) pids(ctx context.Context, m machine, component string) ([]string, error) {
+	return c.processes(ctx, m, component, "pid")
+}
+
+// processes are what ps says of a component's processes in a column.
+func (c *Cluster) processes(ctx context.Context, m machine, component, column string) ([]string, error) {
 	pattern := "^(/usr/bin/|/usr/local/bin/)?" + regexp.QuoteMeta(component) + "( |$)"
-	lines, err := c.engine.Lines(ctx, "exec", m.container, "ps", "-eo", "pid=,args=")
+	lines, err := c.engine.Lines(ctx, "exec", m.container, "ps", "-eo", column+"=,args=")
 	if err != nil {
 		return nil, err
 	}
 	command := regexp.MustCompile(pattern)
-	var pids []string
+	var found []string
 	for _, line := range lines {
-		if pid, args, ok := strings.Cut(strings.TrimSpace(line), " "); ok && command.MatchString(strings.TrimSpace(args)) {
-			pids = append(pids, pid)
+		if value, args, ok := strings.Cut(strings.TrimSpace(line), " "); ok && command.MatchString(strings.TrimSpace(args)) {
+			found = append(found, value)
 		}
 	}
-	return pids, nil
+	return found, nil
 }
 
 // expectState looks whether processes are stopped (proc_pid_stat(5), state T), or none is.

@@ -63,18 +63,18 @@ func (c *Cluster) fetch(ctx context.Context, m machine, from, to string) error {
 	return errors.Join(err, file.Close())
 }
 
-// StopControlPlane implements cluster.EtcdRestorer: the manifests are moved away, and it is waited until the kubelet has ended all that they ran.
-func (c *Cluster) StopControlPlane(ctx context.Context, node string) error {
+// StopComponents implements cluster.EtcdRestorer: the manifests are moved away, and it is waited until the kubelet has ended all that they ran.
+func (c *Cluster) StopComponents(ctx context.Context, node string, components []string) error {
 	m, err := c.machine(node)
 	if err != nil {
 		return err
 	}
 	c.setCycled(node)
-	if err := c.moveManifests(ctx, m, manifestsFolder, stoppedFolder); err != nil {
-		return fmt.Errorf("stop the control plane of %q: %w", node, err)
+	if err := c.moveManifests(ctx, m, manifestsFolder, stoppedFolder, components...); err != nil {
+		return fmt.Errorf("stop components of %q: %w", node, err)
 	}
-	return ready.Poll(ctx, "the control plane of "+node+" has ended", func(ctx context.Context) error {
-		for _, component := range controlPlaneComponents {
+	return ready.Poll(ctx, strings.Join(components, ", ")+" of "+node+" have ended", func(ctx context.Context) error {
+		for _, component := range components {
 			if err := c.absent(ctx, m, component); err != nil {
 				return err
 			}
@@ -92,16 +92,39 @@ func (c *Cluster) absent(ctx context.Context, m machine, component string) error
 	return err
 }
 
-// StartControlPlane implements cluster.EtcdRestorer: the manifests are moved back.
-func (c *Cluster) StartControlPlane(ctx context.Context, node string) error {
+// StartComponents implements cluster.EtcdRestorer: the manifests are moved back.
+func (c *Cluster) StartComponents(ctx context.Context, node string) error {
 	m, err := c.machine(node)
 	if err == nil {
 		err = c.moveManifests(ctx, m, stoppedFolder, manifestsFolder)
 	}
 	if err != nil {
-		return fmt.Errorf("start the control plane of %q: %w", node, err)
+		return fmt.Errorf("start components of %q: %w", node, err)
 	}
 	return nil
+}
+
+// Started implements cluster.EtcdRestorer.
+func (c *Cluster) Started(ctx context.Context, node string) (map[string]time.Time, error) {
+	m, err := c.machine(node)
+	if err != nil {
+		return nil, err
+	}
+	now, since := time.Now(), map[string]time.Time{}
+	for _, component := range controlPlaneComponents {
+		ages, err := c.processes(ctx, m, component, "etimes")
+		if err != nil {
+			return nil, fmt.Errorf("ask %q since when %s runs: %w", node, component, err)
+		}
+		for _, age := range ages {
+			seconds, err := strconv.Atoi(age)
+			if err != nil {
+				return nil, fmt.Errorf("ask %q since when %s runs: %w", node, component, err)
+			}
+			since[component] = now.Add(-time.Duration(seconds) * time.Second)
+		}
+	}
+	return since, nil
 }
 
 // moveManifests moves the manifests that are in a folder, all or those of some components.
@@ -131,6 +154,11 @@ func (c *Cluster) RestoreMember(ctx context.Context, node, file string, how clus
 	m, err := c.machine(node)
 	if err != nil {
 		return "", err
+	}
+	if how.RemoveOld {
+		if _, err := c.run(ctx, m, nil, "rm", "-rf", path.Join(etcdFolder, "member")); err != nil {
+			return "", fmt.Errorf("restore etcd on %q: %w", node, err)
+		}
 	}
 	kept, err := c.restoreData(ctx, m, file, how)
 	if err != nil {
@@ -178,9 +206,6 @@ func (c *Cluster) restoreCommand(node string, how cluster.EtcdRestore) []string 
 	}
 	if how.BumpRevision > 0 {
 		argv = append(argv, "--bump-revision="+strconv.FormatUint(how.BumpRevision, 10), "--mark-compacted")
-	}
-	if how.SkipHashCheck {
-		argv = append(argv, "--skip-hash-check")
 	}
 	return argv
 }

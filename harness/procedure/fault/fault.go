@@ -120,16 +120,14 @@ func of(env *procedure.Env, kind, node, component string) (act, error) {
 			func(ctx context.Context) error { return env.Etcd.RaiseNoSpace(ctx, node) }, func(ctx context.Context) error { return env.Etcd.DisarmNoSpace(ctx, node) },
 			answers(node),
 		}, nil
+	case kind == "etcdAlarmLeft" && env.Etcd != nil:
+		return act{func(ctx context.Context) error { return env.Etcd.RaiseNoSpace(ctx, node) }, stays, unheeded}, nil
+	case kind == "etcdOrphan" && env.Etcd != nil:
+		return act{func(ctx context.Context) error { return env.Etcd.AddOrphan(ctx, node) }, stays, unheeded}, nil
 	case kind == "kill" && hasComponents:
-		return act{
-			func(ctx context.Context) error { return components.Kill(ctx, node, component) }, func(context.Context) error { return nil },
-			answers(node),
-		}, nil
+		return act{func(ctx context.Context) error { return components.Kill(ctx, node, component) }, stays, answers(node)}, nil
 	case kind == "copyManifest" && hasManifests:
-		return act{
-			func(ctx context.Context) error { return manifests.CopyManifest(ctx, node, component) }, func(context.Context) error { return nil },
-			answers(node),
-		}, nil
+		return act{func(ctx context.Context) error { return manifests.CopyManifest(ctx, node, component) }, stays, answers(node)}, nil
 	case kind == "pause" && hasComponents:
 		return act{
 			func(ctx context.Context) error { return components.Pause(ctx, node, component) }, func(ctx context.Context) error { return components.Resume(ctx, node, component) },
@@ -138,6 +136,12 @@ func of(env *procedure.Env, kind, node, component string) (act, error) {
 	}
 	return act{}, fmt.Errorf("cluster lacks what the fault %q takes, which its provider promised", kind)
 }
+
+// stays is the end of what somebody else ends, or nobody.
+func stays(context.Context) error { return nil }
+
+// unheeded is for what nothing waits for.
+func unheeded(context.Context, *procedure.Env, time.Time) error { return nil }
 
 // answers waits until the API server of the node answers, which needs its etcd.
 func answers(node string) func(context.Context, *procedure.Env, time.Time) error {

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/seatrial/seatrial/harness/backup"
@@ -50,6 +51,9 @@ func (Backup) Plan(step scenario.Step, _ plan.Setting) *plan.Op {
 	if step.Backup.Node != "" {
 		title = "take a snapshot of etcd from the member of " + step.Backup.Node
 	}
+	if step.Backup.Unasked {
+		title += ", without asking whether it has everything"
+	}
 	return &plan.Op{
 		ID: step.ID, Title: title, Procedure: "backup", Action: "take", Node: step.Backup.Node, Options: step.Backup, Timeout: plan.Seconds(step.Backup.Timeout.Duration),
 	}
@@ -74,7 +78,8 @@ func (Backup) Do(ctx context.Context, env *procedure.Env, step scenario.Step, op
 			named = c.Endpoint
 		}
 	}
-	from, err := backup.Choose(ctx, members, named)
+	standing, _ := env.Etcd.InStep(ctx) // what is wrong with them is in what they say
+	from, err := choose(ctx, members, named, step.Backup.Unasked)
 	if errors.Is(err, backup.ErrBehind) {
 		return procedure.Failf("%v", err)
 	}
@@ -87,9 +92,21 @@ func (Backup) Do(ctx context.Context, env *procedure.Env, step scenario.Step, op
 		return err
 	}
 	fmt.Fprintf(env.Log, "%d bytes from etcd/%s, revision %d, %d objects\n", m.File.Size, node, m.File.Revision, m.Digest.Objects())
-	return env.Record(trace.KindFact, "backup/"+step.ID, trace.BackupTaken, trace.BackupData{
-		Time: m.Time, Node: node, ClusterID: m.ClusterID, Revision: m.File.Revision, SHA256: m.File.SHA256, SizeBytes: m.File.Size, Objects: m.Digest.Objects(),
-	})
+	said := trace.BackupData{
+		Time: m.Time, Node: node, ClusterID: m.ClusterID, Revision: m.File.Revision, SHA256: m.File.SHA256, SizeBytes: m.File.Size, Objects: m.Digest.Objects(), Digest: m.Digest.Hash(),
+	}
+	if i := slices.IndexFunc(standing, func(s trace.EtcdData) bool { return s.Node == node }); i >= 0 {
+		said.Member = &standing[i]
+	}
+	return env.Record(trace.KindFact, "backup/"+step.ID, trace.BackupTaken, said)
+}
+
+// choose is backup.Choose, unless the one that is named is taken as it is.
+func choose(ctx context.Context, members []backup.Member, named string, unasked bool) (backup.Member, error) {
+	if i := slices.IndexFunc(members, func(m backup.Member) bool { return m.Endpoint == named }); unasked && i >= 0 {
+		return members[i], nil
+	}
+	return backup.Choose(ctx, members, named)
 }
 
 func member(c etcd.Client) backup.Member {

@@ -4,11 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
 
 	"github.com/seatrial/seatrial/harness/backup"
 	"github.com/seatrial/seatrial/harness/cluster"
@@ -109,12 +114,21 @@ func (Restore) Plan(step scenario.Step, s plan.Setting) *plan.Op {
 			ID: step.ID + "/" + id, Title: fmt.Sprintf(format, args...), Procedure: "restore", Action: action, Node: node, Timeout: plan.Seconds(spec.Timeout.Duration),
 		})
 	}
-	op("check", actionCheck, "", "look whether %s is whole, before anything is touched", spec.Backup)
-	op("stop", actionStop, "", "stop every control plane")
-	for _, node := range s.ControlPlanes() {
-		op(node+"/data", actionData, node, "make the data of etcd on %s from the snapshot, and keep the old", node)
+	if !spec.Unchecked {
+		op("check", actionCheck, "", "look whether %s is whole, before anything is touched", spec.Backup)
 	}
-	op("start", actionStart, "", "start every control plane")
+	op("stop", actionStop, "", "stop %s on every control plane", strings.Join(spec.Stop, ", "))
+	nodes, old := spec.Nodes, "keep"
+	if len(nodes) == 0 {
+		nodes = s.ControlPlanes()
+	}
+	if spec.RemoveOld {
+		old = "remove"
+	}
+	for _, node := range nodes {
+		op(node+"/data", actionData, node, "make the data of etcd on %s from the snapshot, and %s the old", node, old)
+	}
+	op("start", actionStart, "", "start what was stopped")
 	op("ready", actionReady, "", "compare etcd with %s, and wait until the cluster works", spec.Backup)
 	return root
 }
@@ -134,7 +148,7 @@ func (Restore) Do(ctx context.Context, env *procedure.Env, step scenario.Step, o
 	case actionData:
 		return w.data(ctx, op.Node)
 	case actionStart:
-		return w.each(ctx, restorer.StartControlPlane)
+		return w.each(ctx, restorer.StartComponents)
 	case actionReady:
 		return w.ready(ctx)
 	}
@@ -156,17 +170,24 @@ func (w work) check(ctx context.Context) error {
 	if errors.Is(err, backup.ErrUnfit) {
 		return procedure.Failf("%v", err)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return w.env.Record(trace.KindFact, w.backup(), trace.BackupChecked, trace.CheckedData{Time: time.Now().UTC()})
 }
 
 // stop stops every control plane, side by side: no API server may write to a member that another has restored.
+// Whoever leaves some running has a finding for it.
 func (w work) stop(ctx context.Context) error {
 	for _, node := range w.env.Etcd.Nodes() {
 		if err := ending(ctx, w.env, node, false); err != nil {
 			return err
 		}
 	}
-	if err := w.each(ctx, w.restorer.StopControlPlane); err != nil {
+	err := w.each(ctx, func(ctx context.Context, node string) error {
+		return w.restorer.StopComponents(ctx, node, w.step.Restore.Stop)
+	})
+	if err != nil {
 		return err
 	}
 	for _, node := range w.env.Etcd.Nodes() {
@@ -187,35 +208,63 @@ func (w work) each(ctx context.Context, do func(ctx context.Context, node string
 }
 
 func (w work) data(ctx context.Context, node string) error {
-	kept, err := w.restorer.RestoreMember(ctx, node, w.snapshot(), cluster.EtcdRestore{Token: w.env.Run + "-" + w.step.ID, BumpRevision: w.bump()})
+	spec := w.step.Restore
+	kept, err := w.restorer.RestoreMember(ctx, node, w.snapshot(), cluster.EtcdRestore{Token: w.env.Run + "-" + w.step.ID, BumpRevision: w.bump(), RemoveOld: spec.RemoveOld})
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w.env.Log, "etcd/%s has the data of %s; what it had is in %q\n", node, w.step.Restore.Backup, kept)
-	return w.env.Record(trace.KindFact, "etcd/"+node, trace.EtcdReplaced, trace.EtcdReplacedData{Time: time.Now().UTC(), Node: node, Backup: "backup/" + w.step.Restore.Backup, Kept: kept})
+	fmt.Fprintf(w.env.Log, "etcd/%s has the data of %s; what it had is in %q\n", node, spec.Backup, kept)
+	return w.env.Record(trace.KindFact, "etcd/"+node, trace.EtcdReplaced, trace.EtcdReplacedData{
+		Time: time.Now().UTC(), Node: node, Backup: w.backup(), Kept: kept, Removed: spec.RemoveOld,
+	})
 }
 
 func (w work) bump() uint64 { return uint64(*w.step.Restore.BumpRevision) }
 
-// ready waits until the API answers, compares what etcd has with the backup, and waits until the rest of the cluster follows.
+// backup and restore are the subjects of the facts about them.
+func (w work) backup() string  { return "backup/" + w.step.Restore.Backup }
+func (w work) restore() string { return "restore/" + w.step.ID }
+
+// ready waits until the API of the restored members answers, compares what etcd has with the backup, and waits until the rest of the cluster follows.
 func (w work) ready(ctx context.Context) error {
-	for _, server := range w.env.Cluster.APIServers() {
+	servers := w.env.Cluster.APIServers()
+	for _, server := range servers {
+		if w.restores(server.Node) {
+			if err := procedure.AwaitAPIServer(ctx, server, ""); err != nil {
+				return err
+			}
+		}
+	}
+	began := time.Now()
+	if err := w.compare(ctx, began); err != nil {
+		return err
+	}
+	if err := procedure.AwaitEtcd(ctx, w.env); err != nil {
+		return err
+	}
+	for _, server := range servers {
 		if err := procedure.AwaitAPIServer(ctx, server, ""); err != nil {
 			return err
 		}
 	}
-	began := time.Now()
-	if err := procedure.AwaitEtcd(ctx, w.env); err != nil {
+	if err := w.follow(ctx, began); err != nil {
 		return err
 	}
-	if err := w.compare(ctx, began); err != nil {
-		return err
-	}
+	return errors.Join(w.recordStarts(ctx), w.readSecrets(ctx), w.compareInformers(ctx))
+}
+
+// restores tells whether the node's member is restored.
+func (w work) restores(node string) bool {
+	return len(w.step.Restore.Nodes) == 0 || slices.Contains(w.step.Restore.Nodes, node)
+}
+
+// follow waits until the controllers, the kubelets and the workloads follow the API.
+func (w work) follow(ctx context.Context, since time.Time) error {
 	if err := procedure.AwaitLeaders(ctx, w.env); err != nil {
 		return err
 	}
 	for _, node := range w.env.Cluster.Nodes() {
-		if err := w.env.Objects.AwaitRenewed(ctx, node.Name, began); err != nil {
+		if err := w.env.Objects.AwaitRenewed(ctx, node.Name, since); err != nil {
 			return procedure.FromWait(err)
 		}
 		if err := w.env.Objects.AwaitCondition(ctx, objects.Ref{Kind: "node", Name: node.Name}, "Ready", "True"); err != nil {
@@ -225,35 +274,36 @@ func (w work) ready(ctx context.Context) error {
 	return procedure.AwaitWorkloads(ctx, w.env, true)
 }
 
-// compare reads every member as it was at the moment when it was restored, and puts what it finds into the recording.
+// compare reads every member as it was at the moment when it was restored, and puts what it finds into the recording. A member that has nothing of that has no hash.
 func (w work) compare(ctx context.Context, answered time.Time) error {
 	m, err := backup.ReadManifest(w.snapshot())
 	if err != nil {
 		return err
 	}
 	said := trace.RestoreData{
-		Backup: "backup/" + w.step.Restore.Backup, Answered: answered.UTC(), Revision: m.File.Revision + int64(w.bump()),
-		ClusterIDs: map[string]string{}, Hashes: map[string]string{}, Differences: []string{}, Backed: m.Digest.Objects(),
+		Backup: w.backup(), Answered: answered.UTC(), Revision: m.File.Revision + int64(w.bump()), ClusterIDs: map[string]string{}, Hashes: map[string]string{},
+		Differences: []string{}, Backed: m.Digest.Objects(), BackedDigest: m.Digest.Hash(),
 	}
-	for i, c := range w.env.Etcd.Clients() {
-		status, err := w.env.Etcd.Status(ctx, c.Node)
-		if err != nil {
+	for _, c := range w.env.Etcd.Clients() {
+		if status, err := w.env.Etcd.Status(ctx, c.Node); err == nil {
+			said.ClusterIDs[c.Node] = status.ClusterID
+		} else if w.restores(c.Node) {
 			return err
 		}
-		said.ClusterIDs[c.Node] = status.ClusterID
-		hash, err := c.HashKV(ctx, c.Endpoint, said.Revision)
-		if err != nil {
+		said.Hashes[c.Node] = ""
+		if hash, err := c.HashKV(ctx, c.Endpoint, said.Revision); err == nil {
+			said.Hashes[c.Node] = fmt.Sprintf("%x", hash.Hash)
+		} else if w.restores(c.Node) {
 			return fmt.Errorf("ask etcd/%s for its hash at revision %d: %w", c.Node, said.Revision, err)
 		}
-		said.Hashes[c.Node] = fmt.Sprintf("%x", hash.Hash)
-		if i > 0 {
+		if said.Digest != "" || !w.restores(c.Node) {
 			continue // the members' hashes say whether the others have the same
 		}
 		if err := w.differences(ctx, c.Client, m, &said); err != nil {
 			return err
 		}
 	}
-	return w.env.Record(trace.KindFact, "restore/"+w.step.ID, trace.EtcdRestored, said)
+	return w.env.Record(trace.KindFact, w.restore(), trace.EtcdRestored, said)
 }
 
 func (w work) differences(ctx context.Context, kv clientv3.KV, m *backup.Manifest, said *trace.RestoreData) error {
@@ -261,9 +311,62 @@ func (w work) differences(ctx context.Context, kv clientv3.KV, m *backup.Manifes
 	if err != nil {
 		return err
 	}
-	said.Restored = digest.Objects()
+	said.Restored, said.Digest = digest.Objects(), digest.Hash()
 	for _, d := range backup.Compare(&m.Digest, digest, true) {
 		said.Differences = append(said.Differences, d.String())
 	}
 	return nil
+}
+
+// recordStarts puts into the recording since when the components run.
+func (w work) recordStarts(ctx context.Context) error {
+	for _, node := range w.env.Etcd.Nodes() {
+		since, err := w.restorer.Started(ctx, node)
+		if err != nil {
+			return err
+		}
+		for _, component := range slices.Sorted(maps.Keys(since)) {
+			said := trace.StartData{Restore: w.restore(), Time: since[component].UTC()}
+			if err := w.env.Record(trace.KindFact, "component/"+node+"/"+component, trace.ComponentStarted, said); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// readSecrets has every API server read all Secrets, which it can't with another encryption key than they were written with.
+func (w work) readSecrets(ctx context.Context) error {
+	m, err := backup.ReadManifest(w.snapshot())
+	if err != nil {
+		return err
+	}
+	said := trace.SecretsData{}
+	if secrets := m.Digest.Resources["secrets"]; secrets != nil {
+		said.Secrets = secrets.Objects
+	}
+	for _, server := range w.env.Cluster.APIServers() {
+		client, err := kubernetes.NewForConfig(server.Config)
+		if err != nil {
+			return fmt.Errorf("make client for api/%s: %w", server.Node, err)
+		}
+		if _, err := client.CoreV1().Secrets("").List(ctx, metav1.ListOptions{}); err != nil {
+			said.Problem = fmt.Sprintf("api/%s: %v", server.Node, err)
+		}
+	}
+	return w.env.Record(trace.KindFact, w.restore(), trace.SecretsRead, said)
+}
+
+// informersTimeout is how long informers may take to know what the API has: they list anew when the API tells them that their version is too old.
+const informersTimeout = 20 * time.Second
+
+func (w work) compareInformers(ctx context.Context) error {
+	if w.env.Informers == nil {
+		return nil // and the policy says that it could not tell
+	}
+	known, stale, err := w.env.Informers.Compare(ctx, informersTimeout)
+	if err != nil {
+		return err
+	}
+	return w.env.Record(trace.KindFact, w.restore(), trace.InformersCompared, trace.InformersData{Since: w.env.Informers.Since().UTC(), Objects: known, Stale: stale})
 }

@@ -16,7 +16,7 @@ subjects contains member if some member, _ in members
 
 deny contains {"subject": subject, "msg": msg} if {
 	some subject, restore in data.world.restores
-	count({hash | some hash in restore.hashes}) > 1
+	count({hash | some hash in restore.hashes; hash != ""}) > 1
 	msg := sprintf("the members hold different data: %s", [concat(", ", sort([text | some node, hash in restore.hashes; text := sprintf("%s %s", [node, hash])]))])
 }
 
@@ -24,6 +24,12 @@ deny contains {"subject": subject, "msg": msg} if {
 	some subject, restore in data.world.restores
 	count({id | some id in restore.clusterIds}) > 1
 	msg := sprintf("the members are of different clusters: %s", [concat(", ", sort([text | some node, id in restore.clusterIds; text := sprintf("%s %s", [node, id])]))])
+}
+
+deny contains {"subject": member, "msg": "has nothing of what was restored"} if {
+	some member, node in members
+	some _, restore in data.world.restores
+	restore.hashes[node] == ""
 }
 
 # A member that has the data of no backup has what it had.

@@ -28,6 +28,11 @@ test_disagree if {
 	left == {{"subject": "etcd/cp-2", "msg": "was not restored with the others"}}
 }
 
+test_nothing if {
+	found := policy.deny with data.world as world({"cp-1": "aa", "cp-2": ""}, same, both)
+	found == {{"subject": "etcd/cp-2", "msg": "has nothing of what was restored"}}
+}
+
 test_not_asked if {
 	doubts := policy.unknown with data.world as world({"cp-1": "aa"}, same, both)
 	doubts == {{"subject": "etcd/cp-2", "msg": "was not asked for its hash"}}

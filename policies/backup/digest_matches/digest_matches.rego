@@ -11,7 +11,7 @@
 #   needs: [verifyBackup]
 #   remedy: >-
 #     Take it again, and look at the way from the member to where it lies: a disk, a transfer, a script that does not look at exit statuses.
-package seatrial.backup.holds
+package seatrial.backup.digest_matches
 
 subjects contains backup if some backup, _ in data.world.verified
 

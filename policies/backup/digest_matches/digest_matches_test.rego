@@ -1,6 +1,6 @@
-package seatrial.backup.holds_test
+package seatrial.backup.digest_matches_test
 
-import data.seatrial.backup.holds as policy
+import data.seatrial.backup.digest_matches as policy
 
 world(problem, objects) := {"verified": {"backup/nightly": {"problem": problem, "objects": objects}}}
 

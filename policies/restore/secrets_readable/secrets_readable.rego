@@ -1,0 +1,33 @@
+# METADATA
+# title: Secrets can be read after a restore
+# description: >-
+#   With another encryption key than Secrets were written with, every API server starts, and none of them can read one. Each read all Secrets
+#   after the restore.
+# related_resources:
+# - ref: https://kubernetes.io/docs/tasks/administer-cluster/encrypt-data/
+# - ref: https://github.com/kubernetes/website/issues/37651
+# custom:
+#   severity: error
+#   scope: run
+#   needs: [restore]
+#   remedy: >-
+#     Back the encryption configuration up with etcd, and give it to the API servers before they start (--encryption-provider-config).
+package seatrial.restore.secrets_readable
+
+subjects contains restore if some restore, _ in held
+
+deny contains {"subject": restore, "msg": sprintf("Secrets can't be read: %s", [read.problem])} if {
+	some restore, read in data.world.secretsRead
+	read.problem != ""
+}
+
+unknown contains {"subject": restore, "msg": "nobody tried to read Secrets"} if {
+	some restore, _ in data.world.restores
+	not data.world.secretsRead[restore]
+}
+
+# Without a Secret in the backup there is none to read.
+held[restore] := true if {
+	some restore, _ in data.world.restores
+	object.get(data.world.secretsRead, [restore, "secrets"], 1) > 0
+}

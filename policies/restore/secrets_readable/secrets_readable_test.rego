@@ -1,0 +1,24 @@
+package seatrial.restore.secrets_readable_test
+
+import data.seatrial.restore.secrets_readable as policy
+
+world(read) := {"restores": {"restore/drill": {}}, "secretsRead": read}
+
+test_readable if {
+	policy.subjects == {"restore/drill"} with data.world as world({"restore/drill": {"secrets": 2, "problem": ""}})
+	policy.deny == set() with data.world as world({"restore/drill": {"secrets": 2, "problem": ""}})
+	policy.unknown == set() with data.world as world({"restore/drill": {"secrets": 2, "problem": ""}})
+}
+
+test_there_are_none if policy.subjects == set() with data.world as world({"restore/drill": {"secrets": 0, "problem": ""}})
+
+test_not if {
+	found := policy.deny with data.world as world({"restore/drill": {"secrets": 2, "problem": "no matching key"}})
+	found == {{"subject": "restore/drill", "msg": "Secrets can't be read: no matching key"}}
+}
+
+test_not_tried if {
+	doubts := policy.unknown with data.world as world({})
+	doubts == {{"subject": "restore/drill", "msg": "nobody tried to read Secrets"}}
+	policy.subjects == {"restore/drill"} with data.world as world({})
+}
