@@ -49,7 +49,7 @@ policies: build
 
 # Whole clusters: every scenario, crashes, clean-up.
 e2e: build
-	$(GO) test -count=1 -timeout 40m -v ./test/e2e
+	$(GO) test -count=1 -timeout 40m -v ./test/e2e ./test/backup
 
 # kind clusters: faults, kills, what both providers must agree on. Says SKIP, and why, where nodes in containers can't run.
 kind: build

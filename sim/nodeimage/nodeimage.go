@@ -195,7 +195,7 @@ func (b *Builder) gather(ctx context.Context, version string) (*ingredients, err
 		module gobuild.Module
 		dir    *string
 	}{
-		{etcd(wanted.etcdVersion()), &i.etcd}, {coredns(tag(wanted.CoreDNS)), &i.coredns}, {cniPlugins, &i.cni},
+		{Etcd(wanted.etcdVersion()), &i.etcd}, {coredns(tag(wanted.CoreDNS)), &i.coredns}, {cniPlugins, &i.cni},
 		{podnetModule, &i.podnet}, {workload, &i.workload}, {pause, &i.pause},
 	} {
 		i.recipe.Modules[need.module.Name] = need.module.Key()
@@ -216,7 +216,7 @@ func (b *Builder) serve(ctx context.Context, i *ingredients, wanted *images) err
 		tag             func(version string) string
 		other           *string
 	}{
-		{"go.etcd.io/etcd/server/v3", wanted.etcdVersion(), etcd, &wanted.Etcd, func(v string) string { return strings.TrimPrefix(v, "v") + "-0" }, &i.tags.Etcd},
+		{"go.etcd.io/etcd/server/v3", wanted.etcdVersion(), Etcd, &wanted.Etcd, func(v string) string { return strings.TrimPrefix(v, "v") + "-0" }, &i.tags.Etcd},
 		{"github.com/coredns/coredns", tag(wanted.CoreDNS), coredns, &wanted.CoreDNS, func(v string) string { return v }, &i.tags.CoreDNS},
 	} {
 		served, err := b.served(ctx, need.module, need.version, need.make)

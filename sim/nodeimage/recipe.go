@@ -105,8 +105,8 @@ func linked(module string) (string, error) {
 	return "", fmt.Errorf("find the version of %s: it is not linked into this program", module)
 }
 
-// etcd is an etcd release: the server and both tools.
-func etcd(version string) gobuild.Module {
+// Etcd is an etcd release: the server, etcdctl and etcdutl.
+func Etcd(version string) gobuild.Module {
 	return gobuild.Module{
 		Name:    "etcd-" + version,
 		Require: []string{"go.etcd.io/etcd/server/v3@" + version, "go.etcd.io/etcd/etcdctl/v3@" + version, "go.etcd.io/etcd/etcdutl/v3@" + version},
