@@ -17,6 +17,7 @@ import (
 
 	"github.com/seatrial/seatrial/harness/backup"
 	"github.com/seatrial/seatrial/harness/cluster"
+	"github.com/seatrial/seatrial/harness/etcd"
 	"github.com/seatrial/seatrial/harness/objects"
 	"github.com/seatrial/seatrial/harness/plan"
 	"github.com/seatrial/seatrial/harness/procedure"
@@ -285,16 +286,17 @@ func (w work) compare(ctx context.Context, answered time.Time) error {
 		Differences: []string{}, Backed: m.Digest.Objects(), BackedDigest: m.Digest.Hash(),
 	}
 	for _, c := range w.env.Etcd.Clients() {
-		if status, err := w.env.Etcd.Status(ctx, c.Node); err == nil {
-			said.ClusterIDs[c.Node] = status.ClusterID
-		} else if w.restores(c.Node) {
+		status, err := w.env.Etcd.Status(ctx, c.Node)
+		if err != nil && w.restores(c.Node) {
 			return err
 		}
-		said.Hashes[c.Node] = ""
-		if hash, err := c.HashKV(ctx, c.Endpoint, said.Revision); err == nil {
-			said.Hashes[c.Node] = fmt.Sprintf("%x", hash.Hash)
-		} else if w.restores(c.Node) {
-			return fmt.Errorf("ask etcd/%s for its hash at revision %d: %w", c.Node, said.Revision, err)
+		said.ClusterIDs[c.Node] = status.ClusterID
+		if err != nil {
+			said.Hashes[c.Node] = ""
+			continue
+		}
+		if said.Hashes[c.Node], err = hash(ctx, c, said.Revision); err != nil && w.restores(c.Node) {
+			return err
 		}
 		if said.Digest != "" || !w.restores(c.Node) {
 			continue // the members' hashes say whether the others have the same
@@ -304,6 +306,20 @@ func (w work) compare(ctx context.Context, answered time.Time) error {
 		}
 	}
 	return w.env.Record(trace.KindFact, w.restore(), trace.EtcdRestored, said)
+}
+
+// hashTimeout is how long a member may take to hash what it has: a gigabyte took a few seconds.
+const hashTimeout = 20 * time.Second
+
+// hash asks a member for the hash of its keys and values at a revision. One that serves nobody does not say so.
+func hash(ctx context.Context, c etcd.Client, revision int64) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, hashTimeout)
+	defer cancel()
+	answer, err := c.HashKV(ctx, c.Endpoint, revision)
+	if err != nil {
+		return "", fmt.Errorf("ask etcd/%s for its hash at revision %d: %w", c.Node, revision, err)
+	}
+	return fmt.Sprintf("%x", answer.Hash), nil
 }
 
 func (w work) differences(ctx context.Context, kv clientv3.KV, m *backup.Manifest, said *trace.RestoreData) error {

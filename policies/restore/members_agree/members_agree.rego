@@ -22,7 +22,7 @@ deny contains {"subject": subject, "msg": msg} if {
 
 deny contains {"subject": subject, "msg": msg} if {
 	some subject, restore in data.world.restores
-	count({id | some id in restore.clusterIds}) > 1
+	count({id | some id in restore.clusterIds; id != ""}) > 1
 	msg := sprintf("the members are of different clusters: %s", [concat(", ", sort([text | some node, id in restore.clusterIds; text := sprintf("%s %s", [node, id])]))])
 }
 

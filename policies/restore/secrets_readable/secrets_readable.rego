@@ -14,7 +14,7 @@
 #     Back the encryption configuration up with etcd, and give it to the API servers before they start (--encryption-provider-config).
 package seatrial.restore.secrets_readable
 
-subjects contains restore if some restore, _ in held
+subjects contains restore if some restore, _ in data.world.restores
 
 deny contains {"subject": restore, "msg": sprintf("Secrets can't be read: %s", [read.problem])} if {
 	some restore, read in data.world.secretsRead
@@ -24,10 +24,4 @@ deny contains {"subject": restore, "msg": sprintf("Secrets can't be read: %s", [
 unknown contains {"subject": restore, "msg": "nobody tried to read Secrets"} if {
 	some restore, _ in data.world.restores
 	not data.world.secretsRead[restore]
-}
-
-# Without a Secret in the backup there is none to read.
-held[restore] := true if {
-	some restore, _ in data.world.restores
-	object.get(data.world.secretsRead, [restore, "secrets"], 1) > 0
 }

@@ -10,8 +10,6 @@ test_readable if {
 	policy.unknown == set() with data.world as world({"restore/drill": {"secrets": 2, "problem": ""}})
 }
 
-test_there_are_none if policy.subjects == set() with data.world as world({"restore/drill": {"secrets": 0, "problem": ""}})
-
 test_not if {
 	found := policy.deny with data.world as world({"restore/drill": {"secrets": 2, "problem": "no matching key"}})
 	found == {{"subject": "restore/drill", "msg": "Secrets can't be read: no matching key"}}
@@ -20,5 +18,4 @@ test_not if {
 test_not_tried if {
 	doubts := policy.unknown with data.world as world({})
 	doubts == {{"subject": "restore/drill", "msg": "nobody tried to read Secrets"}}
-	policy.subjects == {"restore/drill"} with data.world as world({})
 }
