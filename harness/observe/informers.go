@@ -31,7 +31,7 @@ var informed = []struct {
 }
 
 const (
-	// listEvery is the time between two attempts to list, and between two comparisons with the API.
+	// listEvery is the time before each attempt to list anew, and between two comparisons with the API.
 	listEvery = time.Second
 	// maxStale bounds the list of what differs.
 	maxStale = 20
@@ -108,16 +108,15 @@ func (w *Informers) objects(ctx context.Context, kind string, resource schema.Gr
 func (w *Informers) keep(ctx context.Context, kind string, resource schema.GroupVersionResource, version string) {
 	for {
 		w.watch(ctx, kind, resource, version)
-		for {
-			var err error
-			if version, err = w.list(ctx, kind, resource); err == nil {
-				break
-			}
+		for listed := false; !listed; {
 			select {
 			case <-time.After(listEvery):
 			case <-ctx.Done():
 				return
 			}
+			var err error
+			version, err = w.list(ctx, kind, resource)
+			listed = err == nil
 		}
 	}
 }
