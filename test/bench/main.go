@@ -46,6 +46,7 @@ var measurements = []struct {
 	{"judge", measureJudge},
 	{"roll", measureRoll},
 	{"fleet", measureFleet},
+	{"backup", measureBackup},
 	{"kind", measureKind},
 }
 

@@ -10,6 +10,11 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/seatrial/seatrial/sim/gobuild"
+	"github.com/seatrial/seatrial/sim/nodeimage"
+	"github.com/seatrial/seatrial/sim/proc"
+	"github.com/seatrial/seatrial/sim/progress"
 )
 
 // The peer. Its etcd is of the version that is linked into ours.
@@ -19,31 +24,16 @@ const (
 )
 
 const (
-	buildTimeout   = 30 * time.Minute
 	commandTimeout = 3 * time.Minute
 	// peerCluster is the name of the peer's cluster.
 	peerCluster = "bench"
 )
 
-// scratch is a module that exists to build executables of other modules.
-type scratch struct {
-	name     string            // of its folder
-	require  []string          // arguments of go get
-	packages map[string]string // executable: package
+var kwok = gobuild.Module{
+	Name:     "kwok-" + kwokVersion,
+	Require:  []string{"sigs.k8s.io/kwok/cmd/kwokctl@" + kwokVersion, "sigs.k8s.io/kwok/cmd/kwok@" + kwokVersion},
+	Packages: map[string]string{"kwokctl": "sigs.k8s.io/kwok/cmd/kwokctl", "kwok": "sigs.k8s.io/kwok/cmd/kwok"},
 }
-
-var (
-	kwok = scratch{
-		name:     "kwok-" + kwokVersion,
-		require:  []string{"sigs.k8s.io/kwok/cmd/kwokctl@" + kwokVersion, "sigs.k8s.io/kwok/cmd/kwok@" + kwokVersion},
-		packages: map[string]string{"kwokctl": "sigs.k8s.io/kwok/cmd/kwokctl", "kwok": "sigs.k8s.io/kwok/cmd/kwok"},
-	}
-	etcd = scratch{
-		name:     "etcd-" + etcdVersion,
-		require:  []string{"go.etcd.io/etcd/server/v3@" + etcdVersion},
-		packages: map[string]string{"etcd": "go.etcd.io/etcd/server/v3"},
-	}
-)
 
 // peer is where the peer's executables are.
 type peer struct{ kwok, etcd, kubernetes string }
@@ -56,7 +46,7 @@ func (b *bench) kwokctl(ctx context.Context) (maker, error) {
 		if p.kwok, err = b.build(ctx, kwok); err != nil {
 			return maker{}, err
 		}
-		if p.etcd, err = b.build(ctx, etcd); err != nil {
+		if p.etcd, err = b.build(ctx, nodeimage.Etcd(etcdVersion)); err != nil {
 			return maker{}, err
 		}
 		// kwokctl finds out with kubectl whether its API server answers, and would download one.
@@ -70,50 +60,15 @@ func (b *bench) kwokctl(ctx context.Context) (maker, error) {
 	return maker{"kwokctl", b.startPeer}, nil
 }
 
-// build builds a scratch module's executables and returns their folder. It is in the user's cache folder; a folder that is there is complete.
-func (b *bench) build(ctx context.Context, s scratch) (_ string, err error) {
-	cache, err := os.UserCacheDir()
+// build builds a module's executables, or finds them built, and returns their folder.
+func (b *bench) build(ctx context.Context, m gobuild.Module) (string, error) {
+	store, err := gobuild.NewStore(gobuild.Options{
+		Supervisor: func(context.Context) (*proc.Supervisor, error) { return b.supervisor, nil }, Progress: progress.New(b.progress),
+	})
 	if err != nil {
-		return "", fmt.Errorf("build %s: %w", s.name, err)
+		return "", err
 	}
-	parent := filepath.Join(cache, "seatrial", "bench")
-	bin := filepath.Join(parent, s.name, "bin")
-	if _, err := os.Stat(bin); err == nil {
-		return bin, nil
-	}
-	b.say("build %s, which takes minutes the first time", s.name)
-	if err := os.MkdirAll(parent, 0o755); err != nil {
-		return "", fmt.Errorf("build %s: %w", s.name, err)
-	}
-	work, err := b.supervisor.TempDir(parent, "work-*")
-	if err != nil {
-		return "", fmt.Errorf("build %s: %w", s.name, err)
-	}
-	defer func() { err = errors.Join(err, b.supervisor.RemoveDir(work)) }()
-	ctx, cancel := context.WithTimeout(ctx, buildTimeout)
-	defer cancel()
-	if err := s.build(ctx, filepath.Join(work, "module")); err != nil {
-		return "", fmt.Errorf("build %s: %w", s.name, err)
-	}
-	return bin, os.Rename(filepath.Join(work, "module"), filepath.Join(parent, s.name))
-}
-
-// build builds the executables in a folder, into bin.
-func (s scratch) build(ctx context.Context, dir string) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	commands := [][]string{{"mod", "init", "scratch"}, append([]string{"get"}, s.require...)}
-	for executable, path := range s.packages {
-		commands = append(commands, []string{"build", "-mod=mod", "-trimpath", "-o", filepath.Join("bin", executable), path})
-	}
-	environment := append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
-	for _, args := range commands {
-		if err := command(ctx, dir, environment, "go", args...); err != nil {
-			return err
-		}
-	}
-	return nil
+	return store.Get(ctx, m)
 }
 
 // command runs a command to its end. The error has what it wrote last.
