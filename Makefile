@@ -60,9 +60,9 @@ kind: build
 	$(GO) test -count=1 -timeout 60m -v -run Engine ./sim/kind ./sim/nodeimage | $(BRIEF) && \
 	$(GO) test -count=1 -timeout 60m -p 1 -v ./test/kind ./test/conformance | $(BRIEF)
 
-# Every upgrade, also those that the tests leave out each time, and the one on kind that is killed and resumed.
+# Every scenario, also those that the tests leave out each time, and the one on kind that is killed and resumed.
 upgrades: build
-	SEATRIAL_UPGRADES=all $(GO) test -count=1 -timeout 60m -v -p 1 -run 'TestUpgrades|TestResumed' ./test/e2e ./test/kind
+	SEATRIAL_UPGRADES=all $(GO) test -count=1 -timeout 60m -v -p 1 -run 'TestScenarios|TestUpgrades|TestResumed' ./test/e2e ./test/kind
 
 # Every scenario on both providers.
 conformance: build

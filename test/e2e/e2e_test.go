@@ -20,6 +20,13 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(berth.Main(m)) }
 
+// longer are upgrades of three control planes that upgrade-ha-with-faults contains, or nearly, those that take a third release, and the restores that restore-ha and
+// known-bad/restore-destroys-first contain. `make upgrades` runs them too; each time there is no time for it.
+var longer = []string{
+	"scenarios/upgrade-ha", "scenarios/upgrade-ha-with-power-cut", "scenarios/upgrade-two-minors", "scenarios/known-bad/upgrade-kubeadm-too-new",
+	"scenarios/restore-single", "scenarios/known-bad/restore-unproven",
+}
+
 // TestScenarios runs every scenario, good and bad, against what it expects.
 func TestScenarios(t *testing.T) {
 	others, _ := scenarios(t)
@@ -34,18 +41,10 @@ func TestScenarios(t *testing.T) {
 	expected(t, 1, append([]string{"--parallel", "3"}, others...)...) // drain-ha-disk-full takes nodes with disks of their own
 }
 
-// longer are upgrades of three control planes that upgrade-ha-with-faults contains, or nearly, and those that take a third release. `make upgrades` runs them too; each time there is no time for it.
-var longer = []string{"scenarios/upgrade-ha", "scenarios/upgrade-ha-with-power-cut", "scenarios/upgrade-two-minors", "scenarios/known-bad/upgrade-kubeadm-too-new"}
-
 // TestUpgrades runs those that upgrade. They mostly wait, half a minute for each API server that is asked to end, and so run side by side, and beside TestResumed.
 func TestUpgrades(t *testing.T) {
 	t.Parallel()
 	_, upgrades := scenarios(t)
-	if os.Getenv("SEATRIAL_UPGRADES") != "all" {
-		all := len(upgrades)
-		upgrades = slices.DeleteFunc(upgrades, func(name string) bool { return slices.Contains(longer, name) })
-		NewWithT(t).Expect(upgrades).To(HaveLen(all - len(longer)))
-	}
 	expected(t, 1, append([]string{"--parallel", "4"}, upgrades...)...) // upgrade-disk-full takes nodes with disks of their own
 }
 
@@ -61,7 +60,7 @@ func expected(t *testing.T, skipped int, args ...string) {
 	b.Expect(out).To(MatchRegexp(`(?m)^\d+ passed, 0 failed, %d skipped$`, skipped))
 }
 
-// scenarios lists the folders of scenarios, those that upgrade apart.
+// scenarios lists the folders of scenarios, those that upgrade apart. The longer ones are among them when they are asked for.
 func scenarios(t *testing.T) (others, upgrades []string) {
 	t.Helper()
 	for _, pattern := range []string{"scenarios/*", "scenarios/known-bad/*"} {
@@ -79,6 +78,11 @@ func scenarios(t *testing.T) (others, upgrades []string) {
 				others = append(others, name)
 			}
 		}
+	}
+	if os.Getenv("SEATRIAL_UPGRADES") != "all" {
+		all, long := len(others)+len(upgrades), func(name string) bool { return slices.Contains(longer, name) }
+		others, upgrades = slices.DeleteFunc(others, long), slices.DeleteFunc(upgrades, long)
+		NewWithT(t).Expect(others).To(HaveLen(all-len(longer)-len(upgrades)), "each of the longer ones is there")
 	}
 	return others, upgrades
 }
