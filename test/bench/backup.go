@@ -98,7 +98,7 @@ func (b *bench) measureDatabase(ctx context.Context, tools, name string, size in
 				return nil, err
 			}
 			began := time.Now()
-			if err := command(ctx, dir, t.environment(os.Getenv("PATH")), turn.argv[0], turn.argv[1:]...); err != nil {
+			if err := command(ctx, "", t.environment(os.Getenv("PATH")), turn.argv[0], turn.argv[1:]...); err != nil {
 				return nil, err
 			}
 			*turn.times = append(*turn.times, time.Since(began))
