@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
@@ -177,24 +179,53 @@ func (d *digester) sum(to *Sum, parts ...[]byte) {
 	to.add((*[sha256.Size]byte)(d.scratch))
 }
 
-// pageSize is how many objects are asked for at once.
-const pageSize = 500
+const (
+	// firstPage is how many objects are asked for at first.
+	firstPage = 100
+	// pageBytes is how much an answer is to have. Etcd looks at every key that follows for each, so there are not to be many answers; and two are in memory at a time.
+	pageBytes = 8 << 20
+)
 
 // OfCluster makes the digest of a running etcd, as it is or was at a revision; 0 is now.
 func OfCluster(ctx context.Context, kv clientv3.KV, revision int64) (*Digest, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	pages := make(chan []*mvccpb.KeyValue)
+	var err error
+	go func() {
+		defer close(pages)
+		err = readPages(ctx, kv, revision, pages)
+	}()
 	d := newDigester()
-	for from := "\x00"; ; {
-		page, err := kv.Get(ctx, from, clientv3.WithFromKey(), clientv3.WithLimit(pageSize), clientv3.WithRev(revision))
-		if err != nil {
-			return nil, fmt.Errorf("read etcd from %q: %w", strings.TrimSuffix(from, "\x00"), err)
-		}
-		for _, kv := range page.Kvs {
+	for page := range pages {
+		for _, kv := range page {
 			d.add(kv.Key, kv.Value)
 		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return d.digest, nil
+}
+
+// readPages sends all that an etcd has, in parts.
+func readPages(ctx context.Context, kv clientv3.KV, revision int64, pages chan<- []*mvccpb.KeyValue) error {
+	limit := int64(firstPage)
+	for from := "\x00"; ; {
+		page, err := kv.Get(ctx, from, clientv3.WithFromKey(), clientv3.WithLimit(limit), clientv3.WithRev(revision))
+		if err != nil {
+			return fmt.Errorf("read etcd from %q: %w", strings.TrimSuffix(from, "\x00"), err)
+		}
+		select {
+		case pages <- page.Kvs:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
 		if !page.More {
-			return d.digest, nil
+			return nil
 		}
 		revision = page.Header.Revision
 		from = string(page.Kvs[len(page.Kvs)-1].Key) + "\x00"
+		limit = max(firstPage, limit*pageBytes/int64((*etcdserverpb.RangeResponse)(page).Size()))
 	}
 }

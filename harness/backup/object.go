@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	jsonv2 "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
@@ -69,7 +70,7 @@ func identify(key, value []byte) identity {
 	if group, _, ok := strings.Cut(meta.apiVersion, "/"); ok && !strings.HasSuffix(resource, "."+group) {
 		id.resource += "." + group
 	}
-	id.namespace, id.name, id.uid = meta.namespace, meta.name, meta.uid
+	id.namespace, id.name, id.uid = meta.Namespace, meta.Name, meta.UID
 	if id.name == "" {
 		id.name = strings.Join(rest, "/") // ranges of addresses and ports have none
 	}
@@ -77,7 +78,12 @@ func identify(key, value []byte) identity {
 }
 
 // metadata is what every object says of itself.
-type metadata struct{ apiVersion, namespace, name, uid string }
+type metadata struct {
+	apiVersion string
+	Namespace  string `json:"namespace"`
+	Name       string `json:"name"`
+	UID        string `json:"uid"`
+}
 
 func decode(value []byte) (metadata, bool) {
 	if raw, ok := bytes.CutPrefix(value, protobufMagic); ok {
@@ -86,14 +92,34 @@ func decode(value []byte) (metadata, bool) {
 	if !bytes.HasPrefix(value, []byte("{")) {
 		return metadata{}, false
 	}
-	var o struct {
-		APIVersion string `json:"apiVersion"`
-		Metadata   struct{ Namespace, Name, UID string }
+	return decodeJSON(value)
+}
+
+// decodeJSON reads no further than it must: API servers write the fields in the order of their names, so what is large comes last.
+func decodeJSON(value []byte) (m metadata, ok bool) {
+	d := jsontext.NewDecoder(bytes.NewBuffer(value))
+	if _, err := d.ReadToken(); err != nil {
+		return m, false
 	}
-	if jsonv2.Unmarshal(value, &o, jsonv2.MatchCaseInsensitiveNames(true)) != nil {
-		return metadata{}, false
+	version, meta := false, false
+	for !version || !meta {
+		name, err := d.ReadToken()
+		if err != nil || name.Kind() == '}' {
+			return m, err == nil
+		}
+		switch name.String() {
+		case "apiVersion":
+			version, err = true, jsonv2.UnmarshalDecode(d, &m.apiVersion)
+		case "metadata":
+			meta, err = true, jsonv2.UnmarshalDecode(d, &m)
+		default:
+			err = d.SkipValue()
+		}
+		if err != nil {
+			return metadata{}, false
+		}
 	}
-	return metadata{o.APIVersion, o.Metadata.Namespace, o.Metadata.Name, o.Metadata.UID}, true
+	return m, true
 }
 
 // Numbers of the fields of runtime.Unknown, TypeMeta and ObjectMeta (k8s.io/apimachinery, generated.proto).
@@ -134,11 +160,11 @@ func decodeProtobuf(raw []byte) (m metadata, ok bool) {
 		return fields(v, func(n protoField, v []byte) bool {
 			switch n {
 			case metaName:
-				m.name = string(v)
+				m.Name = string(v)
 			case metaNamespace:
-				m.namespace = string(v)
+				m.Namespace = string(v)
 			case metaUID:
-				m.uid = string(v)
+				m.UID = string(v)
 			}
 			return true
 		})

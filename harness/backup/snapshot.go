@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
 	"hash/maphash"
 	"io"
 	"os"
@@ -54,53 +55,71 @@ const lockTimeout = time.Second
 const sector = 512
 
 // Open reads a snapshot: it must be whole, and its hash right. The digest is of what is in it. Errors wrap [ErrUnfit] when it is not to be restored from.
-func Open(ctx context.Context, path string) (f File, d *Digest, err error) {
-	defer func() {
-		if err != nil {
-			f, d, err = File{}, nil, fmt.Errorf("snapshot %q: %w", path, err)
-		}
-	}()
-	if f.Size, f.SHA256, err = whole(ctx, path); err != nil {
-		return f, nil, err
+func Open(ctx context.Context, path string) (File, *Digest, error) {
+	f, err := whole(ctx, path)
+	if err != nil {
+		return File{}, nil, fmt.Errorf("snapshot %q: %w", path, err)
 	}
-	d, err = f.read(ctx, path)
-	return f, d, err
+	d, err := f.read(ctx, path)
+	if err != nil {
+		return File{}, nil, fmt.Errorf("snapshot %q: %w", path, err)
+	}
+	return f, d, nil
 }
 
 // whole compares the hash at the end of the file with that of what is before it.
-func whole(ctx context.Context, path string) (int64, string, error) {
+func whole(ctx context.Context, path string) (File, error) {
 	file, err := os.Open(path)
 	if err != nil {
-		return 0, "", err
+		return File{}, err
 	}
 	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return 0, "", err
+	s := newSeal()
+	if _, err := io.Copy(s, contextReader{ctx, file}); err != nil {
+		return File{}, err
 	}
-	size := info.Size()
+	return s.file()
+}
+
+// seal takes a snapshot's bytes as they come, and says in the end whether the hash after them is theirs.
+type seal struct {
+	size int64
+	sum  hash.Hash // of all bytes but those in end
+	end  []byte    // the last bytes, of which nobody knows yet whether they are the hash
+}
+
+func newSeal() *seal { return &seal{sum: sha256.New()} }
+
+// Write implements io.Writer.
+func (s *seal) Write(p []byte) (int, error) {
+	s.size += int64(len(p))
+	if over := len(s.end) + len(p) - sha256.Size; over > 0 {
+		old := min(over, len(s.end))
+		s.sum.Write(s.end[:old])
+		s.sum.Write(p[:over-old])
+		s.end = append(s.end[:0], s.end[old:]...)
+		s.end = append(s.end, p[over-old:]...)
+	} else {
+		s.end = append(s.end, p...)
+	}
+	return len(p), nil
+}
+
+// file is what was written, as far as that can be told without looking into it.
+func (s *seal) file() (File, error) {
 	switch {
-	case size == 0:
-		return 0, "", fmt.Errorf("it is empty: %w", ErrNotSnapshot)
-	case size%sector == 0:
-		return 0, "", ErrNoHash
-	case size%sector != sha256.Size:
-		return 0, "", fmt.Errorf("%d bytes are no whole database and its hash: %w", size, ErrNotSnapshot)
+	case s.size == 0:
+		return File{}, fmt.Errorf("it is empty: %w", ErrNotSnapshot)
+	case s.size%sector == 0:
+		return File{}, ErrNoHash
+	case s.size%sector != sha256.Size:
+		return File{}, fmt.Errorf("%d bytes are no whole database and its hash: %w", s.size, ErrNotSnapshot)
 	}
-	sum := sha256.New()
-	if _, err := io.CopyN(sum, contextReader{ctx, file}, size-sha256.Size); err != nil {
-		return 0, "", err
+	if computed := s.sum.Sum(nil); !bytes.Equal(computed, s.end) {
+		return File{}, fmt.Errorf("it says %x and is %x: %w", s.end, computed, ErrHash)
 	}
-	computed := sum.Sum(nil)
-	said := make([]byte, sha256.Size)
-	if _, err := io.ReadFull(file, said); err != nil {
-		return 0, "", err
-	}
-	if !bytes.Equal(computed, said) {
-		return 0, "", fmt.Errorf("it says %x and is %x: %w", said, computed, ErrHash)
-	}
-	sum.Write(said)
-	return size, hex.EncodeToString(sum.Sum(nil)), nil
+	s.sum.Write(s.end)
+	return File{Size: s.size, SHA256: hex.EncodeToString(s.sum.Sum(nil))}, nil
 }
 
 // contextReader ends with its context.

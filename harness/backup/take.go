@@ -3,7 +3,6 @@ package backup
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"crypto/tls"
 	"encoding/json"
 	"errors"
@@ -184,17 +183,29 @@ func (s standing) unfit(all []standing) string {
 // Take takes a snapshot from a member, puts it at path with its manifest beside it, and reads it again. Until it is whole it has another name. Who may read it reads every Secret: it is
 // for its owner alone.
 func Take(ctx context.Context, from Member, path string, now func() time.Time) (*Manifest, error) {
-	return TakeBy(ctx, from, path, now, func(ctx context.Context, file string) error { return fetch(ctx, from.Client, file) })
+	return takeBy(ctx, from, path, now, func(ctx context.Context, file string) (File, error) { return fetch(ctx, from.Client, file) })
 }
 
 // TakeBy is Take where something else writes the snapshot to a file: etcdctl snapshot save on a node.
 func TakeBy(ctx context.Context, from Member, path string, now func() time.Time, save func(ctx context.Context, file string) error) (*Manifest, error) {
+	return takeBy(ctx, from, path, now, func(ctx context.Context, file string) (File, error) {
+		if err := save(ctx, file); err != nil {
+			return File{}, err
+		}
+		return whole(ctx, file)
+	})
+}
+
+func takeBy(ctx context.Context, from Member, path string, now func() time.Time, save saver) (*Manifest, error) {
 	m, err := take(ctx, from, path, now, save)
 	if err != nil {
 		return nil, fmt.Errorf("take a snapshot of etcd from %s to %q: %w", from.Endpoint, path, errors.Join(err, removed(path+partialSuffix)))
 	}
 	return m, nil
 }
+
+// saver writes a snapshot to a file and looks whether it is whole.
+type saver func(ctx context.Context, file string) (File, error)
 
 func removed(path string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -203,7 +214,7 @@ func removed(path string) error {
 	return nil
 }
 
-func take(ctx context.Context, from Member, path string, now func() time.Time, save func(ctx context.Context, file string) error) (*Manifest, error) {
+func take(ctx context.Context, from Member, path string, now func() time.Time, save saver) (*Manifest, error) {
 	status, err := from.status(ctx)
 	if err != nil {
 		return nil, err
@@ -213,14 +224,14 @@ func take(ctx context.Context, from Member, path string, now func() time.Time, s
 		ClusterID: fmt.Sprintf("%x", status.Header.ClusterId), MemberID: fmt.Sprintf("%x", status.Header.MemberId),
 	}
 	partial := path + partialSuffix
-	if err := save(ctx, partial); err != nil {
+	if m.File, err = save(ctx, partial); err != nil {
 		return nil, err
 	}
-	file, digest, err := Open(ctx, partial)
+	digest, err := m.File.read(ctx, partial)
 	if err != nil {
 		return nil, err
 	}
-	m.File, m.Digest = file, *digest
+	m.Digest = *digest
 	raw, err := json.MarshalIndent(m, "", "  ")
 	if err != nil {
 		return nil, err
@@ -231,26 +242,27 @@ func take(ctx context.Context, from Member, path string, now func() time.Time, s
 	return m, errors.Join(os.Rename(partial, path), syncDir(filepath.Dir(path)))
 }
 
-// fetch writes the stream of a snapshot, with the hash that etcd sends after it, to a file.
-func fetch(ctx context.Context, client *clientv3.Client, path string) (err error) {
+// fetch writes the stream of a snapshot, with the hash that etcd sends after it, to a file. It is hashed on the way.
+func fetch(ctx context.Context, client *clientv3.Client, path string) (_ File, err error) {
 	stream, err := client.SnapshotWithVersion(ctx)
 	if err != nil {
-		return err
+		return File{}, err
 	}
 	defer func() { err = errors.Join(err, stream.Snapshot.Close()) }()
 	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
-		return err
+		return File{}, err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
-	size, err := io.Copy(file, stream.Snapshot)
+	s := newSeal()
+	size, err := io.Copy(io.MultiWriter(file, s), stream.Snapshot)
 	if err != nil {
-		return fmt.Errorf("after %d bytes: %w", size, err)
+		return File{}, fmt.Errorf("after %d bytes: %w", size, err)
 	}
-	if size%sector != sha256.Size {
-		return fmt.Errorf("the stream ended after %d bytes, which is no whole database and its hash: %w", size, ErrNotSnapshot)
+	if err := file.Sync(); err != nil {
+		return File{}, err
 	}
-	return file.Sync()
+	return s.file()
 }
 
 // write writes a file in one piece.

@@ -17,6 +17,11 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/server/v3/embed"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/serializer/protobuf"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes/scheme"
 
 	"github.com/seatrial/seatrial/sim/nodeimage"
 	"github.com/seatrial/seatrial/test/etcdtest"
@@ -123,7 +128,7 @@ func (b *bench) measureDatabase(ctx context.Context, tools, name string, size in
 	}, nil
 }
 
-// fill writes objects of random content, so many bytes in all.
+// fill writes ConfigMaps of random content as API servers store them, so many bytes in all.
 func fill(ctx context.Context, client *clientv3.Client, size int) error {
 	noise := make([]byte, objectSize/2)
 	for n := 0; n < size/objectSize; {
@@ -132,8 +137,16 @@ func fill(ctx context.Context, client *clientv3.Client, size int) error {
 			if _, err := rand.Read(noise); err != nil {
 				return err
 			}
-			value := fmt.Sprintf(`{"metadata":{"namespace":"n-%d","name":"c-%d","uid":"%d"},"data":%q}`, n%100, n, n, hex.EncodeToString(noise))
-			puts = append(puts, clientv3.OpPut(fmt.Sprintf("/registry/configmaps/n-%d/c-%d", n%100, n), value))
+			object := &corev1.ConfigMap{
+				TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
+				ObjectMeta: metav1.ObjectMeta{Namespace: fmt.Sprintf("n-%d", n%100), Name: fmt.Sprintf("c-%d", n), UID: types.UID(strconv.Itoa(n))},
+				Data:       map[string]string{"noise": hex.EncodeToString(noise)},
+			}
+			var value bytes.Buffer
+			if err := protobuf.NewSerializer(scheme.Scheme, scheme.Scheme).Encode(object, &value); err != nil {
+				return err
+			}
+			puts = append(puts, clientv3.OpPut("/registry/configmaps/"+object.Namespace+"/"+object.Name, value.String()))
 		}
 		if _, err := client.Txn(ctx).Then(puts...).Commit(); err != nil {
 			return fmt.Errorf("fill etcd: %w", err)
