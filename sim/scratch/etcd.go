@@ -60,7 +60,6 @@ func (m *member) start(ctx context.Context, from string) (*clientv3.Client, erro
 	data := filepath.Join(m.dir, "data")
 	err := snapshot.NewV3(zap.NewNop()).Restore(snapshot.RestoreConfig{
 		SnapshotPath: from, Name: name, OutputDataDir: data, PeerURLs: []string{peer}, InitialCluster: name + "=" + peer, InitialClusterToken: name,
-		SkipHashCheck: true, // whoever restores it has looked
 	})
 	if err != nil {
 		return nil, err
