@@ -37,12 +37,6 @@ func fullWorld() *world.World {
 	w.Kubeadms["cp-1"] = &trace.KubeadmData{Node: "cp-1", Version: "v1.34.4"}
 	w.Manifests["cp-1"] = &trace.ManifestsData{Files: []trace.ManifestData{{File: "etcd.yaml", Pod: "kube-system/etcd"}}}
 	w.Certificates["certificate/cp-1/kube-apiserver"] = &trace.CertificateData{Serial: "a1"}
-	w.Held["certificate/cp-1/apiserver"] = &trace.HeldData{
-		Trusts: []string{"a1"}, Disk: &trace.CertificateFields{SANs: []string{"cp-1"}, KeyBits: 2048}, Serves: &trace.ServesData{Problem: "refused"}, Reads: &trace.ReadsData{Since: time.Unix(1700000000, 0).UTC()},
-	}
-	w.CertNodes["cp-1"] = &trace.CertNodeData{AheadSeconds: -0.5, Rotates: true}
-	w.Requests["request/csr-1"] = &trace.RequestData{State: "Pending"}
-	w.Kubeconfigs["kubeconfig/cp-1/admin.conf"] = &trace.KubeconfigData{Problem: "Unauthorized"}
 	w.Flags["component/cp-1/etcd@v1.34"] = &trace.FlagsData{Refusal: "no"}
 	w.APIs["api/policy/v1beta1/poddisruptionbudgets"] = &trace.DeprecatedData{}
 	w.Webhooks["validatingwebhookconfiguration/a/b"] = &world.Webhook{}

@@ -83,19 +83,6 @@ const (
 	// KindFact about a certificate, certificate/NODE/COMPONENT: the component serves it. Data is CertificateData.
 	CertificateServed = "served"
 
-	// KindFact about a certificate of a node, certificate/NODE/NAME: where it is and what it is there, or what became of the places where it was. Data is HeldData.
-	CertificateHeld = "held"
-
-	// KindFact about a node: how it treats certificates, and what its clock said. Data is CertNodeData.
-	CertNodeSeen = "certificatesSeen"
-
-	// KindFact about a certificate that was requested from the cluster, request/NAME. Data is RequestData.
-	CertificateRequested = "certificateRequested"
-
-	// KindFact about a kubeconfig, kubeconfig/NODE/FILE, or kubeconfig/administrator for the administrator's copy of admin.conf: whether the API lets its client in. Data is
-	// KubeconfigData.
-	KubeconfigTried = "tried"
-
 	// KindFact about a member of etcd, etcd/NODE: what it said of itself. Data is EtcdData.
 	EtcdStatus = "status"
 
@@ -264,114 +251,6 @@ type CertificateData struct {
 
 // ID is the subject of the fact.
 func (d CertificateData) ID() string { return "certificate/" + d.Node + "/" + d.Component }
-
-// HeldData is the data of the fact CertificateHeld. Nothing of a key is in it, and no certificate.
-type HeldData struct {
-	Node string `json:"node"`
-	// Name is what kubeadm certs check-expiration says: "apiserver", "etcd-server", "admin.conf", "ca"; "kubelet-client" is the kubelet's own, "sa" the key of service accounts' tokens, and
-	// what a component made for itself has its name.
-	Name string `json:"name"`
-	// Component is who proves itself with it, or "" when people do.
-	Component string `json:"component"`
-	// Time is when it was looked at.
-	Time time.Time `json:"time"`
-	// Renewable says that kubeadm certs renew knows it.
-	Renewable bool `json:"renewable"`
-	// Authority is the name of whom it should be from; "" when it is one itself, or nobody's.
-	Authority string `json:"authority"`
-	// File is where it is on the node, "" when it is in no file. InKubeconfig says that the file is a kubeconfig.
-	File         string `json:"file"`
-	InKubeconfig bool   `json:"inKubeconfig"`
-	// Written is when the file was changed last, by the node's clock.
-	Written time.Time `json:"written"`
-	// Disk is what the file holds; nil when it holds no certificate.
-	Disk *CertificateFields `json:"disk"`
-	// Trusts are the serial numbers of the authorities that an authority's file or a kubeconfig has.
-	Trusts []string `json:"trusts"`
-	// KeyFile is where its key is, and KeyMode who may read that: "0600"; both "" when there is none.
-	KeyFile string `json:"keyFile"`
-	KeyMode string `json:"keyMode"`
-	// External says that the key of an authority is not on the node.
-	External bool `json:"external"`
-	// Problems say what is wrong with the files by themselves: a key that does not match, an authority that did not sign it.
-	Problems []string `json:"problems"`
-	// Serves is what a client was shown; nil when nobody serves it.
-	Serves *ServesData `json:"serves"`
-	// Reads is about a component that reads the file once, when it starts; nil for the others.
-	Reads *ReadsData `json:"reads"`
-	// Wanted are the names and addresses that clients reach it by.
-	Wanted []string `json:"wanted"`
-}
-
-// ID is the subject of the fact.
-func (d HeldData) ID() string { return "certificate/" + d.Node + "/" + d.Name }
-
-// CertificateFields is what a certificate says. https://www.rfc-editor.org/rfc/rfc5280#section-4.1
-type CertificateFields struct {
-	Subject string `json:"subject"`
-	Issuer  string `json:"issuer"`
-	// SANs are the names and addresses that it is for.
-	SANs []string `json:"sans"`
-	// Serial is the serial number in hexadecimal digits.
-	Serial    string    `json:"serial"`
-	NotBefore time.Time `json:"notBefore"`
-	NotAfter  time.Time `json:"notAfter"`
-	// KeyType is "RSA", "ECDSA" or "Ed25519", KeyBits the size of the key.
-	KeyType string `json:"keyType"`
-	KeyBits int    `json:"keyBits"`
-}
-
-// ServesData is what a component shows to clients.
-type ServesData struct {
-	Component string `json:"component"`
-	// Certificate is nil when there was no handshake, and Problem says why.
-	Certificate *CertificateFields `json:"certificate"`
-	// Problem is also why a client that trusts the authority on the node would not go on.
-	Problem string `json:"problem"`
-}
-
-// ReadsData is about a component that reads a file once.
-type ReadsData struct {
-	Component string `json:"component"`
-	// Since is when it started; the zero time when it does not run.
-	Since time.Time `json:"since"`
-}
-
-// CertNodeData is the data of the fact CertNodeSeen.
-type CertNodeData struct {
-	Node string    `json:"node"`
-	Time time.Time `json:"time"`
-	// AheadSeconds is by how much the node's clock is before ours, less than 0 when it is behind.
-	AheadSeconds float64 `json:"aheadSeconds"`
-	// Rotates says whether the kubelet renews its client certificate by itself, RequestsServing whether it requests one to serve with.
-	Rotates         bool `json:"rotates"`
-	RequestsServing bool `json:"requestsServing"`
-}
-
-// RequestData is the data of the fact CertificateRequested.
-type RequestData struct {
-	Name   string `json:"name"`
-	Signer string `json:"signer"`
-	// Requester is the user who did: system:node:worker-1.
-	Requester string    `json:"requester"`
-	Requested time.Time `json:"requested"`
-	// State is "Pending", "Approved", "Denied", "Failed" or "Issued".
-	State string `json:"state"`
-	// Time is when it was looked at.
-	Time time.Time `json:"time"`
-}
-
-// KubeconfigData is the data of the fact KubeconfigTried.
-type KubeconfigData struct {
-	// Problem is why the API did not let its client in, or "".
-	Problem string `json:"problem"`
-	// Serial is that of the client certificate in it, Newest that of the one that is on the node; they differ when the copy is older.
-	Serial string `json:"serial"`
-	Newest string `json:"newest"`
-	// NotAfter is when that in it ends.
-	NotAfter time.Time `json:"notAfter"`
-	Time     time.Time `json:"time"`
-}
 
 // EtcdData is the data of the fact EtcdStatus. Ids are written as etcdctl does.
 type EtcdData struct {

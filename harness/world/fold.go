@@ -175,14 +175,6 @@ func (f *Fold) fact(e trace.Event) (Change, error) {
 		return keep(f, e, "apis", f.World.APIs, func(*trace.DeprecatedData) string { return e.Subject })
 	case trace.CertificateServed:
 		return keep(f, e, "certificates", f.World.Certificates, func(*trace.CertificateData) string { return e.Subject })
-	case trace.CertificateHeld:
-		return keep(f, e, "held", f.World.Held, func(*trace.HeldData) string { return e.Subject })
-	case trace.CertNodeSeen:
-		return keep(f, e, "certNodes", f.World.CertNodes, func(d *trace.CertNodeData) string { return d.Node })
-	case trace.CertificateRequested:
-		return keep(f, e, "requests", f.World.Requests, func(*trace.RequestData) string { return e.Subject })
-	case trace.KubeconfigTried:
-		return keep(f, e, "kubeconfigs", f.World.Kubeconfigs, func(*trace.KubeconfigData) string { return e.Subject })
 	case trace.ManifestsListed:
 		return keep(f, e, "manifests", f.World.Manifests, func(d *trace.ManifestsData) string { return d.Node })
 	case trace.KubeadmInstalled:

@@ -51,12 +51,6 @@ type World struct {
 	Starts      map[string]*trace.StartData     `json:"starts"`
 	// Certificates are those that components served last, by their subject: certificate/cp-1/kube-apiserver.
 	Certificates map[string]*trace.CertificateData `json:"certificates"`
-	// Held are the certificates of the nodes as they were looked at last, wherever they are, by their subject: certificate/cp-1/apiserver. CertNodes are how the nodes treat them, by
-	// the node; Requests those that were requested from the cluster: request/csr-abc; Kubeconfigs those that were tried: kubeconfig/cp-1/admin.conf.
-	Held        map[string]*trace.HeldData       `json:"held"`
-	CertNodes   map[string]*trace.CertNodeData   `json:"certNodes"`
-	Requests    map[string]*trace.RequestData    `json:"requests"`
-	Kubeconfigs map[string]*trace.KubeconfigData `json:"kubeconfigs"`
 	// Kubeadms are those that last were about to work on a node, by the node.
 	Kubeadms map[string]*trace.KubeadmData `json:"kubeadms"`
 	// Manifests are what lay last in the folders of static pods' manifests, by the control plane node.
