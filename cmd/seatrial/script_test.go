@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -58,17 +59,19 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// startEtcd starts an etcd with a few objects in it, until the script ends, and sets ETCD to its endpoint.
-func startEtcd(ts *testscript.TestScript, _ bool, _ []string) {
+// startEtcd starts an etcd with a Deployment and the nodes in it, until the script ends, and sets ETCD to its endpoint: etcd NODE…
+// Two with the same nodes may have the same bytes.
+func startEtcd(ts *testscript.TestScript, _ bool, nodes []string) {
 	client, stop, err := etcdtest.Start(filepath.Join(ts.MkAbs("."), "etcd"+strconv.FormatInt(time.Now().UnixNano(), 36)))
 	ts.Check(err)
 	ts.Defer(stop)
-	for key, value := range map[string]string{
-		"/registry/deployments/production/web": `{"apiVersion":"apps/v1","metadata":{"name":"web","namespace":"production","uid":"1"}}`,
-		"/registry/minions/worker-1":           `{"apiVersion":"v1","metadata":{"name":"worker-1","uid":"2"}}`,
-	} {
+	put := func(key, value string) {
 		_, err := client.Put(context.Background(), key, value)
 		ts.Check(err)
+	}
+	put("/registry/deployments/production/web", `{"apiVersion":"apps/v1","metadata":{"name":"web","namespace":"production","uid":"1"}}`)
+	for _, node := range nodes {
+		put("/registry/minions/"+node, fmt.Sprintf(`{"apiVersion":"v1","metadata":{"name":%q,"uid":"of %[1]s"}}`, node))
 	}
 	ts.Setenv("ETCD", client.Endpoints()[0])
 }
