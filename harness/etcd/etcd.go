@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -282,6 +283,37 @@ func (m *Members) alarm(ctx context.Context, node string, change func(context.Co
 		return fmt.Errorf("change the alarm of etcd/%s: %w", node, err)
 	}
 	return nil
+}
+
+// HandOn has a node's member hand the leadership on, if it has it, and says to whose it did: etcdctl move-leader. "" means that it did not have it. The other is the next
+// node's. The error says why there is none, or what keeps the members from being in step.
+func (m *Members) HandOn(ctx context.Context, node string) (to string, err error) {
+	one, err := m.of(node)
+	if err != nil {
+		return "", err
+	}
+	statuses, err := m.InStep(ctx)
+	at := slices.IndexFunc(statuses, func(s trace.EtcdData) bool { return s.Node == node })
+	if err != nil || at < 0 {
+		return "", fmt.Errorf("hand on the leadership of etcd/%s: %w", node, err)
+	}
+	if statuses[at].Leader != statuses[at].ID {
+		return "", nil
+	}
+	if len(statuses) == 1 {
+		return "", fmt.Errorf("hand on the leadership of etcd/%s: there is no other member", node)
+	}
+	next := statuses[(at+1)%len(statuses)]
+	number, err := strconv.ParseUint(next.ID, 16, 64)
+	if err != nil {
+		return "", fmt.Errorf("read the id of etcd/%s: %w", next.Node, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, agreeTimeout)
+	defer cancel()
+	if _, err := one.client.MoveLeader(ctx, number); err != nil {
+		return "", fmt.Errorf("hand on the leadership of etcd/%s to etcd/%s: %w", node, next.Node, err)
+	}
+	return next.Node, nil
 }
 
 // AlarmError says that etcd has alarms, which stay until somebody disarms them: https://etcd.io/docs/v3.6/op-guide/maintenance/#space-quota.

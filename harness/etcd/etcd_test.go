@@ -119,6 +119,40 @@ func startThree(t *testing.T) (all members, stop []func()) {
 	return all, stop
 }
 
+// TestHandOn: the member that leads hands the leadership on to the next node's, those that don't have nothing to do, and one alone can't.
+func TestHandOn(t *testing.T) {
+	g := NewWithT(t)
+	found, _ := startThree(t)
+	asked, err := etcd.Dial(t.Context(), found)
+	g.Expect(err).NotTo(HaveOccurred())
+	t.Cleanup(func() { _ = asked.Close() })
+	leads := func() string {
+		var said []trace.EtcdData
+		g.Eventually(func() error { said, err = asked.InStep(t.Context()); return err }).WithTimeout(30 * time.Second).Should(Succeed())
+		for _, s := range said {
+			if s.ID == s.Leader {
+				return s.Node
+			}
+		}
+		return "a member that is none of them"
+	}
+	next := map[string]string{"cp-1": "cp-2", "cp-2": "cp-3", "cp-3": "cp-1"}
+	first := leads()
+	g.Expect(asked.HandOn(t.Context(), next[first])).To(BeEmpty(), "it does not lead")
+	g.Expect(leads()).To(Equal(first))
+	g.Expect(asked.HandOn(t.Context(), first)).To(Equal(next[first]))
+	g.Expect(leads()).To(Equal(next[first]))
+	_, err = asked.HandOn(t.Context(), "cp-4")
+	g.Expect(err).To(MatchError(ContainSubstring(`node "cp-4" has no member`)))
+
+	alone, _ := start(t, 0)
+	one, err := etcd.Dial(t.Context(), members{alone})
+	g.Expect(err).NotTo(HaveOccurred())
+	t.Cleanup(func() { _ = one.Close() })
+	_, err = one.HandOn(t.Context(), "cp-1")
+	g.Expect(err).To(MatchError("hand on the leadership of etcd/cp-1: there is no other member"))
+}
+
 // TestThree: three members are in step; one that nobody looks at is a stranger, whose alarm holds up the others too; and the last of them knows no leader.
 func TestThree(t *testing.T) {
 	g := NewWithT(t)

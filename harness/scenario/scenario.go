@@ -183,6 +183,7 @@ type Upgrade struct {
 type UpgradeControlPlanes struct {
 	Drain            bool `json:"drain,omitempty" doc:"Drain each control plane node before its kubelet is upgraded."`
 	KeepCertificates bool `json:"keepCertificates,omitempty" doc:"Leave their certificates as they are (kubeadm upgrade --certificate-renewal=false), which a policy finds."`
+	MoveLeader       bool `json:"moveLeader,omitempty" doc:"Have a node's member of etcd hand on the leadership, if it has it, before the node is worked on (etcdctl move-leader). kubeadm does not: it ends the leader's etcd, and no API server is ready until the others have elected one of them. Nothing where there is one control plane."`
 	// Kubelets is when their kubelets are upgraded.
 	Kubelets string `json:"kubelets,omitempty" jsonschema:"default=last,enum=last,enum=each" doc:"last upgrades their kubelets when all control planes have the new version, so that none is newer than the oldest API server; each does it right after its own control plane."`
 }

@@ -29,6 +29,7 @@ const (
 	ActionControlPlanes = "controlPlanes" // the kubelets of the control planes
 	ActionWorkers       = "workers"       // all workers
 	ActionNode          = "node"          // one node
+	ActionHandOn        = "handOn"        // the node's etcd hands on the leadership
 	ActionApply         = "apply"         // kubeadm upgrade apply, or upgrade node on a further control plane
 	ActionConfig        = "config"        // kubeadm upgrade node on a worker
 	ActionKubelet       = "kubelet"       // kubelet and kubectl
@@ -98,7 +99,7 @@ func (u Cluster) hop(id string, spec *scenario.Upgrade, s plan.Setting, from, to
 		ID: id, Title: fmt.Sprintf("upgrade from %s to %s", from, to), Procedure: kindCluster, Action: ActionHop, Version: to,
 		Options: Hop{From: from, To: to, MaxUnavailable: spec.Workers.MaxUnavailable, Parallel: spec.Workers.Parallel},
 	}
-	leaf := leaves{kind: kindCluster, to: to, timeout: plan.Seconds(spec.Timeout.Duration)}
+	leaf := leaves{kind: kindCluster, to: to, timeout: plan.Seconds(spec.Timeout.Duration), handOn: spec.ControlPlanes.MoveLeader && len(planes) > 1}
 	op.Ops = append(op.Ops,
 		leaf.check(id, planes[0]),
 		&plan.Op{ID: id + "/stage", Title: "bring " + to + " to the nodes", Procedure: kindCluster, Action: ActionStage, Version: to, Timeout: stageTimeout},
@@ -107,8 +108,8 @@ func (u Cluster) hop(id string, spec *scenario.Upgrade, s plan.Setting, from, to
 	for i, node := range planes {
 		below := id + "/" + node
 		one := &plan.Op{ID: below, Title: "upgrade control plane " + node, Procedure: kindCluster, Action: ActionNode, Node: node, Version: to}
-		one.Ops = append(one.Ops, leaf.apply(below, node, cluster.ControlPlaneUpgrade{First: i == 0, KeepCertificates: spec.ControlPlanes.KeepCertificates}))
-		kubelet := u.around(below, node, spec, spec.ControlPlanes.Drain, leaf.kubelet(below, node))
+		one.Ops = leaf.handingOn(leaf.apply(below, node, cluster.ControlPlaneUpgrade{First: i == 0, KeepCertificates: spec.ControlPlanes.KeepCertificates}))
+		kubelet := u.around(below, node, spec, spec.ControlPlanes.Drain, leaf.handingOn(leaf.kubelet(below, node))...)
 		if spec.ControlPlanes.Kubelets == scenario.KubeletsEach {
 			one.Ops = append(one.Ops, kubelet...)
 		} else {
@@ -178,6 +179,15 @@ type leaves struct {
 	kind    string // of the step
 	to      string
 	timeout plan.Seconds
+	handOn  bool
+}
+
+// handingOn puts before an op that ends a control plane's etcd one that has it hand on the leadership, when that is wanted.
+func (l leaves) handingOn(op *plan.Op) []*plan.Op {
+	if !l.handOn {
+		return []*plan.Op{op}
+	}
+	return []*plan.Op{l.op(op.ID+"-handon", "have etcd of "+op.Node+" hand on the leadership, if it has it", ActionHandOn, op.Node), op}
 }
 
 func (l leaves) op(id, title, action, node string) *plan.Op {

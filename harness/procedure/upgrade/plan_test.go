@@ -64,6 +64,19 @@ func TestOrder(t *testing.T) {
 	g.Expect(ids(root.Ops[3].Ops)).To(Equal([]string{"roll/worker-2", "roll/worker-1"}))
 }
 
+// TestMoveLeader: a control plane's etcd hands on the leadership before each op that ends it, where another can have it.
+func TestMoveLeader(t *testing.T) {
+	g := NewWithT(t)
+	planned := func(nodes ...cluster.Node) *plan.Op {
+		spec := &scenario.Upgrade{To: "v1.34", ControlPlanes: scenario.UpgradeControlPlanes{Kubelets: scenario.KubeletsEach, MoveLeader: true}}
+		return Cluster{Drain: drained}.Plan(scenario.Step{ID: "roll", Upgrade: spec}, plan.Setting{Version: "v1.33", Nodes: nodes})
+	}
+	one := cluster.Node{Name: "cp-1", Role: cluster.ControlPlane}
+	several := planned(one, cluster.Node{Name: "cp-2", Role: cluster.ControlPlane}, cluster.Node{Name: "cp-3", Role: cluster.ControlPlane})
+	g.Expect(ids(several.Ops[3].Ops)).To(Equal([]string{"roll/cp-2/apply-handon", "roll/cp-2/apply", "roll/cp-2/kubelet-handon", "roll/cp-2/kubelet"}))
+	g.Expect(ids(planned(one).Ops[2].Ops)).To(Equal([]string{"roll/cp-1/apply", "roll/cp-1/kubelet"}))
+}
+
 // TestNodePlan: a control plane is changed only when the cluster is whole; the first that gets a version applies it, the next does not, and a worker gets its configuration.
 func TestNodePlan(t *testing.T) {
 	g := NewWithT(t)

@@ -14,7 +14,9 @@
 #       default: 1s
 #       description: Longest time without an answer, as 200ms, 2s or 1m.
 #   remedy: >-
-#     Take down one control plane at a time, and wait until the API server before it is ready again.
+#     Take down one control plane at a time, and wait until the API server before it is ready again. No API server
+#     is ready while etcd has no leader: have the member that leads hand that on before it is ended (etcdctl
+#     move-leader; controlPlanes.moveLeader of the step upgrade).
 package seatrial.availability.api_outage
 
 import data.seatrial.lib.seconds
