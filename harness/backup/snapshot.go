@@ -144,21 +144,30 @@ var (
 	metaStorageBucket = []byte("storageVersion")
 )
 
-// read reads what is in a database. It is only to be called for one whose hash is right: bbolt follows what is written in the pages, wherever that leads. Where it
-// notices it panics, and that is an error; somebody who makes a database to deceive it, hash and all, is not kept out.
-func (f *File) read(ctx context.Context, path string) (d *Digest, err error) {
+// read reads what is in a database, as view does, and makes the digest of it.
+func (f *File) read(ctx context.Context, path string) (*Digest, error) {
+	d := newDigester()
+	if err := f.view(path, func(keys *bbolt.Bucket) error { return newest(ctx, keys, knownAtOnce, d.add) }); err != nil {
+		return nil, err
+	}
+	return d.digest, nil
+}
+
+// view reads what a database says of itself, and has do read its keys. It is only to be called for one whose hash is right, or that etcd has served: bbolt follows what is written in the
+// pages, wherever that leads. Where it notices it panics, and that is an error; somebody who makes a database to deceive it, hash and all, is not kept out.
+func (f *File) view(path string, do func(keys *bbolt.Bucket) error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true)) // the file is mapped into memory
 	defer func() {
 		if broken := recover(); broken != nil {
-			d, err = nil, fmt.Errorf("its database is broken: %v: %w", broken, ErrNotSnapshot)
+			err = fmt.Errorf("its database is broken: %v: %w", broken, ErrNotSnapshot)
 		}
 	}()
 	db, err := bbolt.Open(path, 0, &bbolt.Options{ReadOnly: true, Timeout: lockTimeout})
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", err, ErrNotSnapshot)
+		return fmt.Errorf("%w: %w", err, ErrNotSnapshot)
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	err = db.View(func(tx *bbolt.Tx) error {
+	return db.View(func(tx *bbolt.Tx) error {
 		keys, meta := tx.Bucket(keyBucket), tx.Bucket(metaBucket)
 		if keys == nil || meta == nil {
 			return fmt.Errorf("its database has no bucket %q or %q: %w", keyBucket, metaBucket, ErrNotSnapshot)
@@ -168,11 +177,8 @@ func (f *File) read(ctx context.Context, path string) (d *Digest, err error) {
 		if last, _ := keys.Cursor().Last(); len(last) >= revisionSize {
 			f.Revision = int64(number(last[:8]))
 		}
-		digester := newDigester()
-		d = digester.digest
-		return newest(ctx, keys, knownAtOnce, digester.add)
+		return do(keys)
 	})
-	return d, err
 }
 
 func number(raw []byte) uint64 {

@@ -8,8 +8,10 @@ import (
 	"strings"
 
 	"github.com/coreos/go-semver/semver"
+	"go.etcd.io/bbolt"
 	"go.etcd.io/etcd/api/v3/version"
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"golang.org/x/sync/errgroup"
 )
 
 // ErrDiffers is wrapped when what a snapshot restores to is not what its manifest says.
@@ -20,8 +22,8 @@ var ErrNewer = errors.New("it can't be proven with an older etcd")
 
 // Scratch restores snapshots into an etcd that is thrown away.
 type Scratch interface {
-	// Restore starts one with what is in the snapshot, and gives a client of it. end throws both away.
-	Restore(ctx context.Context, snapshot string) (client *clientv3.Client, end func() error, err error)
+	// Restore starts one with what is in the snapshot, whose hash it compares, has look ask it, ends it, and says where the database is that it served. end throws that away.
+	Restore(ctx context.Context, snapshot string, look func(*clientv3.Client) error) (database string, end func() error, err error)
 }
 
 // Verification says what a snapshot was found to be.
@@ -35,38 +37,41 @@ type Verification struct {
 	Unchecked []string `json:"unchecked"`
 }
 
-// Verify looks whether the hash of a snapshot is right, restores it, and compares what is there then with its manifest. Errors wrap [ErrUnfit] when
+// Verify looks whether the hash of a snapshot is right, restores it, and compares what is there then with what is in the file and with its manifest. Errors wrap [ErrUnfit] when
 // it is not to be restored from, and [ErrNewer] when that can't be told.
 func Verify(ctx context.Context, path string, scratch Scratch) (*Verification, error) {
-	file, read, err := Open(ctx, path)
+	v := &Verification{Unchecked: []string{}}
+	var err error
+	if v.File, err = whole(ctx, path); err == nil {
+		err = v.File.view(path, func(*bbolt.Bucket) error { return nil })
+	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("snapshot %q: %w", path, err)
 	}
-	if newer, err := file.newer(version.Version); err != nil || newer {
-		return nil, errors.Join(err, fmt.Errorf("snapshot %q: it is of etcd %s, and there is %s: %w", path, file.StorageVersion, version.Version, ErrNewer))
+	if newer, err := v.File.newer(version.Version); err != nil || newer {
+		return nil, errors.Join(err, fmt.Errorf("snapshot %q: it is of etcd %s, and there is %s: %w", path, v.File.StorageVersion, version.Version, ErrNewer))
 	}
-	v := &Verification{File: file, Unchecked: []string{}}
 	if v.Manifest, err = ReadManifest(path); errors.Is(err, fs.ErrNotExist) {
 		v.Unchecked = append(v.Unchecked, "there is no manifest beside it, so nothing says what it is to hold")
 	} else if err != nil {
 		return nil, err
 	}
-	if err := v.restore(ctx, path, scratch, read); err != nil {
+	if err := v.prove(ctx, path, scratch); err != nil {
 		return nil, fmt.Errorf("verify snapshot %q: %w", path, err)
 	}
 	return v, nil
 }
 
-func (v *Verification) restore(ctx context.Context, path string, scratch Scratch, read *Digest) (err error) {
+// prove compares what is restored with what is to be there.
+func (v *Verification) prove(ctx context.Context, path string, scratch Scratch) error {
 	if m := v.Manifest; m != nil && m.File != v.File {
 		return fmt.Errorf("its manifest is of another one, with the SHA-256 %s and the revision %d: %w", m.File.SHA256, m.File.Revision, ErrDiffers)
 	}
-	client, end, err := scratch.Restore(ctx, path)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, end()) }()
-	if v.Digest, err = OfCluster(ctx, client, 0); err != nil {
+	var read *Digest
+	both, ctx := errgroup.WithContext(ctx)
+	both.Go(func() (err error) { v.Digest, err = restored(ctx, path, scratch); return err })
+	both.Go(func() (err error) { read, err = new(File).read(ctx, path); return err })
+	if err := both.Wait(); err != nil {
 		return err
 	}
 	if err := same("what is in the file", read, v.Digest); err != nil {
@@ -85,6 +90,32 @@ func (v *Verification) restore(ctx context.Context, path string, scratch Scratch
 		v.Unchecked = append(v.Unchecked, fmt.Sprintf("whether %d encrypted values can be decrypted", opaque))
 	}
 	return nil
+}
+
+// restored restores a snapshot and makes the digest of what is there then. The etcd is asked how many keys it serves; what is in them is read from the database that it served, when it
+// has ended: by its API that took longer than all else.
+func restored(ctx context.Context, path string, scratch Scratch) (_ *Digest, err error) {
+	var served int64
+	database, end, err := scratch.Restore(ctx, path, func(client *clientv3.Client) error {
+		all, err := client.Get(ctx, "\x00", clientv3.WithFromKey(), clientv3.WithCountOnly())
+		if err != nil {
+			return fmt.Errorf("count its keys: %w", err)
+		}
+		served = all.Count
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, end()) }()
+	d, err := new(File).read(ctx, database)
+	if err != nil {
+		return nil, fmt.Errorf("read what was restored: %w", err)
+	}
+	if served != int64(d.Objects()) {
+		return nil, fmt.Errorf("the etcd that it was restored into served %d keys, and has %d in its database: %w", served, d.Objects(), ErrDiffers)
+	}
+	return d, nil
 }
 
 // newer tells whether the snapshot is of a later minor of etcd than a version. Those that don't say are of 3.5 or older.

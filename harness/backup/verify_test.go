@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
+	"path/filepath"
 	"testing"
 
 	. "github.com/onsi/gomega"
@@ -13,13 +14,21 @@ import (
 
 // held is a Scratch in which every snapshot restores to what is in one member.
 type held struct {
-	member Member
-	ended  int
-	err    error
+	dir      string
+	member   Member
+	database string // what it leaves; "" is what the member holds
+	ended    int
+	err      error
 }
 
-func (h *held) Restore(context.Context, string) (*clientv3.Client, func() error, error) {
-	return h.member.Client, func() error { h.ended++; return nil }, h.err
+func (h *held) Restore(ctx context.Context, _ string, look func(*clientv3.Client) error) (string, func() error, error) {
+	end := func() error { h.ended++; return nil }
+	if h.err != nil || h.database != "" {
+		return h.database, end, errors.Join(h.err, look(h.member.Client))
+	}
+	path := filepath.Join(h.dir, "db")
+	_, err := fetch(ctx, h.member.Client, path)
+	return path, end, errors.Join(err, look(h.member.Client))
 }
 
 // TestVerify: a snapshot is proven when it restores to what its manifest says; otherwise it is said what differs.
@@ -28,7 +37,7 @@ func TestVerify(t *testing.T) {
 	m := start(t)
 	put(t, m, content(t))
 	path, manifest := taken(t, m)
-	restored := &held{member: m}
+	restored := &held{dir: t.TempDir(), member: m}
 
 	v, err := Verify(t.Context(), path, restored)
 	g.Expect(err).NotTo(HaveOccurred())
@@ -44,6 +53,12 @@ func TestVerify(t *testing.T) {
 	g.Expect(err).To(MatchError(ErrDiffers))
 	g.Expect(err).To(MatchError(ContainSubstring("what is in the file and what was restored differ: nodes: 1 and 0 objects")))
 	g.Expect(restored.ended).To(Equal(2))
+
+	// it has all in its database, and does not serve it
+	restored.database = path
+	_, err = Verify(t.Context(), path, restored)
+	g.Expect(err).To(MatchError(ContainSubstring("the etcd that it was restored into served 9 keys, and has 10 in its database")))
+	restored.database = ""
 	put(t, m, content(t))
 
 	// it is of a later etcd than the one that it would be restored into

@@ -1,6 +1,6 @@
 // Package scratch restores snapshots of etcd into members that are thrown away.
 //
-//	client, end, err := scratch.Etcd{Supervisor: s, Entry: "_etcd"}.Restore(ctx, "snapshot.db")
+//	database, end, err := scratch.Etcd{Supervisor: s, Entry: "_etcd"}.Restore(ctx, "snapshot.db", look)
 package scratch
 
 import (
@@ -36,50 +36,52 @@ type Etcd struct {
 	Entry, Ready string
 }
 
-// Restore restores a snapshot with etcdutl's own code, which compares its hash, and starts a member with that. It listens at a socket in a folder of ours alone. end throws it away;
-// so does the end of this process, however it ends.
-func (e Etcd) Restore(ctx context.Context, from string) (client *clientv3.Client, end func() error, err error) {
+// Restore restores a snapshot with etcdutl's own code, which compares its hash, starts a member with that, has look ask it, ends it, and says where the database is that it served. It
+// listens at a socket in a folder of ours alone. end throws the database away; so does the end of this process, however it ends.
+func (e Etcd) Restore(ctx context.Context, from string, look func(*clientv3.Client) error) (database string, end func() error, err error) {
 	dir, err := e.Supervisor.TempDir("", "seatrial-restore-*")
 	if err != nil {
-		return nil, nil, err
+		return "", nil, err
 	}
-	m := &member{etcd: e, dir: dir}
-	if client, err = m.start(ctx, from); err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("restore snapshot %q into an etcd that is thrown away: %w", from, err), m.end())
+	end = func() error { return e.Supervisor.RemoveDir(dir) }
+	m := member{etcd: e, dir: dir}
+	if err := m.serve(ctx, from, look); err != nil {
+		return "", nil, errors.Join(fmt.Errorf("restore snapshot %q into an etcd that is thrown away: %w", from, err), end())
 	}
-	return client, func() error { return errors.Join(client.Close(), m.end()) }, nil
+	return filepath.Join(m.data(), "member", "snap", "db"), end, nil
 }
 
 type member struct {
-	etcd    Etcd
-	dir     string
-	process *proc.Process
+	etcd Etcd
+	dir  string
 }
 
-func (m *member) start(ctx context.Context, from string) (*clientv3.Client, error) {
-	data := filepath.Join(m.dir, "data")
-	err := snapshot.NewV3(zap.NewNop()).Restore(snapshot.RestoreConfig{
-		SnapshotPath: from, Name: name, OutputDataDir: data, PeerURLs: []string{peer}, InitialCluster: name + "=" + peer, InitialClusterToken: name,
+// data is the folder of the member's data.
+func (m member) data() string { return filepath.Join(m.dir, "data") }
+
+func (m member) serve(ctx context.Context, from string, look func(*clientv3.Client) error) (err error) {
+	err = snapshot.NewV3(zap.NewNop()).Restore(snapshot.RestoreConfig{
+		SnapshotPath: from, Name: name, OutputDataDir: m.data(), PeerURLs: []string{peer}, InitialCluster: name + "=" + peer, InitialClusterToken: name,
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	clients := "unix://" + filepath.Join(m.dir, "c")
 	config, err := yaml.Marshal(map[string]any{
-		"name": name, "data-dir": data, "unsafe-no-fsync": true, "log-level": "warn",
+		"name": name, "data-dir": m.data(), "unsafe-no-fsync": true, "log-level": "warn",
 		"listen-client-urls": clients, "advertise-client-urls": advertised, "listen-peer-urls": "unix://" + filepath.Join(m.dir, "p"),
 		"initial-advertise-peer-urls": peer, "initial-cluster": name + "=" + peer,
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	file := filepath.Join(m.dir, "etcd.yaml")
 	if err := os.WriteFile(file, config, 0o600); err != nil {
-		return nil, err
+		return err
 	}
 	ready := make(chan struct{})
 	serves := sync.OnceFunc(func() { close(ready) })
-	m.process, err = m.etcd.Supervisor.Start(ctx, proc.Command{
+	process, err := m.etcd.Supervisor.Start(ctx, proc.Command{
 		Name: "etcd of the snapshot", Args: []string{m.etcd.Entry, file},
 		OnLine: func(line string) {
 			if line == m.etcd.Ready {
@@ -88,25 +90,21 @@ func (m *member) start(ctx context.Context, from string) (*clientv3.Client, erro
 		},
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer func() { err = errors.Join(err, process.Kill()) }() // nobody writes to it, so its database is as it served it
+	waiting, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	select {
 	case <-ready:
-	case <-m.process.Done():
-		return nil, m.process.Err()
-	case <-ctx.Done():
-		return nil, fmt.Errorf("wait until it serves: %w", context.Cause(ctx))
+	case <-process.Done():
+		return process.Err()
+	case <-waiting.Done():
+		return fmt.Errorf("wait until it serves: %w", context.Cause(waiting))
 	}
-	return clientv3.New(clientv3.Config{Endpoints: []string{clients}, Logger: zap.NewNop()})
-}
-
-// end throws the member away.
-func (m *member) end() error {
-	var err error
-	if m.process != nil {
-		err = m.process.Kill()
+	client, err := clientv3.New(clientv3.Config{Endpoints: []string{clients}, Logger: zap.NewNop()})
+	if err != nil {
+		return err
 	}
-	return errors.Join(err, m.etcd.Supervisor.RemoveDir(m.dir))
+	return errors.Join(look(client), client.Close())
 }

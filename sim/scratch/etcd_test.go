@@ -2,6 +2,7 @@ package scratch_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -9,6 +10,8 @@ import (
 	"time"
 
 	. "github.com/onsi/gomega"
+	"go.etcd.io/bbolt"
+	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/seatrial/seatrial/sim/embedded"
 	"github.com/seatrial/seatrial/sim/proc"
@@ -57,27 +60,37 @@ func TestRestore(t *testing.T) {
 		return found
 	}
 
-	client, end, err := etcd.Restore(t.Context(), from)
+	look := func(client *clientv3.Client) error {
+		got, err := client.Get(t.Context(), "/registry/key")
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(got.Kvs).To(ConsistOf(HaveField("Value", []byte("value"))))
+		return nil
+	}
+	database, end, err := etcd.Restore(t.Context(), from, look)
 	g.Expect(err).NotTo(HaveOccurred())
-	got, err := client.Get(t.Context(), "/registry/key")
-	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(got.Kvs).To(ConsistOf(HaveField("Value", []byte("value"))))
 	g.Expect(left()).To(HaveLen(1))
+	free, err := bbolt.Open(database, 0, &bbolt.Options{ReadOnly: true, Timeout: time.Second})
+	g.Expect(err).NotTo(HaveOccurred(), "the member has ended")
+	g.Expect(free.Close()).To(Succeed())
 	g.Expect(end()).To(Succeed())
+	g.Expect(left()).To(BeEmpty())
+
+	_, _, err = etcd.Restore(t.Context(), from, func(*clientv3.Client) error { return errors.New("it holds something else") })
+	g.Expect(err).To(MatchError(ContainSubstring("it holds something else")))
 	g.Expect(left()).To(BeEmpty())
 
 	whole, err := os.ReadFile(from)
 	g.Expect(err).NotTo(HaveOccurred())
 	whole[len(whole)/2] ^= 1
 	g.Expect(os.WriteFile(from, whole, 0o600)).To(Succeed())
-	_, _, err = etcd.Restore(t.Context(), from)
+	_, _, err = etcd.Restore(t.Context(), from, look)
 	g.Expect(err).To(MatchError(ContainSubstring("restore snapshot %q into an etcd that is thrown away: expected sha256", from)))
 	g.Expect(left()).To(BeEmpty())
 
 	etcd.Ready = "a line that it never writes"
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 	defer cancel()
-	_, _, err = etcd.Restore(ctx, snapshot(t))
+	_, _, err = etcd.Restore(ctx, snapshot(t), look)
 	g.Expect(err).To(MatchError(ContainSubstring("wait until it serves")))
 	g.Expect(left()).To(BeEmpty())
 }
