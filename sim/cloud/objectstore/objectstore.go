@@ -1,0 +1,64 @@
+// Package objectstore is S3-compatible object storage for rehearsals: on loopback, in memory, and only for who has its keys.
+//
+//	store, err := objectstore.Start(ctx, "backups")
+//	defer store.Close()
+package objectstore
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/rclone/gofakes3"
+	"github.com/rclone/gofakes3/s3mem"
+)
+
+// headerTimeout is how long a client may take to say what it wants.
+const headerTimeout = 10 * time.Second
+
+// Store is object storage that serves.
+type Store struct {
+	// URL is where: http://127.0.0.1:PORT. Buckets are the first part of its paths.
+	URL string
+	// AccessKey and SecretKey are those that it takes requests from, signed with version 4. They are made for it, and of no use elsewhere.
+	AccessKey, SecretKey string
+
+	server *http.Server
+	ended  chan error
+}
+
+// Region is the one that the store says it is in.
+const Region = "us-east-1"
+
+// Start starts a store with a bucket. before, when there are any, get each request first, the first of them first: they stand for what goes wrong.
+func Start(ctx context.Context, bucket string, before ...func(http.Handler) http.Handler) (*Store, error) {
+	backend := s3mem.New()
+	if err := backend.CreateBucket(ctx, bucket); err != nil {
+		return nil, fmt.Errorf("make bucket %q: %w", bucket, err)
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("start object storage: %w", err)
+	}
+	s := &Store{URL: "http://" + listener.Addr().String(), AccessKey: rand.Text(), SecretKey: rand.Text(), ended: make(chan error, 1)}
+	handler := gofakes3.New(backend, gofakes3.WithV4Auth(map[string]string{s.AccessKey: s.SecretKey}), gofakes3.WithIntegrityCheck(true)).Server()
+	for i := len(before) - 1; i >= 0; i-- {
+		handler = before[i](handler)
+	}
+	s.server = &http.Server{Handler: handler, ReadHeaderTimeout: headerTimeout}
+	go func() { s.ended <- s.server.Serve(listener) }()
+	return s, nil
+}
+
+// Close ends it, with all that is in it.
+func (s *Store) Close() error {
+	err := s.server.Close()
+	if ended := <-s.ended; !errors.Is(ended, http.ErrServerClosed) {
+		err = errors.Join(err, ended)
+	}
+	return err
+}

@@ -1,0 +1,229 @@
+package backup_test
+
+import (
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/minio/minio-go/v7/pkg/credentials"
+	. "github.com/onsi/gomega"
+
+	"github.com/seatrial/seatrial/harness/backup"
+	"github.com/seatrial/seatrial/sim/cloud/objectstore"
+	"github.com/seatrial/seatrial/test/etcdtest"
+)
+
+const address = "s3://backups/cluster/nightly.db"
+
+// nightly takes a snapshot.
+func nightly(t *testing.T) (string, *backup.Manifest) {
+	t.Helper()
+	g := NewWithT(t)
+	client, stop, err := etcdtest.Start(t.TempDir())
+	g.Expect(err).NotTo(HaveOccurred())
+	defer stop()
+	_, err = client.Put(t.Context(), "/registry/minions/worker-1", strings.Repeat("x", 1<<20))
+	g.Expect(err).NotTo(HaveOccurred())
+	path := filepath.Join(t.TempDir(), "nightly.db")
+	manifest, err := backup.Take(t.Context(), backup.Member{Endpoint: client.Endpoints()[0], Client: client}, path, time.Now)
+	g.Expect(err).NotTo(HaveOccurred())
+	return path, manifest
+}
+
+// startStore starts object storage that requests reach by before.
+func startStore(t *testing.T, before ...func(http.Handler) http.Handler) *objectstore.Store {
+	t.Helper()
+	g := NewWithT(t)
+	store, err := objectstore.Start(t.Context(), "backups", before...)
+	g.Expect(err).NotTo(HaveOccurred())
+	t.Cleanup(func() { g.Expect(store.Close()).To(Succeed()) })
+	return store
+}
+
+func clientOf(t *testing.T, s *objectstore.Store, secret string) *backup.Store {
+	t.Helper()
+	client, err := backup.NewStore(backup.StoreOptions{
+		Endpoint: s.URL, Region: objectstore.Region, Stall: 500 * time.Millisecond, Credentials: credentials.NewStaticV4(s.AccessKey, secret, ""),
+	})
+	NewWithT(t).Expect(err).NotTo(HaveOccurred())
+	return client
+}
+
+// failing answers a request that want chooses otherwise, times times.
+func failing(times int32, want func(*http.Request) bool, otherwise http.HandlerFunc) (before func(http.Handler) http.Handler, asked *atomic.Int32) {
+	asked = &atomic.Int32{}
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if want(r) && asked.Add(1) <= times {
+				otherwise(w, r)
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+	}, asked
+}
+
+const always = 1 << 30
+
+func snapshotBy(method string) func(*http.Request) bool {
+	return func(r *http.Request) bool { return r.Method == method && strings.HasSuffix(r.URL.Path, "/nightly.db") }
+}
+
+func status(code int) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }
+}
+
+// half takes or gives a half, and cuts the connection.
+func half(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodPut {
+		_, _ = io.CopyN(io.Discard, r.Body, 512<<10)
+	} else {
+		w.Header().Set("Content-Length", "2000000")
+		w.Header().Set("Last-Modified", time.Now().UTC().Format(http.TimeFormat))
+		w.Header().Set("ETag", `"00000000000000000000000000000000"`)
+		_, _ = w.Write(make([]byte, 512<<10))
+	}
+	panic(http.ErrAbortHandler)
+}
+
+// stalled holds a request until its client goes.
+func stalled(_ http.ResponseWriter, r *http.Request) {
+	_, _ = io.Copy(io.Discard, r.Body) // the server sees that the client has gone only when it has read all
+	<-r.Context().Done()
+}
+
+// TestStore: what was put into object storage is got from it as it was, and proven; without its manifest, or with another's, nobody gets it.
+func TestStore(t *testing.T) {
+	g := NewWithT(t)
+	path, manifest := nightly(t)
+	s := startStore(t)
+	store := clientOf(t, s, s.SecretKey)
+
+	stored, err := store.Put(t.Context(), path, address)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(stored.Size).To(Equal(manifest.File.Size))
+	g.Expect(stored.Time).To(BeTemporally("~", time.Now(), time.Minute))
+	g.Expect(store.Stat(t.Context(), address)).To(Equal(stored))
+	dir := t.TempDir()
+	got, err := store.Get(t.Context(), address, dir)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(backup.ReadManifest(got)).To(Equal(manifest))
+	g.Expect(os.ReadFile(got)).To(Equal(must(os.ReadFile(path))))
+
+	_, err = store.Stat(t.Context(), "s3://backups/cluster/other.db")
+	g.Expect(err).To(MatchError(ContainSubstring("it has no manifest")))
+	_, err = store.Get(t.Context(), "s3://elsewhere/cluster/nightly.db", dir)
+	g.Expect(err).To(MatchError(ContainSubstring("it answered 404 NoSuchBucket")))
+
+	// the manifest of another
+	other, _ := nightly(t)
+	g.Expect(os.WriteFile(other, append(must(os.ReadFile(other)), make([]byte, 512)...), 0o600)).To(Succeed())
+	_, err = store.Put(t.Context(), other, address)
+	g.Expect(err).To(MatchError(backup.ErrDiffers))
+	_, err = store.Get(t.Context(), address, t.TempDir())
+	g.Expect(err).To(MatchError(backup.ErrUnfit))
+
+	for _, address := range []string{"s3://", "s3://backups", "s3://backups/", "s3://backups/a/", "s3://backups/../a", "file.db"} {
+		g.Expect(backup.CheckAddress(address)).To(MatchError(ContainSubstring("expected s3://BUCKET/KEY")), address)
+	}
+	for _, endpoint := range []string{"127.0.0.1:9000", "ftp://host", "https://", "https://host/path"} {
+		_, err := backup.NewStore(backup.StoreOptions{Endpoint: endpoint})
+		g.Expect(err).To(MatchError(ContainSubstring("expected a URL as https://HOST[:PORT]")), endpoint)
+	}
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+// TestStorePut: a store that does not take a snapshot is asked again within a bound; then it is an error, and nothing in the store looks like a whole snapshot.
+func TestStorePut(t *testing.T) {
+	path, _ := nightly(t)
+	for name, c := range map[string]struct {
+		times     int32
+		otherwise http.HandlerFunc
+		asked     int32
+		want      string
+	}{
+		"403":              {always, status(http.StatusForbidden), 1, "it answered 403 AccessDenied"},
+		"500 for a while":  {2, status(http.StatusInternalServerError), 3, ""},
+		"500":              {always, status(http.StatusInternalServerError), 5, "it answered 500"},
+		"half for a while": {2, half, 3, ""},
+		"half":             {always, half, 5, "nightly.db"},
+		"slow":             {always, stalled, 5, "i/o timeout"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := NewWithT(t)
+			before, asked := failing(c.times, snapshotBy(http.MethodPut), c.otherwise)
+			s := startStore(t, before)
+			store := clientOf(t, s, s.SecretKey)
+			_, err := store.Put(t.Context(), path, address)
+			g.Expect(asked.Load()).To(And(BeNumerically(">=", c.asked), BeNumerically("<=", 2*c.asked)), "net/http repeats what a broken connection may have lost")
+			if c.want == "" {
+				g.Expect(err).NotTo(HaveOccurred())
+				return
+			}
+			g.Expect(err).To(MatchError(ContainSubstring(c.want)))
+			g.Expect(err.Error()).NotTo(ContainSubstring(s.SecretKey))
+			_, err = store.Get(t.Context(), address, t.TempDir())
+			g.Expect(err).To(MatchError(ContainSubstring("it has no manifest")))
+		})
+	}
+}
+
+// TestStoreGet: likewise, and no file is left of what did not come whole.
+func TestStoreGet(t *testing.T) {
+	path, manifest := nightly(t)
+	for name, c := range map[string]struct {
+		times     int32
+		otherwise http.HandlerFunc
+		asked     int32
+		want      string
+	}{
+		"403":              {always, status(http.StatusForbidden), 1, "it answered 403 AccessDenied"},
+		"500 for a while":  {2, status(http.StatusInternalServerError), 3, ""},
+		"500":              {always, status(http.StatusInternalServerError), 5, "it answered 500"},
+		"half for a while": {2, half, 3, ""},
+		"half":             {always, half, 5, "unexpected EOF"},
+		"slow":             {always, stalled, 5, "i/o timeout"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := NewWithT(t)
+			before, asked := failing(c.times, snapshotBy(http.MethodGet), c.otherwise)
+			s := startStore(t, before)
+			store := clientOf(t, s, s.SecretKey)
+			_, err := store.Put(t.Context(), path, address)
+			g.Expect(err).NotTo(HaveOccurred())
+			dir := t.TempDir()
+			got, err := store.Get(t.Context(), address, dir)
+			g.Expect(asked.Load()).To(And(BeNumerically(">=", c.asked), BeNumerically("<=", 2*c.asked)), "net/http repeats what a broken connection may have lost")
+			if c.want == "" {
+				g.Expect(err).NotTo(HaveOccurred())
+				g.Expect(backup.ReadManifest(got)).To(Equal(manifest))
+				return
+			}
+			g.Expect(err).To(MatchError(ContainSubstring(c.want)))
+			g.Expect(os.ReadDir(dir)).To(BeEmpty())
+		})
+	}
+}
+
+// TestStoreKeys: with the wrong keys nothing is put, and the error says what the store answered, and not the keys.
+func TestStoreKeys(t *testing.T) {
+	g := NewWithT(t)
+	path, _ := nightly(t)
+	s := startStore(t)
+	_, err := clientOf(t, s, "not the secret").Put(t.Context(), path, address)
+	g.Expect(err).To(MatchError(ContainSubstring("it answered 403 SignatureDoesNotMatch")))
+	g.Expect(err.Error()).NotTo(ContainSubstring("not the secret"))
+}
