@@ -1,15 +1,19 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"text/tabwriter"
 	"time"
 
+	"github.com/minio/minio-go/v7/pkg/credentials"
 	"github.com/spf13/cobra"
 	"go.etcd.io/etcd/client/pkg/v3/transport"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -82,21 +86,111 @@ func closeMembers(members []backup.Member) error {
 	return errors.Join(errs...)
 }
 
+// storeFlags say where object storage is. Who may use it is said as the AWS CLI takes it: in the environment, or in ~/.aws/credentials.
+type storeFlags struct{ endpoint, region string }
+
+func (f *storeFlags) register(c *cobra.Command) {
+	c.Flags().StringVar(&f.endpoint, "s3-endpoint", "", "URL of the object storage that s3://BUCKET/KEY is in (default: AWS_ENDPOINT_URL_S3, or AWS's)")
+	c.Flags().StringVar(&f.region, "s3-region", "", "region of the bucket (default: AWS_REGION, or what the storage says)")
+}
+
+// objectStorage is how help texts say where a snapshot in object storage is.
+const objectStorage = "FILE may be s3://BUCKET/KEY, in S3-compatible object storage. Its keys are those of the environment (AWS_ACCESS_KEY_ID,\n" +
+	"AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN), of ~/.aws/credentials, or of the pod's service account (AWS_WEB_IDENTITY_TOKEN_FILE)."
+
+// client makes a client of the object storage that an address is in.
+func (f *storeFlags) client(address string) (*backup.Store, error) {
+	if err := backup.CheckAddress(address); err != nil {
+		return nil, usageError{err}
+	}
+	sources := []credentials.Provider{&credentials.EnvAWS{}, &credentials.FileAWSCredentials{}}
+	if os.Getenv("AWS_WEB_IDENTITY_TOKEN_FILE") != "" { // without it, a server that may not be there would be asked for keys
+		sources = append(sources, &credentials.IAM{})
+	}
+	store, err := backup.NewStore(backup.StoreOptions{
+		Endpoint: cmp.Or(f.endpoint, os.Getenv("AWS_ENDPOINT_URL_S3"), os.Getenv("AWS_ENDPOINT_URL")), Region: cmp.Or(f.region, os.Getenv("AWS_REGION"), os.Getenv("AWS_DEFAULT_REGION")),
+		Credentials: credentials.NewChainCredentials(sources),
+	})
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return store, nil
+}
+
+// got gives the file that a snapshot is in. One in object storage is copied to a folder that goes with this process.
+func (f *storeFlags) got(ctx context.Context, a *app, address string) (path string, end func() error, err error) {
+	if !backup.InStore(address) {
+		return address, func() error { return nil }, nil
+	}
+	store, err := f.client(address)
+	if err != nil {
+		return "", nil, err
+	}
+	dir, end, err := a.backupFolder(ctx)
+	if err != nil {
+		return "", nil, err
+	}
+	if path, err = store.Get(ctx, address, dir); err != nil {
+		return "", nil, errors.Join(err, end())
+	}
+	return path, end, nil
+}
+
+// backupFolder is a private folder for backups, which goes with this process.
+func (a *app) backupFolder(ctx context.Context) (dir string, end func() error, err error) {
+	supervisor, err := a.processes(ctx)
+	if err != nil {
+		return "", nil, err
+	}
+	dir, err = supervisor.TempDir("", "seatrial-backup-*")
+	return dir, func() error { return supervisor.RemoveDir(dir) }, err
+}
+
+// take takes a snapshot from a member to where it is wanted.
+func (f *storeFlags) take(ctx context.Context, a *app, from backup.Member, to string) (_ *backup.Manifest, err error) {
+	if !backup.InStore(to) {
+		return backup.Take(ctx, from, to, time.Now)
+	}
+	store, err := f.client(to)
+	if err != nil {
+		return nil, err
+	}
+	dir, end, err := a.backupFolder(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, end()) }()
+	path := filepath.Join(dir, "snapshot.db")
+	manifest, err := backup.Take(ctx, from, path, time.Now)
+	if err != nil {
+		return nil, err
+	}
+	_, err = store.Put(ctx, path, to)
+	return manifest, err
+}
+
 func newBackupTakeCommand(a *app) *cobra.Command {
 	var f etcdFlags
+	var s storeFlags
 	var member, output string
 	c := &cobra.Command{
 		Use:   "take FILE",
 		Short: "Take a snapshot of etcd, with a manifest beside it",
 		Long: "Ask the members how they are, take a snapshot from one that has all that the others have, and write it to FILE, and to\n" +
 			"FILE.manifest.json what it is of: when, from whom, its hash, and how many objects of which resource are in it, with a digest\n" +
-			"of them. Until it is whole it has another name.",
+			"of them. Until it is whole it has another name; in object storage it is whole when its manifest is there.\n\n" + objectStorage,
 		Example: "  seatrial backup take snapshot.db --endpoints https://10.0.0.1:2379,https://10.0.0.2:2379,https://10.0.0.3:2379 \\\n" +
-			"    --cacert /etc/kubernetes/pki/etcd/ca.crt --cert /etc/kubernetes/pki/etcd/server.crt --key /etc/kubernetes/pki/etcd/server.key",
+			"    --cacert /etc/kubernetes/pki/etcd/ca.crt --cert /etc/kubernetes/pki/etcd/server.crt --key /etc/kubernetes/pki/etcd/server.key\n" +
+			"  seatrial backup take s3://backups/production/$(date -u +%FT%H%M).db --s3-endpoint https://minio.example.com",
 		Args: exactArgs("FILE"),
 		RunE: func(c *cobra.Command, args []string) (err error) {
 			if err := checkOutput(output); err != nil {
 				return err
+			}
+			if backup.InStore(args[0]) {
+				if _, err := s.client(args[0]); err != nil {
+					return err
+				}
 			}
 			members, err := f.members(c.Context())
 			if err != nil {
@@ -107,7 +201,7 @@ func newBackupTakeCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			manifest, err := backup.Take(c.Context(), from, args[0], time.Now)
+			manifest, err := s.take(c.Context(), a, from, args[0])
 			if err != nil {
 				return err
 			}
@@ -119,28 +213,35 @@ func newBackupTakeCommand(a *app) *cobra.Command {
 		},
 	}
 	f.register(c)
+	s.register(c)
 	c.Flags().StringVar(&member, "member", "", "take it from this one of the endpoints, or not at all")
 	c.Flags().StringVarP(&output, "output", "o", "text", "text or json")
 	return c
 }
 
 func newBackupVerifyCommand(a *app) *cobra.Command {
+	var s storeFlags
 	var output string
 	c := &cobra.Command{
 		Use:   "verify FILE",
 		Short: "Prove a snapshot by restoring it",
 		Long: "Look whether the hash of a snapshot is right, restore it into an etcd that is thrown away, and compare what is there then, object\n" +
-			"by object, with FILE.manifest.json. What could not be looked at is said. A snapshot that is not to be restored from exits 4.",
+			"by object, with FILE.manifest.json. What could not be looked at is said. A snapshot that is not to be restored from exits 4.\n\n" + objectStorage,
 		Args: exactArgs("FILE"),
-		RunE: func(c *cobra.Command, args []string) error {
+		RunE: func(c *cobra.Command, args []string) (err error) {
 			if err := checkOutput(output); err != nil {
 				return err
 			}
+			path, end, err := s.got(c.Context(), a, args[0])
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, end()) }()
 			supervisor, err := a.processes(c.Context())
 			if err != nil {
 				return err
 			}
-			v, err := backup.Verify(c.Context(), args[0], scratchEtcd(supervisor))
+			v, err := backup.Verify(c.Context(), path, scratchEtcd(supervisor))
 			if err != nil {
 				return err
 			}
@@ -154,6 +255,7 @@ func newBackupVerifyCommand(a *app) *cobra.Command {
 			return writeResources(a.stdout, v.File, v.Digest)
 		},
 	}
+	s.register(c)
 	c.Flags().StringVarP(&output, "output", "o", "text", "text or json")
 	return c
 }
@@ -170,18 +272,24 @@ type inspected struct {
 }
 
 func newBackupInspectCommand(a *app) *cobra.Command {
+	var s storeFlags
 	var output string
 	c := &cobra.Command{
 		Use:   "inspect FILE",
 		Short: "Say what is in a snapshot, by resource and namespace",
 		Long: "Look whether the hash of a snapshot is right, and say what is in it. A file without a hash is refused: nothing says that it\n" +
-			"is whole. It is not restored for that.",
+			"is whole. It is not restored for that.\n\n" + objectStorage,
 		Args: exactArgs("FILE"),
-		RunE: func(c *cobra.Command, args []string) error {
+		RunE: func(c *cobra.Command, args []string) (err error) {
 			if err := checkOutput(output); err != nil {
 				return err
 			}
-			file, digest, err := backup.Open(c.Context(), args[0])
+			path, end, err := s.got(c.Context(), a, args[0])
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, end()) }()
+			file, digest, err := backup.Open(c.Context(), path)
 			if err != nil {
 				return err
 			}
@@ -191,6 +299,7 @@ func newBackupInspectCommand(a *app) *cobra.Command {
 			return writeResources(a.stdout, file, digest)
 		},
 	}
+	s.register(c)
 	c.Flags().StringVarP(&output, "output", "o", "text", "text or json")
 	return c
 }

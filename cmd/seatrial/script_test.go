@@ -13,6 +13,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/seatrial/seatrial/sim/cloud/objectstore"
 	"github.com/seatrial/seatrial/sim/embedded"
 	"github.com/seatrial/seatrial/sim/proc"
 	"github.com/seatrial/seatrial/test/etcdtest"
@@ -38,7 +39,7 @@ func TestScript(t *testing.T) {
 			env.Setenv("BIN", bin) // where seatrial is, for scripts that have no other programs
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "etcd": startEtcd},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "etcd": startEtcd, "objectstore": startStore},
 	})
 }
 
@@ -74,4 +75,15 @@ func startEtcd(ts *testscript.TestScript, _ bool, nodes []string) {
 		put("/registry/minions/"+node, fmt.Sprintf(`{"apiVersion":"v1","metadata":{"name":%q,"uid":"of %[1]s"}}`, node))
 	}
 	ts.Setenv("ETCD", client.Endpoints()[0])
+}
+
+// startStore starts object storage with the bucket "backups", until the script ends, and tells the environment of it as the AWS CLI takes it.
+func startStore(ts *testscript.TestScript, _ bool, _ []string) {
+	store, err := objectstore.Start(context.Background(), "backups")
+	ts.Check(err)
+	ts.Defer(func() { ts.Check(store.Close()) })
+	ts.Setenv("AWS_ENDPOINT_URL_S3", store.URL)
+	ts.Setenv("AWS_REGION", objectstore.Region)
+	ts.Setenv("AWS_ACCESS_KEY_ID", store.AccessKey)
+	ts.Setenv("AWS_SECRET_ACCESS_KEY", store.SecretKey)
 }
