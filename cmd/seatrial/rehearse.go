@@ -12,12 +12,16 @@ import (
 	"strings"
 	"time"
 
+	"github.com/minio/minio-go/v7/pkg/credentials"
 	"github.com/spf13/cobra"
 
+	"github.com/seatrial/seatrial/harness/backup"
 	"github.com/seatrial/seatrial/harness/cluster"
 	"github.com/seatrial/seatrial/harness/judge"
+	"github.com/seatrial/seatrial/harness/procedure"
 	"github.com/seatrial/seatrial/harness/run"
 	"github.com/seatrial/seatrial/harness/scenario"
+	"github.com/seatrial/seatrial/sim/cloud/objectstore"
 )
 
 // rehearsalFlags are what run, test and plan have in common.
@@ -112,8 +116,32 @@ func (a *app) rehearse(ctx context.Context, path string, f rehearsalFlags, progr
 	if o.StateDir, err = a.supervisor.TempDir("", "seatrial-"); err != nil {
 		return nil, judge.Result{}, err
 	}
+	end := func() error { return nil }
+	if file.Stores() {
+		if o.Storage, end, err = startStorage(ctx); err != nil {
+			return nil, judge.Result{}, err
+		}
+	}
 	rec, result, err := run.Do(ctx, o)
-	return rec, result, errors.Join(err, a.supervisor.RemoveDir(o.StateDir))
+	return rec, result, errors.Join(err, end(), a.supervisor.RemoveDir(o.StateDir))
+}
+
+// bucket is the one that rehearsals keep their backups in.
+const bucket = "backups"
+
+// startStorage starts object storage for a rehearsal, and makes a client of it. It ends with this process.
+func startStorage(ctx context.Context) (*procedure.Storage, func() error, error) {
+	served, err := objectstore.Start(ctx, bucket)
+	if err != nil {
+		return nil, nil, err
+	}
+	client, err := backup.NewStore(backup.StoreOptions{
+		Endpoint: served.URL, Region: objectstore.Region, Credentials: credentials.NewStaticV4(served.AccessKey, served.SecretKey, ""),
+	})
+	if err != nil {
+		return nil, nil, errors.Join(err, served.Close())
+	}
+	return &procedure.Storage{Store: client, Bucket: bucket}, served.Close, nil
 }
 
 // command is the command line that does the same again, quoted for a shell.

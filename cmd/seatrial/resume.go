@@ -46,6 +46,9 @@ func (f rehearsalFlags) rehearseResumably(ctx context.Context, path string, o ru
 	if !o.Provider.Has(cluster.CapReopen) {
 		return nil, judge.Result{}, usageError{fmt.Errorf("--resumable: clusters of provider %q can't be started again", o.Provider.Name())}
 	}
+	if o.File.Stores() {
+		return nil, judge.Result{}, usageError{errors.New("--resumable: the object storage of a rehearsal ends with seatrial, and what a step of the scenario keeps there would be gone")}
+	}
 	origin, err := f.origin(path)
 	if err != nil {
 		return nil, judge.Result{}, err

@@ -154,6 +154,25 @@ func TestDigestInParts(t *testing.T) {
 	}
 }
 
+// TestDigestInPages: what is read in several answers is as it was at the one revision, whatever was written since.
+func TestDigestInPages(t *testing.T) {
+	g := NewWithT(t)
+	m := start(t)
+	nodes := func(uid string) map[string]string {
+		all := map[string]string{}
+		for i := range 2*firstPage + 50 {
+			all[fmt.Sprintf("/registry/minions/worker-%d", i)] = protobuf(t, "v1", "Node", &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("worker-%d", i), UID: types.UID(uid)}})
+		}
+		return all
+	}
+	put(t, m, nodes("before"))
+	_, manifest := taken(t, m)
+	put(t, m, nodes("after"))
+	then, err := OfCluster(t.Context(), m.Client, manifest.File.Revision)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(then).To(Equal(&manifest.Digest))
+}
+
 // TestManifest: what is written beside a snapshot is what it is of, and can be read again.
 func TestManifest(t *testing.T) {
 	g := NewWithT(t)

@@ -224,7 +224,9 @@ func readPages(ctx context.Context, kv clientv3.KV, revision int64, pages chan<-
 		if !page.More {
 			return nil
 		}
-		revision = page.Header.Revision
+		if revision == 0 {
+			revision = page.Header.Revision // which is that of now, whatever was asked for
+		}
 		from = string(page.Kvs[len(page.Kvs)-1].Key) + "\x00"
 		limit = max(firstPage, limit*pageBytes/int64((*etcdserverpb.RangeResponse)(page).Size()))
 	}

@@ -100,6 +100,9 @@ func (c moving) Write(p []byte) (int, error) {
 // object is where something is in a store.
 type object struct{ bucket, key string }
 
+// Address is that of a snapshot in a bucket.
+func Address(bucket, key string) string { return scheme + bucket + "/" + key }
+
 // CheckAddress is an error when an address is none of a snapshot in object storage.
 func CheckAddress(address string) error {
 	_, err := parse(address)

@@ -232,8 +232,9 @@ type EtcdMember struct {
 //
 // https://etcd.io/docs/v3.6/op-guide/recovery/
 type EtcdRestorer interface {
-	// SaveSnapshot has the node's member write a snapshot to a file on this machine: etcdctl snapshot save. The file is for its owner alone.
-	SaveSnapshot(ctx context.Context, node, file string) error
+	// SaveSnapshot has the node's member write a snapshot to a file on the node, etcdctl snapshot save, and copies it to a file on this machine, for its owner alone. It returns where it
+	// is on the node; with leave it stays there.
+	SaveSnapshot(ctx context.Context, node, file string, leave bool) (onNode string, err error)
 	// StopComponents ends components of a control plane node, and returns when they are gone: their manifests are moved out of the folder of static pods. Those that don't
 	// run are none of its business.
 	StopComponents(ctx context.Context, node string, components []string) error

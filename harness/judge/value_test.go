@@ -32,6 +32,7 @@ func fullWorld() *world.World {
 	w.Starts["component/cp-1/etcd"] = &trace.StartData{Restore: "restore/drill", Time: time.Unix(1700000000, 0).UTC()}
 	w.EtcdReplaced["etcd/cp-1"] = &trace.EtcdReplacedData{Node: "cp-1", Kept: "/var/lib/etcd-before"}
 	w.Backups["backup/nightly"] = &trace.BackupData{Node: "cp-1", Revision: 12, Objects: 3}
+	w.Stored["backup/nightly"] = &trace.StoredData{Address: "s3://backups/nightly.db", SizeBytes: 28704}
 	w.Verified["backup/nightly"] = &trace.VerifiedData{Unchecked: []string{"whether it can be decrypted"}}
 	w.Restores["restore/drill"] = &trace.RestoreData{Hashes: map[string]string{"cp-1": "aa"}, Differences: []string{"secrets: 3 and 2 objects"}}
 	w.Kubeadms["cp-1"] = &trace.KubeadmData{Node: "cp-1", Version: "v1.34.4"}

@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -59,7 +60,7 @@ type Ref struct {
 }
 
 func (r Ref) String() string {
-	if r.Kind == "node" {
+	if r.Kind == "node" || r.Kind == "namespace" {
 		return r.Kind + "/" + r.Name
 	}
 	return r.Kind + "/" + r.Namespace + "/" + r.Name
@@ -79,7 +80,14 @@ var kinds = map[string]schema.GroupVersionKind{
 	"pod":         {Version: "v1", Kind: "Pod"},
 	"node":        {Version: "v1", Kind: "Node"},
 	"lease":       {Group: "coordination.k8s.io", Version: "v1", Kind: "Lease"},
+	"namespace":   {Version: "v1", Kind: "Namespace"},
+	"configmap":   {Version: "v1", Kind: "ConfigMap"},
+	"secret":      {Version: "v1", Kind: "Secret"},
+	"service":     {Version: "v1", Kind: "Service"},
 }
+
+// workloads are those of them that roll out, or become ready.
+var workloads = []string{"deployment", "statefulset", "daemonset", "pod"}
 
 // ErrRejected is wrapped by errors that say that the cluster refused an object: the manifest is at fault, not we.
 var ErrRejected = errors.New("the API server refused it")
@@ -108,6 +116,19 @@ func (c *Client) apply(ctx context.Context, o *unstructured.Unstructured) error 
 	}
 	if applied.GetUID() == "" {
 		return errors.New("the API server answered without an object")
+	}
+	return nil
+}
+
+// Delete deletes the object, in the foreground: it is gone when what it owns is.
+func (c *Client) Delete(ctx context.Context, ref Ref) error {
+	resource, err := c.resource(kinds[ref.Kind], ref.Namespace)
+	if err == nil {
+		foreground := metav1.DeletePropagationForeground
+		err = resource.Delete(ctx, ref.Name, metav1.DeleteOptions{PropagationPolicy: &foreground})
+	}
+	if err != nil {
+		return fmt.Errorf("delete %s: %w", ref, err)
 	}
 	return nil
 }
@@ -150,7 +171,7 @@ func Workloads(manifests []*unstructured.Unstructured) []Ref {
 	var refs []Ref
 	for _, o := range manifests {
 		kind := strings.ToLower(o.GetKind())
-		if gvk, ok := kinds[kind]; !ok || gvk.Group != o.GroupVersionKind().Group || kind == "node" || kind == "lease" {
+		if !slices.Contains(workloads, kind) || kinds[kind].Group != o.GroupVersionKind().Group {
 			continue
 		}
 		namespace := o.GetNamespace()

@@ -52,6 +52,8 @@ type Env struct {
 	Etcd *etcd.Members
 	// Backups is a private folder for backups of etcd, outside of the cluster. It goes with the run, for whoever reads one reads every Secret.
 	Backups string
+	// Storage keeps backups where the loss of the cluster does not reach; nil when no step asks for it.
+	Storage *Storage
 	// Scratch restores backups to prove them.
 	Scratch backup.Scratch
 	// Informers watch all the while, as a controller does; nil when no step asks what became of them.
@@ -66,6 +68,12 @@ type Env struct {
 	Background *Background
 	// Log is the op's log: what the equivalent command would print.
 	Log io.Writer
+}
+
+// Storage is object storage for backups.
+type Storage struct {
+	*backup.Store
+	Bucket string
 }
 
 // Failure says that the cluster did not let an op finish.

@@ -21,6 +21,7 @@ import (
 	"github.com/seatrial/seatrial/harness/cluster"
 	"github.com/seatrial/seatrial/harness/judge"
 	"github.com/seatrial/seatrial/harness/plan"
+	"github.com/seatrial/seatrial/harness/procedure"
 	"github.com/seatrial/seatrial/harness/procedure/catalog"
 	"github.com/seatrial/seatrial/harness/report"
 	"github.com/seatrial/seatrial/harness/scenario"
@@ -39,6 +40,8 @@ type Options struct {
 	Folder string
 	// StateDir is a private folder for the cluster's keys and data; the caller removes it.
 	StateDir string
+	// Storage is object storage for backups; nil when no step asks for it.
+	Storage *procedure.Storage
 	// Scratch restores backups of etcd to prove them.
 	Scratch backup.Scratch
 	// Resumable is what a run was started from that can be resumed after it was killed; nil for the others. The state of its cluster is in [StateDir].

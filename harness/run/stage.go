@@ -99,7 +99,7 @@ func (r *rehearsal) connect(ctx context.Context, record observe.Recorder) error 
 	}
 	r.stage.env = procedure.Env{
 		Cluster: r.stage.cluster, Kube: kube, Objects: client, Manifests: r.File.Manifests, Background: procedure.NewBackground(context.WithoutCancel(ctx)),
-		Run: r.ID, Backups: filepath.Join(r.StateDir, "backups"), Scratch: r.Scratch,
+		Run: r.ID, Backups: filepath.Join(r.StateDir, "backups"), Storage: r.Storage, Scratch: r.Scratch,
 	}
 	if r.stage.env.Etcd, err = dialEtcd(ctx, r.stage.cluster); err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 
 	yamlv3 "go.yaml.in/yaml/v3"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -84,6 +85,11 @@ func (f *File) Manifests(file string) []*unstructured.Unstructured {
 		objects = append(objects, o.DeepCopy())
 	}
 	return objects
+}
+
+// Stores tells whether a step keeps something in object storage.
+func (f *File) Stores() bool {
+	return slices.ContainsFunc(f.Spec.Steps, func(s Step) bool { return s.Backup != nil && s.Backup.To == KeptObjectStorage })
 }
 
 // Nodes lists the nodes that the scenario asks for.

@@ -96,6 +96,7 @@ type Step struct {
 	Drain        *Drain        `json:"drain,omitempty" doc:"Cordon a node and evict its pods, as kubectl drain does."`
 	Uncordon     *Uncordon     `json:"uncordon,omitempty" doc:"Mark a node schedulable, as kubectl uncordon does."`
 	Scale        *Scale        `json:"scale,omitempty" doc:"Set the replicas of a workload, as kubectl scale does."`
+	Delete       *Delete       `json:"delete,omitempty" doc:"Delete an object, as kubectl delete does, and wait until it is gone with what it owns, or what is in it."`
 	Upgrade      *Upgrade      `json:"upgrade,omitempty" doc:"Upgrade the cluster as kubeadm does it: the control planes one at a time, then each worker cordoned, drained, upgraded and uncordoned."`
 	UpgradeNode  *UpgradeNode  `json:"upgradeNode,omitempty" doc:"Upgrade one node and do nothing else: no drain, and no look at whose turn it is. For runbooks that go their own way."`
 	Backup       *Backup       `json:"backup,omitempty" doc:"Take a snapshot of etcd from a member that has everything, as etcdctl snapshot save does, and bring it out of the cluster."`
@@ -160,6 +161,13 @@ type Scale struct {
 	Timeout   Duration `json:"timeout,omitempty" jsonschema:"default=2m" doc:"How long to wait until the workload has that many ready replicas."`
 }
 
+// Delete is the step delete.
+type Delete struct {
+	Object    string   `json:"object" jsonschema:"required" doc:"Object to delete, as kind/name: a namespace, deployment, statefulset, daemonset, pod, service, configmap or secret."`
+	Namespace string   `json:"namespace,omitempty" jsonschema:"default=default" doc:"Namespace of the object; ignored for namespaces."`
+	Timeout   Duration `json:"timeout,omitempty" jsonschema:"default=2m" doc:"How long to wait until it is gone."`
+}
+
 // The ways in which an upgrade over several minors goes.
 const (
 	HopsThrough = "through" // a minor at a time
@@ -208,12 +216,20 @@ type UpgradeNode struct {
 	Timeout Duration `json:"timeout,omitempty" jsonschema:"default=10m" doc:"How long each command that upgrades the node may take."`
 }
 
+// Where a backup is kept.
+const (
+	KeptHere          = "here"          // on the machine that seatrial runs on
+	KeptObjectStorage = "objectStorage" // in object storage, and nowhere else
+	KeptNode          = "node"          // on the node that it was taken on, and nowhere else
+)
+
 // Backup is the step backup.
 //
 // https://etcd.io/docs/v3.6/op-guide/recovery/#snapshotting-the-keyspace
 type Backup struct {
 	Node    string   `json:"node,omitempty" doc:"Control plane whose member it is taken from. Absent means one that has all that the others have, and rather one that is not the leader."`
 	Unasked bool     `json:"unasked,omitempty" doc:"Take it from node without asking the members whether it has what the others have, as etcdctl does, which a policy finds when it hasn't."`
+	To      string   `json:"to,omitempty" jsonschema:"default=here,enum=here,enum=objectStorage,enum=node" doc:"Where it is kept: here is the machine that seatrial runs on, objectStorage an S3-compatible store of the rehearsal, from which later steps get it, node is the control plane that it was taken on, which a policy finds."`
 	Timeout Duration `json:"timeout,omitempty" jsonschema:"default=5m" doc:"How long it may take."`
 }
 

@@ -91,12 +91,16 @@ func (s Step) setDefaults() {
 	case s.Scale != nil:
 		timeout(&s.Scale.Timeout, DefaultTimeout)
 		namespace(&s.Scale.Namespace)
+	case s.Delete != nil:
+		timeout(&s.Delete.Timeout, DefaultTimeout)
+		namespace(&s.Delete.Namespace)
 	case s.Upgrade != nil:
 		s.Upgrade.setDefaults()
 	case s.UpgradeNode != nil:
 		timeout(&s.UpgradeNode.Timeout, DefaultUpgrade)
 	case s.Backup != nil:
 		timeout(&s.Backup.Timeout, DefaultBackup)
+		s.Backup.To = cmp.Or(s.Backup.To, KeptHere)
 	case s.VerifyBackup != nil:
 		timeout(&s.VerifyBackup.Timeout, DefaultBackup)
 	case s.Restore != nil:
@@ -139,6 +143,8 @@ type checker struct {
 	nodes []string
 	// backups are the steps before that took one.
 	backups []string
+	// stored are those of them that are in object storage.
+	stored []string
 	// version is what the control planes have when the step that is checked begins, as far as the file says it.
 	version string
 }
@@ -360,6 +366,8 @@ func (c *checker) step(path string, s Step) {
 		if n := s.Scale.Replicas; n != nil && *n < 0 {
 			c.report(path+".replicas", "%d is less than 0", *n)
 		}
+	case s.Delete != nil:
+		c.object(path, s.Delete.Object, "namespace", "deployment", "statefulset", "daemonset", "pod", "service", "configmap", "secret")
 	case s.Upgrade != nil:
 		c.upgrade(path, s.Upgrade)
 	case s.UpgradeNode != nil:
@@ -372,9 +380,16 @@ func (c *checker) step(path string, s Step) {
 		if s.Backup.Unasked && s.Backup.Node == "" {
 			c.report(path+".unasked", "say which node: without asking the members none can be chosen")
 		}
+		c.oneOf(path+".to", s.Backup.To, KeptHere, KeptObjectStorage, KeptNode)
 		c.backups = append(c.backups, s.ID)
+		if s.Backup.To == KeptObjectStorage {
+			c.stored = append(c.stored, s.ID)
+		}
 	case s.DamageBackup != nil:
 		c.backup(path+".backup", s.DamageBackup.Backup)
+		if slices.Contains(c.stored, s.DamageBackup.Backup) {
+			c.report(path+".backup", "%q is in object storage, and only a file here can be damaged", s.DamageBackup.Backup)
+		}
 		c.oneOf(path+".how", s.DamageBackup.How, DamageTruncated, DamageBitFlipped, DamageNoHash)
 	case s.VerifyBackup != nil:
 		c.backup(path+".backup", s.VerifyBackup.Backup)

@@ -86,11 +86,12 @@ const (
 	// KindFact about a member of etcd, etcd/NODE: what it said of itself. Data is EtcdData.
 	EtcdStatus = "status"
 
-	// KindFact about a backup, backup/STEP: it was taken; it was proven or found not to hold; it was found to be whole, right before it was used. Data is BackupData, VerifiedData
-	// and CheckedData.
+	// KindFact about a backup, backup/STEP: it was taken; it was proven or found not to hold; it was found to be whole, right before it was used; object storage has it. Data is BackupData,
+	// VerifiedData, CheckedData and StoredData.
 	BackupTaken    = "taken"
 	BackupVerified = "verified"
 	BackupChecked  = "checked"
+	BackupStored   = "stored"
 
 	// KindFact about a member of etcd, etcd/NODE: its data is about to be destroyed, or it is about to be stopped for a restore. Data is EtcdEndData.
 	EtcdEnding = "ending"
@@ -284,6 +285,9 @@ type BackupData struct {
 	Time time.Time `json:"time"`
 	// Node is the control plane whose member it was taken from.
 	Node string `json:"node"`
+	// Kept is where it is kept: "here", on the machine that seatrial runs on, "objectStorage" or "node"; on a node the file is Path.
+	Kept string `json:"kept"`
+	Path string `json:"path,omitempty"`
 	// ClusterID is that of etcd then, as etcdctl writes it.
 	ClusterID string `json:"clusterId"`
 	// Revision is the last that is in it.
@@ -295,6 +299,15 @@ type BackupData struct {
 	Digest string `json:"digest"`
 	// Member is what the member said of itself right before; nil when it said nothing.
 	Member *EtcdData `json:"member,omitempty"`
+}
+
+// StoredData is the data of the fact BackupStored: object storage has it, with its manifest.
+type StoredData struct {
+	// Time is when the storage got the last of it, by its own clock.
+	Time time.Time `json:"time"`
+	// Address is s3://BUCKET/KEY.
+	Address   string `json:"address"`
+	SizeBytes int64  `json:"sizeBytes"`
 }
 
 // CheckedData is the data of the fact BackupChecked.

@@ -192,6 +192,8 @@ func (f *Fold) fact(e trace.Event) (Change, error) {
 		return keep(f, e, "backups", f.World.Backups, func(*trace.BackupData) string { return e.Subject })
 	case trace.BackupVerified:
 		return keep(f, e, "verified", f.World.Verified, func(*trace.VerifiedData) string { return e.Subject })
+	case trace.BackupStored:
+		return keep(f, e, "stored", f.World.Stored, func(*trace.StoredData) string { return e.Subject })
 	case trace.BackupChecked:
 		return keep(f, e, "checked", f.World.Checked, func(*trace.CheckedData) string { return e.Subject })
 	case trace.InformersCompared:

@@ -41,6 +41,8 @@ type World struct {
 	// Backups are those that were taken, by their subject: backup/STEP. Verified are those that somebody tried to prove, and what came of it last.
 	Backups  map[string]*trace.BackupData   `json:"backups"`
 	Verified map[string]*trace.VerifiedData `json:"verified"`
+	// Stored are those that object storage has.
+	Stored map[string]*trace.StoredData `json:"stored"`
 	// Checked are those that were found to be whole right before they were used.
 	Checked map[string]*trace.CheckedData `json:"checked"`
 	// Restores are those that came to an API that answers, by their subject: restore/STEP.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,8 +22,41 @@ import (
 
 var _ cluster.EtcdRestorer = (*Cluster)(nil)
 
+// snapshotFile is a snapshot in the folder of a node.
+const snapshotFile = "etcd-snapshot.db"
+
 // SaveSnapshot implements cluster.EtcdRestorer with what etcdctl snapshot save does.
-func (c *Cluster) SaveSnapshot(ctx context.Context, node, file string) error {
+func (c *Cluster) SaveSnapshot(ctx context.Context, node, file string, leave bool) (string, error) {
+	p, err := c.planeOf(node)
+	if err != nil {
+		return "", err
+	}
+	onNode := filepath.Join(p.dir, snapshotFile)
+	if err := c.saveSnapshot(ctx, node, onNode); err != nil {
+		return "", fmt.Errorf("save a snapshot of etcd on %q: %w", node, err)
+	}
+	if !leave {
+		return onNode, os.Rename(onNode, file)
+	}
+	return onNode, copyFile(onNode, file)
+}
+
+// copyFile copies a file to another, for its owner alone.
+func copyFile(from, to string) error {
+	source, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer source.Close()
+	file, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(file, source)
+	return errors.Join(err, file.Close())
+}
+
+func (c *Cluster) saveSnapshot(ctx context.Context, node, file string) error {
 	members, err := c.EtcdMembers(ctx)
 	if err != nil {
 		return err
@@ -32,12 +66,10 @@ func (c *Cluster) SaveSnapshot(ctx context.Context, node, file string) error {
 			continue
 		}
 		config := clientv3.Config{Endpoints: []string{m.Endpoint}, TLS: m.TLS, DialOptions: []grpc.DialOption{grpc.WithNoProxy()}}
-		if _, err := etcdclient.SaveWithVersion(ctx, zap.NewNop(), config, file); err != nil {
-			return fmt.Errorf("save a snapshot of etcd on %q: %w", node, err)
-		}
-		return nil
+		_, err := etcdclient.SaveWithVersion(ctx, zap.NewNop(), config, file)
+		return err
 	}
-	return fmt.Errorf("save a snapshot of etcd: node %q has no member", node)
+	return errors.New("it has no member")
 }
 
 // StopComponents implements cluster.EtcdRestorer: all at once, as a kubelet does whose manifests are gone.

@@ -31,8 +31,16 @@ func TestRestoreEtcd(t *testing.T) {
 
 	write("before")
 	file := filepath.Join(t.TempDir(), "snapshot.db")
-	g.Expect(c.SaveSnapshot(t.Context(), "cp-1", file)).To(Succeed())
-	g.Expect(c.SaveSnapshot(t.Context(), "worker-1", file)).To(MatchError(ContainSubstring(`node "worker-1" has no member`)))
+	onNode, err := c.SaveSnapshot(t.Context(), "cp-1", file, true)
+	g.Expect(err).NotTo(HaveOccurred())
+	copied, err := os.ReadFile(file)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(os.ReadFile(onNode)).To(Equal(copied))
+	onNode, err = c.SaveSnapshot(t.Context(), "cp-1", file, false)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(onNode).NotTo(BeAnExistingFile())
+	_, err = c.SaveSnapshot(t.Context(), "worker-1", file, false)
+	g.Expect(err).To(HaveOccurred(), "it has no member")
 	lost := write("lost")
 	g.Expect(c.StopComponents(t.Context(), "cp-1", []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"})).To(Succeed())
 

@@ -36,10 +36,10 @@ const (
 var controlPlaneComponents = []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"}
 
 // SaveSnapshot implements cluster.EtcdRestorer with etcdctl snapshot save.
-func (c *Cluster) SaveSnapshot(ctx context.Context, node, file string) error {
+func (c *Cluster) SaveSnapshot(ctx context.Context, node, file string, leave bool) (string, error) {
 	m, err := c.machine(node)
 	if err != nil {
-		return err
+		return "", err
 	}
 	const pki = "/etc/kubernetes/pki/etcd/"
 	_, err = c.run(ctx, m, nil, "etcdctl", "snapshot", "save", snapshotFile, "--endpoints=https://127.0.0.1:2379",
@@ -47,10 +47,10 @@ func (c *Cluster) SaveSnapshot(ctx context.Context, node, file string) error {
 	if err == nil {
 		err = c.fetch(ctx, m, snapshotFile, file)
 	}
-	if err == nil {
+	if err == nil && !leave {
 		_, err = c.run(ctx, m, nil, "rm", snapshotFile)
 	}
-	return err
+	return snapshotFile, err
 }
 
 // fetch copies a file from a node to this machine, for its owner alone.

@@ -20,11 +20,11 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(berth.Main(m)) }
 
-// longer are upgrades of three control planes that upgrade-ha-with-faults contains, or nearly, those that take a third release, and the restores that restore-ha and
-// known-bad/restore-destroys-first contain. `make upgrades` runs them too; each time there is no time for it.
+// longer are upgrades of three control planes that upgrade-ha-with-faults contains, or nearly, those that take a third release, and the restores that restore-ha,
+// backup-to-object-storage and known-bad/restore-destroys-first contain. `make upgrades` runs them too; each time there is no time for it.
 var longer = []string{
 	"scenarios/upgrade-ha", "scenarios/upgrade-ha-with-power-cut", "scenarios/upgrade-two-minors", "scenarios/known-bad/upgrade-kubeadm-too-new",
-	"scenarios/restore-single", "scenarios/known-bad/restore-unproven",
+	"scenarios/restore-single", "scenarios/restore-after-delete", "scenarios/known-bad/restore-unproven", "scenarios/known-bad/backup-on-node",
 }
 
 // TestScenarios runs every scenario, good and bad, against what it expects.
@@ -32,7 +32,7 @@ func TestScenarios(t *testing.T) {
 	others, _ := scenarios(t)
 	// Those that restore etcd wait for components that end without an API, and for leases of leaders that are dead: begun first, they take little of the others' time.
 	later := func(name string) int {
-		if strings.HasPrefix(filepath.Base(name), "restore") {
+		if base := filepath.Base(name); strings.HasPrefix(base, "restore") || strings.HasPrefix(base, "backup") {
 			return 0
 		}
 		return 1

@@ -9,6 +9,7 @@ import (
 	"github.com/seatrial/seatrial/harness/procedure/drain"
 	"github.com/seatrial/seatrial/harness/procedure/fault"
 	"github.com/seatrial/seatrial/harness/procedure/power"
+	"github.com/seatrial/seatrial/harness/procedure/remove"
 	"github.com/seatrial/seatrial/harness/procedure/restore"
 	"github.com/seatrial/seatrial/harness/procedure/scale"
 	"github.com/seatrial/seatrial/harness/procedure/upgrade"
@@ -23,6 +24,7 @@ var Procedures = []procedure.Procedure{
 	drain.Drain{Cordon: cordon.Set},
 	cordon.Mark{},
 	scale.Scale{},
+	remove.Delete{},
 	upgrade.Cluster{Drain: drain.Ops},
 	upgrade.Node{},
 	restore.Backup{},

@@ -22,8 +22,39 @@ import (
 	"github.com/seatrial/seatrial/harness/trace"
 )
 
-// file is where the snapshot of a step is.
+// file is where the snapshot of a step is, when it is here. Its manifest always is.
 func file(env *procedure.Env, step string) string { return filepath.Join(env.Backups, step+".db") }
+
+// address is where it is in object storage, when it is there.
+func address(env *procedure.Env, step string) string {
+	return backup.Address(env.Storage.Bucket, env.Run+"/"+step+".db")
+}
+
+// here gives the file of a step's snapshot. One that is in object storage only is got from there.
+func here(ctx context.Context, env *procedure.Env, step string) (path string, got bool, err error) {
+	path = file(env, step)
+	if _, err := os.Stat(path); err == nil || env.Storage == nil {
+		return path, false, nil // whoever opens it says what is wrong with it
+	}
+	path, err = env.Storage.Get(ctx, address(env, step), env.Backups)
+	return path, true, err
+}
+
+// store puts a step's snapshot into object storage, and does not leave it here.
+func store(ctx context.Context, env *procedure.Env, step string) error {
+	if env.Storage == nil {
+		return errors.New("the rehearsal has no object storage")
+	}
+	stored, err := env.Storage.Put(ctx, file(env, step), address(env, step))
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(env.Log, "%s has %d bytes\n", address(env, step), stored.Size)
+	return errors.Join(
+		env.Record(trace.KindFact, "backup/"+step, trace.BackupStored, trace.StoredData{Time: stored.Time, Address: address(env, step), SizeBytes: stored.Size}),
+		os.Remove(file(env, step)),
+	)
+}
 
 // restorerOf is what the cluster can do with its etcd.
 func restorerOf(env *procedure.Env) (cluster.EtcdRestorer, error) {
@@ -53,6 +84,12 @@ func (Backup) Plan(step scenario.Step, _ plan.Setting) *plan.Op {
 	}
 	if step.Backup.Unasked {
 		title += ", without asking whether it has everything"
+	}
+	switch step.Backup.To {
+	case scenario.KeptObjectStorage:
+		title += ", into object storage"
+	case scenario.KeptNode:
+		title += ", and leave it there"
 	}
 	return &plan.Op{
 		ID: step.ID, Title: title, Procedure: "backup", Action: "take", Node: step.Backup.Node, Options: step.Backup, Timeout: plan.Seconds(step.Backup.Timeout.Duration),
@@ -87,18 +124,27 @@ func (Backup) Do(ctx context.Context, env *procedure.Env, step scenario.Step, op
 		return err
 	}
 	node := nodes[from.Endpoint]
-	m, err := backup.TakeBy(ctx, from, file(env, step.ID), time.Now, func(ctx context.Context, file string) error { return restorer.SaveSnapshot(ctx, node, file) })
+	said := trace.BackupData{Node: node, Kept: step.Backup.To}
+	m, err := backup.TakeBy(ctx, from, file(env, step.ID), time.Now, func(ctx context.Context, file string) error {
+		onNode, err := restorer.SaveSnapshot(ctx, node, file, step.Backup.To == scenario.KeptNode)
+		if step.Backup.To == scenario.KeptNode {
+			said.Path = onNode
+		}
+		return err
+	})
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(env.Log, "%d bytes from etcd/%s, revision %d, %d objects\n", m.File.Size, node, m.File.Revision, m.Digest.Objects())
-	said := trace.BackupData{
-		Time: m.Time, Node: node, ClusterID: m.ClusterID, Revision: m.File.Revision, SHA256: m.File.SHA256, SizeBytes: m.File.Size, Objects: m.Digest.Objects(), Digest: m.Digest.Hash(),
-	}
+	said.Time, said.ClusterID, said.Revision, said.SHA256, said.SizeBytes = m.Time, m.ClusterID, m.File.Revision, m.File.SHA256, m.File.Size
+	said.Objects, said.Digest = m.Digest.Objects(), m.Digest.Hash()
 	if i := slices.IndexFunc(standing, func(s trace.EtcdData) bool { return s.Node == node }); i >= 0 {
 		said.Member = &standing[i]
 	}
-	return env.Record(trace.KindFact, "backup/"+step.ID, trace.BackupTaken, said)
+	if err := env.Record(trace.KindFact, "backup/"+step.ID, trace.BackupTaken, said); err != nil || step.Backup.To != scenario.KeptObjectStorage {
+		return err
+	}
+	return store(ctx, env, step.ID)
 }
 
 // choose is backup.Choose, unless the one that is named is taken as it is.
@@ -180,7 +226,14 @@ func (Verify) Plan(step scenario.Step, _ plan.Setting) *plan.Op {
 // Do implements procedure.Procedure. That a backup doesn't hold is an outcome, and in the recording.
 func (Verify) Do(ctx context.Context, env *procedure.Env, step scenario.Step, _ *plan.Op) error {
 	taken := step.VerifyBackup.Backup
-	v, err := backup.Verify(ctx, file(env, taken), env.Scratch)
+	path, got, err := here(ctx, env, taken)
+	var v *backup.Verification
+	if err == nil {
+		v, err = backup.Verify(ctx, path, env.Scratch)
+		if got {
+			err = errors.Join(err, os.Remove(path))
+		}
+	}
 	said := trace.VerifiedData{Unchecked: []string{}, Time: time.Now().UTC(), HasHash: !errors.Is(err, backup.ErrNoHash)}
 	switch {
 	case errors.Is(err, backup.ErrUnfit):

@@ -163,11 +163,17 @@ type work struct {
 	step     scenario.Step
 }
 
-func (w work) snapshot() string { return file(w.env, w.step.Restore.Backup) }
+func (w work) snapshot(ctx context.Context) (string, error) {
+	path, _, err := here(ctx, w.env, w.step.Restore.Backup)
+	return path, err
+}
 
 // check looks whether the backup is whole: afterwards there may be nothing else (d-32).
 func (w work) check(ctx context.Context) error {
-	_, _, err := backup.Open(ctx, w.snapshot())
+	path, err := w.snapshot(ctx)
+	if err == nil {
+		_, _, err = backup.Open(ctx, path)
+	}
 	if errors.Is(err, backup.ErrUnfit) {
 		return procedure.Failf("%v", err)
 	}
@@ -210,7 +216,11 @@ func (w work) each(ctx context.Context, do func(ctx context.Context, node string
 
 func (w work) data(ctx context.Context, node string) error {
 	spec := w.step.Restore
-	kept, err := w.restorer.RestoreMember(ctx, node, w.snapshot(), cluster.EtcdRestore{Token: w.env.Run + "-" + w.step.ID, BumpRevision: w.bump(), RemoveOld: spec.RemoveOld})
+	path, err := w.snapshot(ctx)
+	if err != nil {
+		return err
+	}
+	kept, err := w.restorer.RestoreMember(ctx, node, path, cluster.EtcdRestore{Token: w.env.Run + "-" + w.step.ID, BumpRevision: w.bump(), RemoveOld: spec.RemoveOld})
 	if err != nil {
 		return err
 	}
@@ -277,7 +287,7 @@ func (w work) follow(ctx context.Context, since time.Time) error {
 
 // compare reads every member as it was at the moment when it was restored, and puts what it finds into the recording. A member that has nothing of that has no hash.
 func (w work) compare(ctx context.Context, answered time.Time) error {
-	m, err := backup.ReadManifest(w.snapshot())
+	m, err := backup.ReadManifest(file(w.env, w.step.Restore.Backup))
 	if err != nil {
 		return err
 	}
@@ -353,7 +363,7 @@ func (w work) recordStarts(ctx context.Context) error {
 
 // readSecrets has every API server read all Secrets, which it can't with another encryption key than they were written with.
 func (w work) readSecrets(ctx context.Context) error {
-	m, err := backup.ReadManifest(w.snapshot())
+	m, err := backup.ReadManifest(file(w.env, w.step.Restore.Backup))
 	if err != nil {
 		return err
 	}
