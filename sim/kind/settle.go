@@ -60,8 +60,13 @@ func (c *Cluster) settle(ctx context.Context, m machine, before map[string][]str
 	if err != nil {
 		return err
 	}
+	return c.awaitServerOf(ctx, m.node)
+}
+
+// awaitServerOf waits for the API server of a control plane; a worker has none.
+func (c *Cluster) awaitServerOf(ctx context.Context, node string) error {
 	for _, server := range c.servers {
-		if server.Node == m.node {
+		if server.Node == node {
 			return awaitServer(ctx, server)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/mod/semver"
 
@@ -174,7 +175,11 @@ func (c *Cluster) CheckUpgrade(ctx context.Context, node, version string) error 
 	return refused(node, t, "", err)
 }
 
-// UpgradeControlPlane is kubeadm upgrade apply, or node. It waits for each component, and puts back what was there before when one does not come up.
+// restoredTimeout is how long what kubeadm has put back may take to answer: an API server that was ended with its etcd took less than a minute.
+const restoredTimeout = 3 * time.Minute
+
+// UpgradeControlPlane is kubeadm upgrade apply, or node. It waits for each component, and puts back what was there before when one does not come up. That is waited for too: kubeadm
+// does not, and without an API nobody sees what became of the cluster.
 func (c *Cluster) UpgradeControlPlane(ctx context.Context, node, version string, how cluster.ControlPlaneUpgrade) error {
 	m, t, err := c.nodeAndTarget(node, version)
 	if err != nil {
@@ -187,8 +192,12 @@ func (c *Cluster) UpgradeControlPlane(ctx context.Context, node, version string,
 	if how.KeepCertificates {
 		argv = append(argv, "--certificate-renewal=false")
 	}
-	_, err = c.run(ctx, m, nil, argv...)
-	return refused(node, t, "", err)
+	if _, err := c.run(ctx, m, nil, argv...); err != nil {
+		waiting, cancel := context.WithTimeout(ctx, restoredTimeout)
+		defer cancel()
+		return errors.Join(refused(node, t, "", err), c.awaitServerOf(waiting, node))
+	}
+	return nil
 }
 
 // UpgradeWorker is kubeadm upgrade node.
