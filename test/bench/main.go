@@ -47,6 +47,7 @@ var measurements = []struct {
 	{"roll", measureRoll},
 	{"fleet", measureFleet},
 	{"backup", measureBackup},
+	{"restore", measureRestore},
 	{"kind", measureKind},
 }
 
