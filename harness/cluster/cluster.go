@@ -40,6 +40,8 @@ type Spec struct {
 	FeatureGates map[string]bool
 	// RuntimeConfig says which APIs the API servers serve beside those that they serve by themselves, or not: "api/beta", "admissionregistration.k8s.io/v1beta1".
 	RuntimeConfig map[string]bool
+	// EncryptSecrets says that the API servers encrypt Secrets before they are stored, all with the same key, which [Encryption] can replace.
+	EncryptSecrets bool
 	// Disks says that every node is to have a disk of its own, which [Disks] can fill.
 	Disks bool
 	// Resumable says that the cluster is to be reopened when the process that made it is killed: [Reopener].
@@ -160,6 +162,8 @@ const (
 	CapRestore Capability = "restore"
 	// CapManifests is Manifests.
 	CapManifests Capability = "manifests"
+	// CapEncryption is Encryption.
+	CapEncryption Capability = "encryption"
 	// CapReopen is Reopener, of the provider.
 	CapReopen Capability = "reopen"
 )
@@ -211,6 +215,17 @@ type Manifest struct {
 	// Pod is the namespace and name that it gives its pod, or "" when it holds none.
 	Pod string
 }
+
+// Encryption is a cluster whose API servers encrypt Secrets, made with Spec.EncryptSecrets.
+//
+// https://kubernetes.io/docs/tasks/administer-cluster/encrypt-data/
+type Encryption interface {
+	// SetEncryptionKey gives the API server of a control plane node a key of [EncryptionKeySize] bytes in place of the one that it has, for when it starts the next time.
+	SetEncryptionKey(ctx context.Context, node string, key []byte) error
+}
+
+// EncryptionKeySize is in bytes.
+const EncryptionKeySize = 32
 
 // Etcd is a cluster whose etcd members can be asked, each for itself.
 type Etcd interface {

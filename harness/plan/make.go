@@ -75,6 +75,9 @@ func Make(f *scenario.File, provider cluster.Provider, find func(kind string) Ex
 	if op := objectsOp(f); op != nil {
 		p.Ops = append(p.Ops, op)
 	}
+	if f.Spec.Cluster.EncryptSecrets && !provider.Has(cluster.CapEncryption) {
+		return nil, &MissingError{Step: "cluster", Provider: provider.Name(), Capability: cluster.CapEncryption}
+	}
 	if len(f.Spec.Probes) > 0 {
 		if !provider.Has(cluster.CapService) {
 			return nil, &MissingError{Step: "probes", Provider: provider.Name(), Capability: cluster.CapService}

@@ -79,7 +79,7 @@ func (r *rehearsal) spec(progress io.Writer) cluster.Spec {
 	c := r.File.Spec.Cluster
 	return cluster.Spec{
 		Name: r.ID, KubernetesVersion: c.KubernetesVersion, Upgrades: r.plan.Versions(), Disks: r.plan.FillsDisks(),
-		FeatureGates: c.FeatureGates, RuntimeConfig: c.RuntimeConfig, ControlPlanes: c.ControlPlanes, Workers: c.Workers,
+		FeatureGates: c.FeatureGates, RuntimeConfig: c.RuntimeConfig, EncryptSecrets: c.EncryptSecrets, ControlPlanes: c.ControlPlanes, Workers: c.Workers,
 		Resumable: r.Resumable != nil, Dir: r.folder.file(clusterDir), StateDir: r.StateDir, Progress: progress, OnCommand: r.recordCommand,
 	}
 }

@@ -62,6 +62,8 @@ type Cluster struct {
 
 	FeatureGates  map[string]bool `json:"featureGates,omitempty" doc:"Feature gates of every component, which an upgrade leaves as they are: {ElasticIndexedJob: true}."`
 	RuntimeConfig map[string]bool `json:"runtimeConfig,omitempty" doc:"APIs that the API servers serve or don't, which an upgrade leaves as they are: {admissionregistration.k8s.io/v1beta1: true}."`
+
+	EncryptSecrets bool `json:"encryptSecrets,omitempty" doc:"Have the API servers encrypt Secrets before they are stored (--encryption-provider-config, secretbox), with a key that is made for the cluster."`
 }
 
 // ObjectFile is a file of Kubernetes manifests.
@@ -267,6 +269,7 @@ type Restore struct {
 	Unchecked    bool     `json:"unchecked,omitempty" doc:"Don't look whether the backup is whole before anything is stopped or replaced, which a policy finds."`
 	RemoveOld    bool     `json:"removeOld,omitempty" doc:"Remove the data that the members had before it is known whether the restore goes well, instead of keeping it, which a policy finds."`
 	BumpRevision *int64   `json:"bumpRevision,omitempty" jsonschema:"default=1000000000,minimum=0" doc:"etcdutl snapshot restore --bump-revision, with --mark-compacted: the revision goes on beyond all that clients have seen, so that their watches don't wait for what was there before. 0 leaves both out, which a policy finds."`
+	NewKey       bool     `json:"newKey,omitempty" doc:"Give the API servers another encryption key before they start, as where the old one was not backed up, which a policy finds. The cluster has encryptSecrets."`
 	Timeout      Duration `json:"timeout,omitempty" jsonschema:"default=5m" doc:"How long each part of it may take."`
 }
 

@@ -143,6 +143,8 @@ type checker struct {
 	nodes []string
 	// backups are the steps before that took one.
 	backups []string
+	// encrypts says that the API servers encrypt Secrets.
+	encrypts bool
 	// stored are those of them that are in object storage.
 	stored []string
 	// version is what the control planes have when the step that is checked begins, as far as the file says it.
@@ -150,7 +152,7 @@ type checker struct {
 }
 
 func (f *File) validate(d *decoder) {
-	c := &checker{decoder: d, version: f.Spec.Cluster.KubernetesVersion}
+	c := &checker{decoder: d, version: f.Spec.Cluster.KubernetesVersion, encrypts: f.Spec.Cluster.EncryptSecrets}
 	for _, n := range f.Nodes() {
 		c.nodes = append(c.nodes, n.Name)
 	}
@@ -400,6 +402,9 @@ func (c *checker) step(path string, s Step) {
 		c.controlPlanes(path+".nodes", s.Restore.Nodes)
 		for i, component := range s.Restore.Stop {
 			c.oneOf(fmt.Sprintf("%s.stop[%d]", path, i), component, Components...)
+		}
+		if s.Restore.NewKey && !c.encrypts {
+			c.report(path+".newKey", "the cluster has no encryptSecrets")
 		}
 		if !slices.Contains(s.Restore.Stop, "etcd") {
 			c.report(path+".stop", "it lacks etcd, whose data is not replaced while it runs")

@@ -142,6 +142,9 @@ func (p *controlPlane) equip(c *Cluster, logs string, release func(name string) 
 		if apis := c.spec.RuntimeConfig; name == apiServer && len(apis) > 0 {
 			args = append(args, "--runtime-config="+switches(apis))
 		}
+		if c.spec.EncryptSecrets && name == apiServer {
+			args = append(args, "--encryption-provider-config="+p.encryptionConfig())
+		}
 		command := proc.Command{Name: name + " " + p.node, Args: args, Dir: p.dir, Log: p.log(logs, name)}
 		command.Env = append(proc.Environment(), "GOGC="+heapGrowth[name], fmt.Sprintf("GOMAXPROCS=%d", processors(name)))
 		m := &component{cluster: c, node: p.node, name: name, command: command}

@@ -136,6 +136,9 @@ func (c *Cluster) write() error {
 			return fmt.Errorf("prepare node %q: %w", p.node, err)
 		}
 	}
+	if err := c.encryptSecrets(); err != nil {
+		return err
+	}
 	c.say("certificates and configuration are written")
 	return writeRedacted(filepath.Join(c.spec.Dir, "kubeconfig"), c.balancer.Addr(), c.pki)
 }

@@ -2,6 +2,7 @@ package restore
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"maps"
@@ -94,6 +95,7 @@ const (
 	actionCheck = "check" // is the backup whole, before anything is touched?
 	actionStop  = "stop"  // every control plane
 	actionData  = "data"  // of one member
+	actionKey   = "key"   // another encryption key
 	actionStart = "start" // every control plane
 	actionReady = "ready" // is everything as in the backup, and does the cluster work?
 )
@@ -129,6 +131,9 @@ func (Restore) Plan(step scenario.Step, s plan.Setting) *plan.Op {
 	for _, node := range nodes {
 		op(node+"/data", actionData, node, "make the data of etcd on %s from the snapshot, and %s the old", node, old)
 	}
+	if spec.NewKey {
+		op("key", actionKey, "", "give the API servers another encryption key")
+	}
 	op("start", actionStart, "", "start what was stopped")
 	op("ready", actionReady, "", "compare etcd with %s, and wait until the cluster works", spec.Backup)
 	return root
@@ -148,6 +153,8 @@ func (Restore) Do(ctx context.Context, env *procedure.Env, step scenario.Step, o
 		return w.stop(ctx)
 	case actionData:
 		return w.data(ctx, op.Node)
+	case actionKey:
+		return w.newKey(ctx)
 	case actionStart:
 		return w.each(ctx, restorer.StartComponents)
 	case actionReady:
@@ -230,6 +237,19 @@ func (w work) data(ctx context.Context, node string) error {
 	})
 }
 
+// newKey gives every API server the same new encryption key, which nobody keeps.
+func (w work) newKey(ctx context.Context) error {
+	encryption, ok := w.env.Cluster.(cluster.Encryption)
+	if !ok {
+		return fmt.Errorf("cluster lacks the capability %q, which its provider promised", cluster.CapEncryption)
+	}
+	key := make([]byte, cluster.EncryptionKeySize)
+	if _, err := rand.Read(key); err != nil {
+		return err
+	}
+	return w.each(ctx, func(ctx context.Context, node string) error { return encryption.SetEncryptionKey(ctx, node, key) })
+}
+
 func (w work) bump() uint64 { return uint64(*w.step.Restore.BumpRevision) }
 
 // backup and restore are the subjects of the facts about them.
@@ -242,7 +262,7 @@ func (w work) ready(ctx context.Context) error {
 	for _, server := range servers {
 		if w.restores(server.Node) {
 			if err := procedure.AwaitAPIServer(ctx, server, ""); err != nil {
-				return err
+				return errors.Join(err, w.lookForSecrets(ctx)) // one that can't read them is never ready
 			}
 		}
 	}
@@ -359,6 +379,16 @@ func (w work) recordStarts(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// secretsTimeout is how long API servers that are not ready may take to answer.
+const secretsTimeout = 20 * time.Second
+
+// lookForSecrets is readSecrets when the time is over.
+func (w work) lookForSecrets(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), secretsTimeout)
+	defer cancel()
+	return w.readSecrets(ctx)
 }
 
 // readSecrets has every API server read all Secrets, which it can't with another encryption key than they were written with.

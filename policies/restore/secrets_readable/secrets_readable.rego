@@ -1,8 +1,8 @@
 # METADATA
 # title: Secrets can be read after a restore
 # description: >-
-#   With another encryption key than Secrets were written with, every API server starts, and none of them can read one. Each read all Secrets
-#   after the restore.
+#   With another encryption key than Secrets were written with, every API server starts, and none of them can read one; one that knows bootstrap
+#   tokens, which are Secrets, is never ready. Each was asked for all Secrets after the restore.
 # related_resources:
 # - ref: https://kubernetes.io/docs/tasks/administer-cluster/encrypt-data/
 # - ref: https://github.com/kubernetes/website/issues/37651
