@@ -24,7 +24,7 @@ func TestMain(m *testing.M) { os.Exit(berth.Main(m)) }
 // backup-to-object-storage and known-bad/restore-destroys-first contain. `make upgrades` runs them too; each time there is no time for it.
 var longer = []string{
 	"scenarios/upgrade-ha", "scenarios/upgrade-ha-with-power-cut", "scenarios/upgrade-two-minors", "scenarios/known-bad/upgrade-kubeadm-too-new",
-	"scenarios/restore-single", "scenarios/restore-after-delete", "scenarios/known-bad/restore-unproven", "scenarios/known-bad/backup-on-node",
+	"scenarios/restore-single", "scenarios/restore-encrypted", "scenarios/restore-after-delete", "scenarios/known-bad/restore-unproven", "scenarios/known-bad/backup-on-node",
 }
 
 // TestScenarios runs every scenario, good and bad, against what it expects.
