@@ -221,8 +221,8 @@ type UpgradeNode struct {
 // Where a backup is kept.
 const (
 	KeptHere          = "here"          // on the machine that seatrial runs on
-	KeptObjectStorage = "objectStorage" // in object storage, and nowhere else
-	KeptNode          = "node"          // on the node that it was taken on, and nowhere else
+	KeptObjectStorage = "objectStorage" // in object storage; only its manifest stays here
+	KeptNode          = "node"          // on the node that it was taken on; the rehearsal works with a copy of it here
 )
 
 // Backup is the step backup.
@@ -231,7 +231,7 @@ const (
 type Backup struct {
 	Node    string   `json:"node,omitempty" doc:"Control plane whose member it is taken from. Absent means one that has all that the others have, and rather one that is not the leader."`
 	Unasked bool     `json:"unasked,omitempty" doc:"Take it from node without asking the members whether it has what the others have, as etcdctl does, which a policy finds when it hasn't."`
-	To      string   `json:"to,omitempty" jsonschema:"default=here,enum=here,enum=objectStorage,enum=node" doc:"Where it is kept: here is the machine that seatrial runs on, objectStorage an S3-compatible store of the rehearsal, from which later steps get it, node is the control plane that it was taken on, which a policy finds."`
+	To      string   `json:"to,omitempty" jsonschema:"default=here,enum=here,enum=objectStorage,enum=node" doc:"Where it is kept: here is the machine that seatrial runs on, objectStorage an S3-compatible store of the rehearsal, from which later steps get it, node is the control plane that it was taken on, which a policy finds; later steps read a copy that the rehearsal made, so they work although the node is lost."`
 	Timeout Duration `json:"timeout,omitempty" jsonschema:"default=5m" doc:"How long it may take."`
 }
 
