@@ -98,8 +98,11 @@ func (f *storeFlags) register(c *cobra.Command) {
 const objectStorage = "FILE may be s3://BUCKET/KEY, in S3-compatible object storage. Its keys are those of the environment (AWS_ACCESS_KEY_ID,\n" +
 	"AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN), of ~/.aws/credentials, or of the pod's service account (AWS_WEB_IDENTITY_TOKEN_FILE)."
 
-// client makes a client of the object storage that an address is in.
+// client makes a client of the object storage that an address is in; nil for the name of a file.
 func (f *storeFlags) client(address string) (*backup.Store, error) {
+	if !backup.InStore(address) {
+		return nil, nil
+	}
 	if err := backup.CheckAddress(address); err != nil {
 		return nil, usageError{err}
 	}
@@ -119,12 +122,12 @@ func (f *storeFlags) client(address string) (*backup.Store, error) {
 
 // got gives the file that a snapshot is in. One in object storage is copied to a folder that goes with this process.
 func (f *storeFlags) got(ctx context.Context, a *app, address string) (path string, end func() error, err error) {
-	if !backup.InStore(address) {
-		return address, func() error { return nil }, nil
-	}
 	store, err := f.client(address)
 	if err != nil {
 		return "", nil, err
+	}
+	if store == nil {
+		return address, func() error { return nil }, nil
 	}
 	dir, end, err := a.backupFolder(ctx)
 	if err != nil {
@@ -146,14 +149,10 @@ func (a *app) backupFolder(ctx context.Context) (dir string, end func() error, e
 	return dir, func() error { return supervisor.RemoveDir(dir) }, err
 }
 
-// take takes a snapshot from a member to where it is wanted.
-func (f *storeFlags) take(ctx context.Context, a *app, from backup.Member, to string) (_ *backup.Manifest, err error) {
-	if !backup.InStore(to) {
+// takeBackup takes a snapshot from a member to a file or, with a store, to an address in it.
+func (a *app) takeBackup(ctx context.Context, from backup.Member, store *backup.Store, to string) (_ *backup.Manifest, err error) {
+	if store == nil {
 		return backup.Take(ctx, from, to, time.Now)
-	}
-	store, err := f.client(to)
-	if err != nil {
-		return nil, err
 	}
 	dir, end, err := a.backupFolder(ctx)
 	if err != nil {
@@ -187,10 +186,9 @@ func newBackupTakeCommand(a *app) *cobra.Command {
 			if err := checkOutput(output); err != nil {
 				return err
 			}
-			if backup.InStore(args[0]) {
-				if _, err := s.client(args[0]); err != nil {
-					return err
-				}
+			store, err := s.client(args[0])
+			if err != nil {
+				return err
 			}
 			members, err := f.members(c.Context())
 			if err != nil {
@@ -201,7 +199,7 @@ func newBackupTakeCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			manifest, err := s.take(c.Context(), a, from, args[0])
+			manifest, err := a.takeBackup(c.Context(), from, store, args[0])
 			if err != nil {
 				return err
 			}

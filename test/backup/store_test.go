@@ -144,22 +144,30 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// TestStorePut: a store that does not take a snapshot is asked again within a bound; then it is an error, and nothing in the store looks like a whole snapshot.
-func TestStorePut(t *testing.T) {
-	path, _ := nightly(t)
-	for name, c := range map[string]struct {
-		times     int32
-		otherwise http.HandlerFunc
-		asked     int32
-		want      string
-	}{
+// storeFailure is what a store does in place of what it is asked for, how often, how often it is asked at least, and what the error says then; "" when there is none.
+type storeFailure struct {
+	times     int32
+	otherwise http.HandlerFunc
+	asked     int32
+	want      string
+}
+
+// storeFailures are the bad inputs; broken is what is said of a copy that always breaks off.
+func storeFailures(broken string) map[string]storeFailure {
+	return map[string]storeFailure{
 		"403":              {always, status(http.StatusForbidden), 1, "it answered 403 AccessDenied"},
 		"500 for a while":  {2, status(http.StatusInternalServerError), 3, ""},
 		"500":              {always, status(http.StatusInternalServerError), 5, "it answered 500"},
 		"half for a while": {2, half, 3, ""},
-		"half":             {always, half, 5, "nightly.db"},
+		"half":             {always, half, 5, broken},
 		"slow":             {always, stalled, 5, "i/o timeout"},
-	} {
+	}
+}
+
+// TestStorePut: a store that does not take a snapshot is asked again within a bound; then it is an error, and nothing in the store looks like a whole snapshot.
+func TestStorePut(t *testing.T) {
+	path, _ := nightly(t)
+	for name, c := range storeFailures("nightly.db") {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			g := NewWithT(t)
@@ -183,19 +191,7 @@ func TestStorePut(t *testing.T) {
 // TestStoreGet: likewise, and no file is left of what did not come whole.
 func TestStoreGet(t *testing.T) {
 	path, manifest := nightly(t)
-	for name, c := range map[string]struct {
-		times     int32
-		otherwise http.HandlerFunc
-		asked     int32
-		want      string
-	}{
-		"403":              {always, status(http.StatusForbidden), 1, "it answered 403 AccessDenied"},
-		"500 for a while":  {2, status(http.StatusInternalServerError), 3, ""},
-		"500":              {always, status(http.StatusInternalServerError), 5, "it answered 500"},
-		"half for a while": {2, half, 3, ""},
-		"half":             {always, half, 5, "unexpected EOF"},
-		"slow":             {always, stalled, 5, "i/o timeout"},
-	} {
+	for name, c := range storeFailures("unexpected EOF") {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			g := NewWithT(t)
