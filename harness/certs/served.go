@@ -1,6 +1,8 @@
-// Package certs looks at certificates where clients meet them.
+// Package certs says what certificates a cluster has, each where it really is: in a file, in a kubeconfig, served to clients, loaded by one.
 //
-//	certificate, err := certs.Served(ctx, server)
+//	node := certs.Read("cp-1", files)   // what lies on a node
+//	for _, c := range node.Found() { … } // with subject, names, validity, who signed it, and what is wrong with it
+//	c := node.Served(handshake, names)  // what a component serves, beside the file that it has it from
 package certs
 
 import (
@@ -26,10 +28,9 @@ func Served(ctx context.Context, server cluster.APIServer) (trace.CertificateDat
 	if err != nil {
 		return trace.CertificateData{}, fmt.Errorf("ask the API server of %s for its certificate: %w", server.Node, err)
 	}
-	return trace.CertificateData{
-		Node: server.Node, Component: "kube-apiserver", Subject: found.Subject.String(), Issuer: found.Issuer.String(),
-		Serial: found.SerialNumber.Text(16), NotBefore: found.NotBefore.UTC(), NotAfter: found.NotAfter.UTC(),
-	}, nil
+	d := describe(found)
+	d.Node, d.Place, d.Component = server.Node, trace.PlaceServed, "kube-apiserver"
+	return d, nil
 }
 
 // handshake is a client's, and gives the certificate that the server showed.
@@ -50,4 +51,13 @@ func handshake(ctx context.Context, client *rest.Config) (*x509.Certificate, err
 	}
 	defer connection.Close()
 	return connection.(*tls.Conn).ConnectionState().PeerCertificates[0], nil
+}
+
+// host is that of a server's URL, or "".
+func host(server string) string {
+	address, err := url.Parse(server)
+	if err != nil {
+		return ""
+	}
+	return address.Hostname()
 }

@@ -18,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"time"
 
 	"k8s.io/apimachinery/pkg/version"
@@ -42,6 +43,8 @@ type Spec struct {
 	RuntimeConfig map[string]bool
 	// EncryptSecrets says that the API servers encrypt Secrets before they are stored, all with the same key, which [Encryption] can replace.
 	EncryptSecrets bool
+	// Certificates are how long they live, and more of them that is not kubeadm's default.
+	Certificates Certificates
 	// Disks says that every node is to have a disk of its own, which [Disks] can fill.
 	Disks bool
 	// Resumable says that the cluster is to be reopened when the process that made it is killed: [Reopener].
@@ -56,6 +59,21 @@ type Spec struct {
 	// OnCommand is told of every command that was executed on a node, when it has ended; nil when nobody wants to know. It may be called from
 	// several goroutines.
 	OnCommand func(Command)
+}
+
+// Certificates are what a cluster's certificates are to be like. The zero value is kubeadm's default.
+type Certificates struct {
+	// Validity is how long certificates live, AuthorityValidity how long authorities do; 0 means kubeadm's one year and ten. What the controller manager signs lives no longer than
+	// Validity either.
+	Validity, AuthorityValidity time.Duration
+	// FixedKubelets says that kubelets don't renew their client certificates: rotateCertificates is false.
+	FixedKubelets bool
+	// ServingRequests says that kubelets ask the cluster for their serving certificates in place of making them themselves: serverTLSBootstrap. Nobody approves that by itself.
+	ServingRequests bool
+	// Rehearsed says that steps look at certificates or renew them: kubelets have certificates of their own then, which hollow ones have not otherwise.
+	Rehearsed bool
+	// CopyAdmin says that admin.conf is copied to the administrator's own folder on the first control plane, as kubeadm init tells people to do.
+	CopyAdmin bool
 }
 
 // Validate says what is wrong with a specification, all at once.
@@ -164,6 +182,8 @@ const (
 	CapManifests Capability = "manifests"
 	// CapEncryption is Encryption.
 	CapEncryption Capability = "encryption"
+	// CapCertificates is CertOperator.
+	CapCertificates Capability = "certificates"
 	// CapReopen is Reopener, of the provider.
 	CapReopen Capability = "reopen"
 )
@@ -243,20 +263,65 @@ type EtcdMember struct {
 	TLS *tls.Config
 }
 
-// EtcdRestorer is a cluster whose etcd can be backed up, lost and restored, in the portions that the runbook has.
-//
-// https://etcd.io/docs/v3.6/op-guide/recovery/
-type EtcdRestorer interface {
-	// SaveSnapshot has the node's member write a snapshot to a file on the node, etcdctl snapshot save, and copies it to a file on this machine, for its owner alone. It returns where it
-	// is on the node; with leave it stays there.
-	SaveSnapshot(ctx context.Context, node, file string, leave bool) (onNode string, err error)
+// StaticPods are the components of control planes, which a kubelet runs for as long as their manifests are in its folder.
+type StaticPods interface {
 	// StopComponents ends components of a control plane node, and returns when they are gone: their manifests are moved out of the folder of static pods. Those that don't
 	// run are none of its business.
 	StopComponents(ctx context.Context, node string, components []string) error
 	// StartComponents has all that were stopped started again. It returns when they have been told to, not when they answer.
 	StartComponents(ctx context.Context, node string) error
-	// Started says since when each component of a control plane node runs, to the second. One that doesn't run is left out.
+	// Started says since when each component of a control plane node runs. One that doesn't run is left out.
 	Started(ctx context.Context, node string) (map[string]time.Time, error)
+}
+
+// CertOperator is a cluster whose certificates can be looked at where they are, and renewed.
+//
+// https://kubernetes.io/docs/tasks/administer-cluster/kubeadm/kubeadm-certs/
+type CertOperator interface {
+	StaticPods
+
+	// CertificateFiles reads what a node has in the folders where kubeadm and the kubelet keep certificates, keys and kubeconfigs. Keys are among them, so it stays in memory.
+	CertificateFiles(ctx context.Context, node string) ([]CertificateFile, error)
+	// ServedCertificates shakes hands with everything on the node that serves TLS.
+	ServedCertificates(ctx context.Context, node string) ([]ServedCertificate, error)
+	// CheckExpiration is when certificates and authorities of a control plane node end by what kubeadm certs check-expiration says, by its names for them; empty where kubeadm does not run.
+	CheckExpiration(ctx context.Context, node string) (map[string]time.Time, error)
+	// RenewCertificates issues certificates of a control plane node anew: kubeadm certs renew, with the names that it has for them ("apiserver", "admin.conf", "all"). Nothing is restarted.
+	RenewCertificates(ctx context.Context, node string, names []string) error
+	// RestartKubelet restarts the kubelet of a node. What it runs goes on.
+	RestartKubelet(ctx context.Context, node string) error
+}
+
+// CertificateFile is a file on a node.
+type CertificateFile struct {
+	// Path is where kubeadm or the kubelet has it: /etc/kubernetes/pki/apiserver.crt, whatever the provider's own folder is.
+	Path string
+	// Mode is who may read and write it.
+	Mode fs.FileMode
+	// Written is when it was written last, by the node's clock.
+	Written time.Time
+	Content []byte
+}
+
+// ServedCertificate is what a component showed in a handshake.
+type ServedCertificate struct {
+	// Component serves it: "kube-apiserver", "etcd", "etcd-peer" for etcd's port for its peers, "kubelet", ….
+	Component string
+	// Chain is what it showed, its own certificate first, in DER; empty when it showed none.
+	Chain [][]byte
+	// Err is why it showed none.
+	Err error
+}
+
+// EtcdRestorer is a cluster whose etcd can be backed up, lost and restored, in the portions that the runbook has.
+//
+// https://etcd.io/docs/v3.6/op-guide/recovery/
+type EtcdRestorer interface {
+	StaticPods
+
+	// SaveSnapshot has the node's member write a snapshot to a file on the node, etcdctl snapshot save, and copies it to a file on this machine, for its owner alone. It returns where it
+	// is on the node; with leave it stays there.
+	SaveSnapshot(ctx context.Context, node, file string, leave bool) (onNode string, err error)
 	// RestoreMember makes the data of the node's member from a snapshot, and puts it where the old data was, which is kept: etcdutl snapshot restore. The member doesn't run meanwhile. It
 	// returns where the old data is now, "" when there was none or it was removed.
 	RestoreMember(ctx context.Context, node, file string, how EtcdRestore) (kept string, err error)

@@ -78,6 +78,9 @@ func Make(f *scenario.File, provider cluster.Provider, find func(kind string) Ex
 	if f.Spec.Cluster.EncryptSecrets && !provider.Has(cluster.CapEncryption) {
 		return nil, &MissingError{Step: "cluster", Provider: provider.Name(), Capability: cluster.CapEncryption}
 	}
+	if f.Spec.Cluster.Certificates != nil && !provider.Has(cluster.CapCertificates) {
+		return nil, &MissingError{Step: "cluster", Provider: provider.Name(), Capability: cluster.CapCertificates}
+	}
 	if len(f.Spec.Probes) > 0 {
 		if !provider.Has(cluster.CapService) {
 			return nil, &MissingError{Step: "probes", Provider: provider.Name(), Capability: cluster.CapService}

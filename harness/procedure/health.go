@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 
+	"github.com/seatrial/seatrial/harness/cluster"
 	"github.com/seatrial/seatrial/harness/etcd"
 	"github.com/seatrial/seatrial/harness/objects"
 	"github.com/seatrial/seatrial/harness/trace"
@@ -42,6 +44,26 @@ func AwaitEtcd(ctx context.Context, env *Env) error {
 	return nil
 }
 
+// HandOn has the node's member of etcd hand on the leadership, and looks whether all follow another then.
+func HandOn(ctx context.Context, env *Env, node string) error {
+	if env.Etcd == nil {
+		return fmt.Errorf("cluster lacks the capability %q, which its provider promised", cluster.CapEtcd)
+	}
+	if err := AwaitEtcd(ctx, env); err != nil {
+		return err
+	}
+	to, err := env.Etcd.HandOn(ctx, node)
+	if err != nil {
+		return Failf("%v", err)
+	}
+	if to == "" {
+		fmt.Fprintf(env.Log, "etcd/%s does not lead\n", node)
+		return nil
+	}
+	fmt.Fprintf(env.Log, "etcd/%s leads\n", to)
+	return AwaitEtcd(ctx, env)
+}
+
 // RecordEtcd puts what members of etcd said of themselves into the recording.
 func RecordEtcd(said []trace.EtcdData, record func(kind trace.Kind, subject, change string, data any) error) error {
 	for _, s := range said {
@@ -55,29 +77,39 @@ func RecordEtcd(said []trace.EtcdData, record func(kind trace.Kind, subject, cha
 // etcdEvery is the time between two questions to the members of etcd.
 const etcdEvery = 500 * time.Millisecond
 
-// AwaitLeaders waits until the controller manager and the scheduler work again. On a cluster with one API server they lose their leases while it is replaced, and until somebody
-// has them no pod is replaced and no endpoint follows: draining a node meanwhile would be an outage.
-func AwaitLeaders(ctx context.Context, env *Env) error {
-	since := time.Now()
+// AwaitLeaders waits until the controller manager and the scheduler have renewed their leases since. On a cluster with one API server they lose their leases while it is replaced, and until
+// somebody has them no pod is replaced and no endpoint follows: draining a node meanwhile would be an outage.
+func AwaitLeaders(ctx context.Context, env *Env, since time.Time) error {
+	leaders, ctx := errgroup.WithContext(ctx)
 	for _, name := range []string{"kube-controller-manager", "kube-scheduler"} {
-		last := "not asked"
-		err := wait.PollUntilContextCancel(ctx, leaderEvery, true, func(ctx context.Context) (bool, error) {
-			lease, err := env.Kube.CoordinationV1().Leases(metav1.NamespaceSystem).Get(ctx, name, metav1.GetOptions{})
-			switch {
-			case err != nil:
-				last = err.Error()
-			case lease.Spec.RenewTime == nil || lease.Spec.HolderIdentity == nil || *lease.Spec.HolderIdentity == "":
-				last = "nobody holds it"
-			case lease.Spec.RenewTime.Time.Before(since):
-				last = fmt.Sprintf("%s renewed it last at %s", *lease.Spec.HolderIdentity, lease.Spec.RenewTime.UTC().Format(time.TimeOnly))
-			default:
-				return true, nil
-			}
-			return false, nil
-		})
-		if err != nil {
-			return Failf("wait for %s: expected its lease to be renewed, last seen: %s", name, last)
+		leaders.Go(func() error { return awaitLeader(ctx, env, name, since) })
+	}
+	return leaders.Wait()
+}
+
+// LeaderAlive is how long ago a leader may have renewed its lease, which it does every two seconds, to be taken for one that works where nobody touched it.
+const LeaderAlive = 5 * time.Second
+
+func awaitLeader(ctx context.Context, env *Env, name string, since time.Time) error {
+	last := "not asked"
+	err := wait.PollUntilContextCancel(ctx, leaderEvery, true, func(ctx context.Context) (bool, error) {
+		lease, err := env.Kube.CoordinationV1().Leases(metav1.NamespaceSystem).Get(ctx, name, metav1.GetOptions{})
+		switch {
+		case ctx.Err() != nil: // the other one is not there
+			return false, ctx.Err()
+		case err != nil:
+			last = err.Error()
+		case lease.Spec.RenewTime == nil || lease.Spec.HolderIdentity == nil || *lease.Spec.HolderIdentity == "":
+			last = "nobody holds it"
+		case lease.Spec.RenewTime.Time.Before(since):
+			last = fmt.Sprintf("%s renewed it last at %s", *lease.Spec.HolderIdentity, lease.Spec.RenewTime.UTC().Format(time.TimeOnly))
+		default:
+			return true, nil
 		}
+		return false, nil
+	})
+	if err != nil {
+		return Failf("wait for %s: expected its lease to be renewed, last seen: %s", name, last)
 	}
 	return nil
 }
@@ -91,14 +123,17 @@ func AwaitWorkloads(ctx context.Context, env *Env, daemonSets bool) error {
 	if err != nil {
 		return err
 	}
+	waits, ctx := errgroup.WithContext(ctx)
+	waits.SetLimit(awaitedAtOnce)
 	for _, ref := range refs {
 		fmt.Fprintf(env.Log, "%s is not complete yet\n", ref)
-		if err := env.Objects.AwaitRollout(ctx, ref); err != nil {
-			return FromWait(err)
-		}
+		waits.Go(func() error { return FromWait(env.Objects.AwaitRollout(ctx, ref)) })
 	}
-	return nil
+	return waits.Wait()
 }
+
+// awaitedAtOnce is how many workloads are awaited side by side: where many nodes are worked on at a time, one that was complete a moment ago may not be when the others are.
+const awaitedAtOnce = 20
 
 // incomplete lists the Deployments and StatefulSets, and if asked the DaemonSets, that have not all their replicas, updated and ready. Those that are updated by hand can't be
 // waited for, and are passed over.

@@ -58,6 +58,8 @@ type Env struct {
 	Scratch backup.Scratch
 	// Informers watch all the while, as a controller does; nil when no step asks what became of them.
 	Informers *observe.Informers
+	// FirstCertificates are the certificates of the cluster as they were looked at before the first step, by their subject.
+	FirstCertificates func() (map[string]*trace.CertificateData, error)
 	// Manifests returns the objects of a file that the scenario names.
 	Manifests func(file string) []*unstructured.Unstructured
 	// Record writes an event about a subject into the trace, under the op.

@@ -212,6 +212,16 @@ func (r *Recording) Trace() (io.ReadCloser, error) {
 	return file, nil
 }
 
+// World is the state of the cluster in the end, as far as it was recorded.
+func (r *Recording) World() (*world.World, error) {
+	file, err := r.Trace()
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return fold(file, "")
+}
+
 // Findings reads what the policies said when the run was judged.
 func (r *Recording) Findings() (judge.Result, error) {
 	var result judge.Result

@@ -3,6 +3,7 @@ package run
 import (
 	"context"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"time"
@@ -12,6 +13,8 @@ import (
 	"github.com/seatrial/seatrial/harness/certs"
 	"github.com/seatrial/seatrial/harness/cluster"
 	"github.com/seatrial/seatrial/harness/observe"
+	"github.com/seatrial/seatrial/harness/plan"
+	"github.com/seatrial/seatrial/harness/procedure/certificates"
 	"github.com/seatrial/seatrial/harness/trace"
 )
 
@@ -24,13 +27,18 @@ const (
 	askedAtOnce = 4
 )
 
-// preflight asks the cluster about what an upgrade may break, when the plan has one.
+// preflight asks the cluster about what an upgrade may break, when the plan has one, and looks at its certificates, when it is about them.
 func (r *rehearsal) preflight(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, preflightTimeout, fmt.Errorf("the questions before the steps were not answered within %s", preflightTimeout))
+	defer cancel()
+	if r.plan.LooksAtCertificates() {
+		if err := certificates.Look(ctx, r.env(&plan.Op{}, io.Discard), FirstLook); err != nil {
+			return err
+		}
+	}
 	if len(r.plan.Versions()) == 0 {
 		return nil
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, preflightTimeout, fmt.Errorf("the questions before an upgrade were not answered within %s", preflightTimeout))
-	defer cancel()
 	if err := r.recordDeprecated(ctx); err != nil {
 		return err
 	}
@@ -38,6 +46,18 @@ func (r *rehearsal) preflight(ctx context.Context) error {
 		return err
 	}
 	return r.recordFlags(ctx)
+}
+
+// FirstLook names the look at all certificates before the steps: certificates/before.
+const FirstLook = "before"
+
+// firstCertificates are what that look found.
+func (r *rehearsal) firstCertificates() (map[string]*trace.CertificateData, error) {
+	first, err := r.found(trace.StepsBegan)
+	if err != nil {
+		return nil, err
+	}
+	return first.Certificates, nil
 }
 
 // recordServed puts the certificates that the API servers serve into the recording: an upgrade renews them.

@@ -178,7 +178,7 @@ func (r *rehearsal) carryOut(ctx context.Context) error {
 	if err := errors.Join(r.preflight(ctx), r.stage.watches.CatchUp(ctx)); err != nil {
 		return err
 	}
-	found, err := r.found()
+	found, err := r.found("")
 	if err != nil {
 		return err
 	}
@@ -206,19 +206,27 @@ func (r *rehearsal) refused(ctx context.Context, w *world.World) (bool, error) {
 	return result.Verdict == scenario.Failed, nil
 }
 
-// found folds what was recorded so far into the world that the steps will meet.
-func (r *rehearsal) found() (*world.World, error) {
+// found folds what was recorded so far into the world that the steps will meet, up to an event of the run, if one is given.
+func (r *rehearsal) found(until string) (*world.World, error) {
 	file, err := os.Open(r.folder.file(traceFile))
 	if err != nil {
 		return nil, fmt.Errorf("read the trace so far: %w", err)
 	}
 	defer file.Close()
+	return fold(file, until)
+}
+
+// fold folds a recording into the world, up to an event of the run, if one is given.
+func fold(recording io.Reader, until string) (*world.World, error) {
 	fold := world.NewFold()
-	events, err := trace.ReadAll(file)
+	events, err := trace.ReadAll(recording)
 	if err != nil {
 		return nil, err
 	}
 	for _, e := range events {
+		if e.Kind == trace.KindRun && e.Change == until {
+			break
+		}
 		if _, err := fold.Apply(e); err != nil {
 			return nil, err
 		}

@@ -77,9 +77,16 @@ func (r *rehearsal) createCluster(ctx context.Context, _ *plan.Op, log io.Writer
 // spec is the cluster that the scenario asks for.
 func (r *rehearsal) spec(progress io.Writer) cluster.Spec {
 	c := r.File.Spec.Cluster
+	certificates := cluster.Certificates{Rehearsed: r.plan.LooksAtCertificates()}
+	if own := c.Certificates; own != nil {
+		certificates = cluster.Certificates{
+			Validity: own.Validity.Duration, AuthorityValidity: own.AuthorityValidity.Duration, FixedKubelets: own.FixedKubelets(), ServingRequests: own.ServingRequests,
+			CopyAdmin: own.CopyAdminConf, Rehearsed: true,
+		}
+	}
 	return cluster.Spec{
 		Name: r.ID, KubernetesVersion: c.KubernetesVersion, Upgrades: r.plan.Versions(), Disks: r.plan.FillsDisks(),
-		FeatureGates: c.FeatureGates, RuntimeConfig: c.RuntimeConfig, EncryptSecrets: c.EncryptSecrets, ControlPlanes: c.ControlPlanes, Workers: c.Workers,
+		FeatureGates: c.FeatureGates, RuntimeConfig: c.RuntimeConfig, EncryptSecrets: c.EncryptSecrets, Certificates: certificates, ControlPlanes: c.ControlPlanes, Workers: c.Workers,
 		Resumable: r.Resumable != nil, Dir: r.folder.file(clusterDir), StateDir: r.StateDir, Progress: progress, OnCommand: r.recordCommand,
 	}
 }
@@ -99,7 +106,7 @@ func (r *rehearsal) connect(ctx context.Context, record observe.Recorder) error 
 	}
 	r.stage.env = procedure.Env{
 		Cluster: r.stage.cluster, Kube: kube, Objects: client, Manifests: r.File.Manifests, Background: procedure.NewBackground(context.WithoutCancel(ctx)),
-		Run: r.ID, Backups: filepath.Join(r.StateDir, "backups"), Storage: r.Storage, Scratch: r.Scratch,
+		FirstCertificates: r.firstCertificates, Run: r.ID, Backups: filepath.Join(r.StateDir, "backups"), Storage: r.Storage, Scratch: r.Scratch,
 	}
 	if r.stage.env.Etcd, err = dialEtcd(ctx, r.stage.cluster); err != nil {
 		return err
@@ -255,21 +262,22 @@ func (r *rehearsal) step(op *plan.Op) scenario.Step {
 }
 
 const (
-	// apiInterval is the time between two requests of the API probes.
-	apiInterval = 200 * time.Millisecond
+	// apiInterval is the time between two requests of the API probes, freshInterval where each is on a connection of its own.
+	apiInterval   = 200 * time.Millisecond
+	freshInterval = 100 * time.Millisecond
 	// etcdInterval is the time between two questions to a member of etcd.
 	etcdInterval = 500 * time.Millisecond
 )
 
 // clients are the probes: the API through the balancer, each API server alone, each member of etcd, and each service that the scenario names.
 func (r *rehearsal) clients() ([]observe.Probe, error) {
-	balancer, err := apiProbe("balancer", r.stage.cluster.RESTConfig())
+	balancer, err := r.apiProbe("balancer", r.stage.cluster.RESTConfig())
 	if err != nil {
 		return nil, err
 	}
 	probes := []observe.Probe{balancer}
 	for _, server := range r.stage.cluster.APIServers() {
-		probe, err := apiProbe(server.Node, server.Config)
+		probe, err := r.apiProbe(server.Node, server.Config)
 		if err != nil {
 			return nil, err
 		}
@@ -298,19 +306,25 @@ func (r *rehearsal) clients() ([]observe.Probe, error) {
 	return probes, nil
 }
 
-// apiProbe asks an API server whether it is ready, as a load balancer's health check does.
+// apiProbe asks an API server whether it is ready, as a load balancer's health check does. Where certificates are looked at, each time on a new connection, as a client that comes: one that
+// stays does not see that a certificate has expired.
 // https://kubernetes.io/docs/reference/using-api/health-checks/
-func apiProbe(name string, config *rest.Config) (observe.Probe, error) {
+func (r *rehearsal) apiProbe(name string, config *rest.Config) (observe.Probe, error) {
 	client, err := rest.HTTPClientFor(config)
 	if err != nil {
 		return observe.Probe{}, fmt.Errorf("make client for api/%s: %w", name, err)
 	}
+	interval, fresh := apiInterval, r.plan.LooksAtCertificates()
+	if fresh {
+		interval = freshInterval
+	}
 	url := strings.TrimSuffix(config.Host, "/") + "/readyz"
-	return observe.Probe{Subject: "api/" + name, Interval: apiInterval, Ask: func(ctx context.Context) error {
+	return observe.Probe{Subject: "api/" + name, Interval: interval, Ask: func(ctx context.Context) error {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 		if err != nil {
 			return err
 		}
+		request.Close = fresh
 		answer, err := client.Do(request)
 		if err != nil {
 			return err

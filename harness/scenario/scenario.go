@@ -64,7 +64,23 @@ type Cluster struct {
 	RuntimeConfig map[string]bool `json:"runtimeConfig,omitempty" doc:"APIs that the API servers serve or don't, which an upgrade leaves as they are: {admissionregistration.k8s.io/v1beta1: true}."`
 
 	EncryptSecrets bool `json:"encryptSecrets,omitempty" doc:"Have the API servers encrypt Secrets before they are stored (--encryption-provider-config, secretbox), with a key that is made for the cluster."`
+
+	Certificates *Certificates `json:"certificates,omitempty" doc:"Certificates that are not as kubeadm makes them by default."`
 }
+
+// Certificates are what the certificates of a cluster are to be like.
+//
+// https://kubernetes.io/docs/reference/config-api/kubeadm-config.v1beta4/#kubeadm-k8s-io-v1beta4-ClusterConfiguration
+type Certificates struct {
+	Validity          Duration `json:"validity,omitempty" doc:"How long certificates live (certificateValidityPeriod), those too that the controller manager signs for kubelets: at least 2m. Absent means kubeadm's year."`
+	AuthorityValidity Duration `json:"authorityValidity,omitempty" doc:"How long authorities live (caCertificateValidityPeriod). Absent means kubeadm's ten years."`
+	KubeletRotation   *bool    `json:"kubeletRotation,omitempty" jsonschema:"default=true" doc:"Whether kubelets renew their client certificates (rotateCertificates); that they don't a policy finds."`
+	ServingRequests   bool     `json:"servingRequests,omitempty" doc:"Have the kubelets ask the cluster for their serving certificates (serverTLSBootstrap), which nobody approves by itself; that a policy finds."`
+	CopyAdminConf     bool     `json:"copyAdminConf,omitempty" doc:"Copy admin.conf to the administrator's .kube/config on the first control plane, as kubeadm init tells people to do. Nothing renews the copy."`
+}
+
+// FixedKubelets says that kubelets don't renew their client certificates.
+func (c *Certificates) FixedKubelets() bool { return c.KubeletRotation != nil && !*c.KubeletRotation }
 
 // ObjectFile is a file of Kubernetes manifests.
 type ObjectFile struct {
@@ -106,8 +122,13 @@ type Step struct {
 	VerifyBackup *VerifyBackup `json:"verifyBackup,omitempty" doc:"Prove a backup: look at its hash, restore it into an etcd that is thrown away, and compare what is there then with what was taken."`
 	LoseEtcd     *LoseEtcd     `json:"loseEtcd,omitempty" doc:"Destroy the data of etcd members, as a disk does that dies. They don't start again before they are restored."`
 	Restore      *Restore      `json:"restore,omitempty" doc:"Restore etcd from a backup: the control planes stopped, each member's data made from the snapshot, everything started, and waited until the cluster works."`
-	PowerOff     *PowerOff     `json:"powerOff,omitempty" doc:"Cut a node's power: nothing on it gets to say goodbye."`
-	PowerOn      *PowerOn      `json:"powerOn,omitempty" doc:"Boot a node again and wait until it is Ready, and its DaemonSets' and static pods with it."`
+
+	CheckCertificates *CheckCertificates `json:"checkCertificates,omitempty" doc:"Look at every certificate where it really is: on disk, in kubeconfigs, served, loaded."`
+	RenewCertificates *RenewCertificates `json:"renewCertificates,omitempty" doc:"Renew certificates on the control planes, as kubeadm certs renew does, and restart what has to load them, one control plane at a time."`
+	WaitUntilExpired  *WaitUntilExpired  `json:"waitUntilExpired,omitempty" doc:"Wait until the certificates that the cluster had when the steps began have expired, and go on watching for a while. The cluster's certificates have a validity of at most an hour."`
+
+	PowerOff *PowerOff `json:"powerOff,omitempty" doc:"Cut a node's power: nothing on it gets to say goodbye."`
+	PowerOn  *PowerOn  `json:"powerOn,omitempty" doc:"Boot a node again and wait until it is Ready, and its DaemonSets' and static pods with it."`
 }
 
 // Apply is the step apply.
@@ -271,6 +292,43 @@ type Restore struct {
 	BumpRevision *int64   `json:"bumpRevision,omitempty" jsonschema:"default=1000000000,minimum=0" doc:"etcdutl snapshot restore --bump-revision, with --mark-compacted: the revision goes on beyond all that clients have seen, so that their watches don't wait for what was there before. 0 leaves both out, which a policy finds."`
 	NewKey       bool     `json:"newKey,omitempty" doc:"Give the API servers another encryption key before they start, as where the old one was not backed up, which a policy finds. The cluster has encryptSecrets."`
 	Timeout      Duration `json:"timeout,omitempty" jsonschema:"default=5m" doc:"How long each part of it may take."`
+}
+
+// CheckCertificates is the step checkCertificates.
+type CheckCertificates struct {
+	Timeout Duration `json:"timeout,omitempty" jsonschema:"default=2m" doc:"How long it may take."`
+}
+
+// What is restarted when certificates were renewed.
+const (
+	RestartStaticPods = "staticPods" // the components of the control plane
+	RestartKubelet    = "kubelet"    // the kubelet, which restarts none of them
+	RestartNone       = "none"
+)
+
+// CertificateNames are those that kubeadm certs renew takes; "all" are all others.
+//
+// https://kubernetes.io/docs/reference/setup-tools/kubeadm/kubeadm-certs/
+var CertificateNames = []string{
+	"all", "admin.conf", "apiserver", "apiserver-etcd-client", "apiserver-kubelet-client", "controller-manager.conf", "etcd-healthcheck-client", "etcd-peer", "etcd-server",
+	"front-proxy-client", "scheduler.conf", "super-admin.conf",
+}
+
+// RenewCertificates is the step renewCertificates.
+//
+// https://kubernetes.io/docs/tasks/administer-cluster/kubeadm/kubeadm-certs/#manual-certificate-renewal
+type RenewCertificates struct {
+	Names      []string `json:"names,omitempty" doc:"Names as kubeadm certs renew takes them: all, apiserver, etcd-server, admin.conf, … Absent means all."`
+	Nodes      []string `json:"nodes,omitempty" doc:"Control planes whose certificates are renewed, in this order. Absent means all."`
+	Restart    string   `json:"restart,omitempty" jsonschema:"default=staticPods,enum=staticPods,enum=kubelet,enum=none" doc:"What is restarted afterwards: staticPods are the components of the control plane, by moving their manifests out of the kubelet's folder and back; kubelet restarts the kubelet, and none of them with it; none restarts nothing. Those that read their certificate once go on with the old one, which a policy finds."`
+	AtOnce     bool     `json:"atOnce,omitempty" doc:"Restart all control planes at the same time instead of one after the other, which a policy finds."`
+	MoveLeader bool     `json:"moveLeader,omitempty" doc:"Have a node's member of etcd hand on the leadership, if it has it, before it is restarted (etcdctl move-leader). Nothing where there is one control plane."`
+	Timeout    Duration `json:"timeout,omitempty" jsonschema:"default=5m" doc:"How long each part of it may take."`
+}
+
+// WaitUntilExpired is the step waitUntilExpired.
+type WaitUntilExpired struct {
+	Watch Duration `json:"watch,omitempty" jsonschema:"default=30s" doc:"How long to go on watching afterwards, before the certificates are looked at again."`
 }
 
 // PowerOff is the step powerOff.

@@ -25,6 +25,8 @@ const (
 	MaxHops          = 10                    // minors that one upgrade goes through
 	MaxBump          = 1 << 40               // revisions that a restore skips
 	MinInterval      = 10 * time.Millisecond // between two requests of a probe
+	MinValidity      = 2 * time.Minute       // of certificates: a kind cluster takes one to be made
+	MaxExpiry        = time.Hour             // of certificates whose end is waited for
 )
 
 // The defaults that the struct tags document.
@@ -38,6 +40,8 @@ const (
 	DefaultUpgrade       = 10 * time.Minute
 	DefaultFault         = 30 * time.Second
 	DefaultBackup        = 5 * time.Minute
+	DefaultRenewal       = 5 * time.Minute
+	DefaultWatch         = 30 * time.Second
 	// DefaultBump is what etcd's documentation proposes: a billion revisions, which no cluster writes between a backup and its use.
 	DefaultBump = 1_000_000_000
 )
@@ -111,6 +115,12 @@ func (s Step) setDefaults() {
 		if len(s.Restore.Stop) == 0 {
 			s.Restore.Stop = slices.Clone(Components)
 		}
+	case s.CheckCertificates != nil:
+		timeout(&s.CheckCertificates.Timeout, DefaultTimeout)
+	case s.RenewCertificates != nil:
+		s.RenewCertificates.setDefaults()
+	case s.WaitUntilExpired != nil:
+		timeout(&s.WaitUntilExpired.Watch, DefaultWatch)
 	case s.PowerOn != nil:
 		timeout(&s.PowerOn.Timeout, DefaultTimeout)
 	}
@@ -124,6 +134,14 @@ func (f Fault) setDefaults() {
 	}
 	if f.Pause != nil {
 		f.Pause.For.Duration = f.Pause.For.Or(DefaultFault)
+	}
+}
+
+func (r *RenewCertificates) setDefaults() {
+	r.Timeout.Duration = r.Timeout.Or(DefaultRenewal)
+	r.Restart = cmp.Or(r.Restart, RestartStaticPods)
+	if len(r.Names) == 0 {
+		r.Names = []string{"all"}
 	}
 }
 
@@ -145,6 +163,8 @@ type checker struct {
 	backups []string
 	// encrypts says that the API servers encrypt Secrets.
 	encrypts bool
+	// validity is how long certificates live; 0 means long.
+	validity time.Duration
 	// stored are those of them that are in object storage.
 	stored []string
 	// version is what the control planes have when the step that is checked begins, as far as the file says it.
@@ -160,6 +180,10 @@ func (f *File) validate(d *decoder) {
 	c.oneOf("kind", f.Kind, Kind)
 	c.label("metadata.name", f.Metadata.Name)
 	c.cluster(f.Spec.Cluster)
+	if certificates := f.Spec.Cluster.Certificates; certificates != nil {
+		c.validity = certificates.Validity.Duration
+		c.certificates(*certificates)
+	}
 	for i, o := range f.Spec.Objects {
 		c.notEmpty(fmt.Sprintf("spec.objects[%d].file", i), o.File)
 	}
@@ -260,6 +284,30 @@ func (c *checker) cluster(spec Cluster) {
 		if !apiPattern.MatchString(api) {
 			c.report("spec.cluster.runtimeConfig."+api, "%q is no API, such as api/beta or admissionregistration.k8s.io/v1beta1", api)
 		}
+	}
+}
+
+func (c *checker) certificates(spec Certificates) {
+	if v := spec.Validity.Duration; v > 0 && v < MinValidity {
+		c.report("spec.cluster.certificates.validity", "%s is less than %s", v, MinValidity)
+	}
+	if v := spec.AuthorityValidity.Duration; v > 0 && v < max(MinValidity, spec.Validity.Duration) {
+		c.report("spec.cluster.certificates.authorityValidity", "%s is less than %s, and than what it signs", v, max(MinValidity, spec.Validity.Duration))
+	}
+}
+
+func (c *checker) renewal(path string, r *RenewCertificates) {
+	for i, name := range r.Names {
+		at := fmt.Sprintf("%s.names[%d]", path, i)
+		c.oneOf(at, name, CertificateNames...)
+		if slices.Contains(r.Names[:i], name) || name == "all" && len(r.Names) > 1 {
+			c.report(at, "%q is there twice, or all are anyway", name)
+		}
+	}
+	c.controlPlanes(path+".nodes", r.Nodes)
+	c.oneOf(path+".restart", r.Restart, RestartStaticPods, RestartKubelet, RestartNone)
+	if r.AtOnce && r.Restart != RestartStaticPods {
+		c.report(path+".atOnce", "nothing is restarted that could be at once; restart is %s", r.Restart)
 	}
 }
 
@@ -411,6 +459,12 @@ func (c *checker) step(path string, s Step) {
 		}
 		if n := *s.Restore.BumpRevision; n < 0 || n > MaxBump {
 			c.report(path+".bumpRevision", "%d is not a number from 0 to %d", n, int64(MaxBump))
+		}
+	case s.RenewCertificates != nil:
+		c.renewal(path, s.RenewCertificates)
+	case s.WaitUntilExpired != nil:
+		if c.validity == 0 || c.validity > MaxExpiry {
+			c.report(path, "the cluster's certificates have no validity of at most %s (spec.cluster.certificates.validity), and nobody waits longer", MaxExpiry)
 		}
 	case s.PowerOff != nil:
 		c.node(path+".node", s.PowerOff.Node)

@@ -10,6 +10,7 @@ package trace
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	jsonv2 "github.com/go-json-experiment/json"
@@ -80,8 +81,17 @@ const (
 	// KindFact about a node: this kubeadm is about to work on it. Data is KubeadmData.
 	KubeadmInstalled = "kubeadmInstalled"
 
-	// KindFact about a certificate, certificate/NODE/COMPONENT: the component serves it. Data is CertificateData.
+	// KindFact about a certificate. certificate/NODE/PATH: it lies there, alone or in a kubeconfig. certificate/NODE/COMPONENT: the component serves it. certificate/NODE/COMPONENT/FILE: the
+	// component has loaded it, or has not, from the file. Data is CertificateData.
+	CertificateFound  = "found"
 	CertificateServed = "served"
+	CertificateLoaded = "loaded"
+
+	// KindFact about a node: its kubelet has asked for a serving certificate, or has not. Data is ServingRequestsData.
+	ServingRequested = "servingRequested"
+
+	// KindFact about the certificates of a cluster, certificates/STEP: all were looked at. Data is InventoryData.
+	CertificatesListed = "listed"
 
 	// KindFact about a member of etcd, etcd/NODE: what it said of itself. Data is EtcdData.
 	EtcdStatus = "status"
@@ -238,20 +248,114 @@ type KubeadmData struct {
 	Version string `json:"version"`
 }
 
-// CertificateData is the data of the fact CertificateServed. Nothing of a key is in it.
+// CertificateData is the data of the facts CertificateFound, CertificateServed and CertificateLoaded. Nothing of a key is in it, and no certificate's body.
 type CertificateData struct {
-	Node      string `json:"node"`
+	Node string `json:"node"`
+	// Place is where it was seen: "disk", "kubeconfig", "served" or "loaded".
+	Place string `json:"place"`
+	// Component serves or has loaded it; "" of a file.
 	Component string `json:"component"`
-	Subject   string `json:"subject"`
-	Issuer    string `json:"issuer"`
+	// Path is the file that it is in, or that the component has it from; "" when the component made it itself.
+	Path string `json:"path"`
+	// Part is what of the file it is when it is not the first certificate in it: "authority" in a kubeconfig, "2" for the second of a bundle.
+	Part string `json:"part"`
+	// Problem is why it is no certificate that can be used, or "": then what follows may be empty.
+	Problem string `json:"problem"`
+	Subject string `json:"subject"`
+	Issuer  string `json:"issuer"`
+	// Names are the subject's alternative names, addresses among them, sorted.
+	Names []string `json:"names"`
+	// Missing are names that clients know the server by and that are not among them.
+	Missing []string `json:"missing"`
 	// Serial is the serial number in hexadecimal digits.
-	Serial    string    `json:"serial"`
+	Serial string `json:"serial"`
+	// NotBefore and NotAfter are zero of a key without a certificate.
 	NotBefore time.Time `json:"notBefore"`
 	NotAfter  time.Time `json:"notAfter"`
+	// Authority says that it may sign others.
+	Authority bool `json:"authority"`
+	// External says of an authority that its key is not on the node.
+	External bool `json:"external"`
+	// KeyKind and KeyBits say how strong its key is: "RSA" and 2048.
+	KeyKind string `json:"keyKind"`
+	KeyBits int    `json:"keyBits"`
+	// KeyMode is who may read and write the file that its key is in, as chmod takes it: "0600"; "" when none is.
+	KeyMode string `json:"keyMode"`
+	// Signer is the file of the authority on the node that signed it, or "" when none of them did. Replaced says that this authority signs no more.
+	Signer   string `json:"signer"`
+	Replaced bool   `json:"replaced"`
+	// Newest is what the file has of which this is served or loaded; nil of a file.
+	Newest *CertificateRef `json:"newest,omitempty"`
+	// Since is when the component was started that has loaded it, Written when the file was written; zero for the other places.
+	Since   time.Time `json:"since"`
+	Written time.Time `json:"written"`
+	// Asked says of a kubeconfig that the API was asked with it, Refusal why it refused, or "".
+	Asked   bool   `json:"asked"`
+	Refusal string `json:"refusal"`
+	// Rotates says of a kubelet's own client certificate whether the kubelet renews it.
+	Rotates bool `json:"rotates"`
+	// ClockSeconds is by how much the clock of who serves it is ahead of ours; 0 when it is not known, or by less than two seconds.
+	ClockSeconds float64 `json:"clockSeconds"`
 }
 
+// CertificateRef names a certificate.
+type CertificateRef struct {
+	Serial   string    `json:"serial"`
+	NotAfter time.Time `json:"notAfter"`
+}
+
+// The places of certificates.
+const (
+	PlaceDisk       = "disk"
+	PlaceKubeconfig = "kubeconfig"
+	PlaceServed     = "served"
+	PlaceLoaded     = "loaded"
+)
+
 // ID is the subject of the fact.
-func (d CertificateData) ID() string { return "certificate/" + d.Node + "/" + d.Component }
+func (d CertificateData) ID() string {
+	id := "certificate/" + d.Node
+	if d.Component != "" {
+		id += "/" + d.Component
+	}
+	if d.Component == "" || d.Place == PlaceLoaded {
+		id += "/" + strings.TrimPrefix(d.Path, "/")
+	}
+	if d.Part != "" {
+		id += "#" + d.Part
+	}
+	return id
+}
+
+// Change is the fact that it is the data of.
+func (d CertificateData) Change() string {
+	switch d.Place {
+	case PlaceServed:
+		return CertificateServed
+	case PlaceLoaded:
+		return CertificateLoaded
+	}
+	return CertificateFound
+}
+
+// ServingRequestsData is the data of the fact ServingRequested.
+type ServingRequestsData struct {
+	Node string `json:"node"`
+	// Pending are the kubelet's requests for serving certificates that nobody has approved or denied, oldest first.
+	Pending []string `json:"pending"`
+	// Since is when the oldest of them was made; zero when there is none.
+	Since time.Time `json:"since"`
+}
+
+// InventoryData is the data of the fact CertificatesListed.
+type InventoryData struct {
+	// Time is that of our clock.
+	Time time.Time `json:"time"`
+	// Seen are the subjects of the certificates that were seen, sorted: those of an earlier look that are not among them are gone.
+	Seen []string `json:"seen"`
+	// Unreadable is what could not be looked at, and why.
+	Unreadable []string `json:"unreadable"`
+}
 
 // EtcdData is the data of the fact EtcdStatus. Ids are written as etcdctl does.
 type EtcdData struct {

@@ -2,6 +2,7 @@ package world
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -173,8 +174,12 @@ func (f *Fold) fact(e trace.Event) (Change, error) {
 		return keep(f, e, "flags", f.World.Flags, func(d *trace.FlagsData) string { return e.Subject + "@" + d.Version })
 	case trace.Requested:
 		return keep(f, e, "apis", f.World.APIs, func(*trace.DeprecatedData) string { return e.Subject })
-	case trace.CertificateServed:
+	case trace.CertificateFound, trace.CertificateServed, trace.CertificateLoaded:
 		return keep(f, e, "certificates", f.World.Certificates, func(*trace.CertificateData) string { return e.Subject })
+	case trace.CertificatesListed:
+		return f.listed(e)
+	case trace.ServingRequested:
+		return keep(f, e, "servingRequests", f.World.ServingRequests, func(d *trace.ServingRequestsData) string { return d.Node })
 	case trace.ManifestsListed:
 		return keep(f, e, "manifests", f.World.Manifests, func(d *trace.ManifestsData) string { return d.Node })
 	case trace.KubeadmInstalled:
@@ -209,6 +214,21 @@ func (f *Fold) fact(e trace.Event) (Change, error) {
 		return Change{}, nil
 	}
 	return fold(f, e, key, false, f.World.Pods, f.taking)
+}
+
+// listed ends a look at all certificates: what it did not see is gone.
+func (f *Fold) listed(e trace.Event) (Change, error) {
+	change, err := keep(f, e, "inventories", f.World.Inventories, func(*trace.InventoryData) string { return e.Subject })
+	if err != nil {
+		return change, err
+	}
+	for _, subject := range slices.Sorted(maps.Keys(f.World.Certificates)) {
+		if !slices.Contains(f.World.Inventories[e.Subject].Seen, subject) {
+			delete(f.World.Certificates, subject)
+			f.touch("certificates", subject)
+		}
+	}
+	return change, nil
 }
 
 // keep puts a fact's data into the world as it is.

@@ -51,8 +51,11 @@ type World struct {
 	Informers   map[string]*trace.InformersData `json:"informers"`
 	SecretsRead map[string]*trace.SecretsData   `json:"secretsRead"`
 	Starts      map[string]*trace.StartData     `json:"starts"`
-	// Certificates are those that components served last, by their subject: certificate/cp-1/kube-apiserver.
+	// Certificates are those that were seen last, by their subject: certificate/cp-1/kube-apiserver for what it serves, certificate/cp-1/etc/kubernetes/admin.conf for what lies there.
 	Certificates map[string]*trace.CertificateData `json:"certificates"`
+	// Inventories are the looks at all certificates, by their subject: certificates/STEP. ServingRequests are the requests of kubelets for serving certificates, by the node's name.
+	Inventories     map[string]*trace.InventoryData       `json:"inventories"`
+	ServingRequests map[string]*trace.ServingRequestsData `json:"servingRequests"`
 	// Kubeadms are those that last were about to work on a node, by the node.
 	Kubeadms map[string]*trace.KubeadmData `json:"kubeadms"`
 	// Manifests are what lay last in the folders of static pods' manifests, by the control plane node.

@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"crypto/ecdsa"
 	"fmt"
 	"maps"
 	"net"
@@ -111,14 +112,14 @@ func newControlPlane(i int, stateDir string, earlier []int) (*controlPlane, erro
 }
 
 // prepare writes everything that the node's components read.
-func (p *controlPlane) prepare(shared *pki, members []string, balanced string) error {
+func (p *controlPlane) prepare(shared issuer, accounts *ecdsa.PrivateKey, members []string, balanced string) error {
 	if err := os.MkdirAll(p.etcdDir(), 0o700); err != nil {
 		return err
 	}
-	if err := shared.write(p.pki(""), p.node, p.ip); err != nil {
+	if err := shared.write(p.pki(""), p.node, p.ip, accounts); err != nil {
 		return err
 	}
-	if err := shared.writeKubeconfigs(p.dir, balanced, p.serverAddress()); err != nil {
+	if err := shared.writeKubeconfigs(p.dir, balanced, p.serverAddress(), every); err != nil {
 		return err
 	}
 	if err := p.writeEtcdConfig(members); err != nil {
@@ -141,6 +142,9 @@ func (p *controlPlane) equip(c *Cluster, logs string, release func(name string) 
 		}
 		if apis := c.spec.RuntimeConfig; name == apiServer && len(apis) > 0 {
 			args = append(args, "--runtime-config="+switches(apis))
+		}
+		if validity := c.spec.Certificates.Validity; name == controllerManager && validity > 0 {
+			args = append(args, "--cluster-signing-duration="+validity.String())
 		}
 		if c.spec.EncryptSecrets && name == apiServer {
 			args = append(args, "--encryption-provider-config="+p.encryptionConfig())

@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
+	"github.com/seatrial/seatrial/harness/cluster"
 	"github.com/seatrial/seatrial/sim/balancer"
 	"github.com/seatrial/seatrial/sim/hollow"
 	"github.com/seatrial/seatrial/sim/ready"
@@ -115,46 +116,59 @@ func (c *Cluster) prepare() error {
 		return err
 	}
 	if c.earlier != nil {
-		c.pki, err = readPKI(c.planes[0].pki(""), time.Now())
+		c.authorities, err = readAuthorities(c.planes[0].pki(""))
 	} else {
 		err = c.write()
 	}
 	if err != nil {
 		return err
 	}
-	return c.connect(c.pki)
+	return c.connect()
 }
 
 // write makes the authorities and writes the nodes' files.
 func (c *Cluster) write() error {
 	var err error
-	if c.pki, err = newPKI(time.Now()); err != nil {
+	if c.authorities, err = newAuthorities(c.spec.Certificates); err != nil {
 		return err
 	}
-	for _, p := range c.planes {
-		if err := p.prepare(c.pki, c.peers(), c.balancer.Addr()); err != nil {
-			return fmt.Errorf("prepare node %q: %w", p.node, err)
-		}
-	}
-	if err := c.encryptSecrets(); err != nil {
-		return err
-	}
-	c.say("certificates and configuration are written")
-	return writeRedacted(filepath.Join(c.spec.Dir, "kubeconfig"), c.balancer.Addr(), c.pki)
-}
-
-// connect makes the clients.
-func (c *Cluster) connect(shared *pki) error {
-	pair, err := superAdmin.certificate(shared)
+	accounts, err := newAccountsKey()
 	if err != nil {
 		return err
 	}
-	c.config = restConfig(c.balancer.Addr(), shared, pair)
+	for _, p := range c.planes {
+		if err := p.prepare(c.issuer(), accounts, c.peers(), c.balancer.Addr()); err != nil {
+			return fmt.Errorf("prepare node %q: %w", p.node, err)
+		}
+	}
+	if err := errors.Join(c.encryptSecrets(), c.writeKubelets(), c.copyAdmin()); err != nil {
+		return err
+	}
+	c.say("certificates and configuration are written")
+	return writeRedacted(filepath.Join(c.spec.Dir, "kubeconfig"), c.balancer.Addr(), c.trusted())
+}
+
+// issuer issues certificates as the cluster is to have them.
+func (c *Cluster) issuer() issuer { return c.authorities.issuer(c.spec.Certificates) }
+
+// ours issues our own certificates. Who watches outlives what is watched: they live as long as kubeadm's do by default.
+func (c *Cluster) ours() issuer { return c.authorities.issuer(cluster.Certificates{}) }
+
+// trusted is the certificate of the authority that clients of the API trust.
+func (c *Cluster) trusted() []byte { return c.authorities[kubernetesCA].Cert }
+
+// connect makes the clients.
+func (c *Cluster) connect() error {
+	pair, err := superAdmin.certificate(c.ours())
+	if err != nil {
+		return err
+	}
+	c.config = restConfig(c.balancer.Addr(), c.trusted(), pair)
 	if c.client, err = kubernetes.NewForConfig(c.config); err != nil {
 		return err
 	}
 	for _, p := range c.planes {
-		p.config = restConfig(p.serverAddress(), shared, pair)
+		p.config = restConfig(p.serverAddress(), c.trusted(), pair)
 		if p.client, err = kubernetes.NewForConfig(p.config); err != nil {
 			return err
 		}
@@ -223,6 +237,9 @@ func (c *Cluster) startNodes(ctx context.Context) error {
 	}
 	for _, n := range c.Nodes() {
 		node := hollow.Node{Name: n.Name, Role: n.Role, KubeletVersion: cmp.Or(versions[n.Name], c.Version()), LeaseDuration: lease}
+		if node.Client, err = c.kubeletClient(ctx, n.Name); err != nil {
+			return err
+		}
 		if p := c.plane(n.Name); p != nil {
 			node.Labels, node.Taints, node.StaticPods = controlPlaneLabels, controlPlaneTaints, p.staticPods()
 		}

@@ -77,7 +77,7 @@ func (p *Provider) Name() string { return Name }
 
 // Has tells whether the clusters implement the capability.
 func (p *Provider) Has(c cluster.Capability) bool {
-	return slices.Contains([]cluster.Capability{cluster.CapPower, cluster.CapService, cluster.CapUpgrade, cluster.CapComponents, cluster.CapEtcd, cluster.CapRestore, cluster.CapManifests, cluster.CapReopen, cluster.CapEncryption}, c)
+	return slices.Contains([]cluster.Capability{cluster.CapPower, cluster.CapService, cluster.CapUpgrade, cluster.CapComponents, cluster.CapEtcd, cluster.CapRestore, cluster.CapManifests, cluster.CapReopen, cluster.CapEncryption, cluster.CapCertificates}, c)
 }
 
 // Settings lists what differs from production on purpose.
@@ -86,6 +86,7 @@ func (p *Provider) Settings() []string {
 		"etcd does not fsync, and writes its database out every 500 ms and not every 100 ms: the data is thrown away with the cluster",
 		"client rate limits of the control plane are off, and it syncs more objects at once than by default",
 		"in clusters of more than 500 nodes the kubelets renew their leases every 20 s and not every 10 s",
+		"a component that is asked to end has 5 s for it and not 30 s: an API server would wait that long for clients that watch",
 		"nodes are hollow: pods live by their annotations, no container runs, and no manifests folder is read",
 	}
 }
@@ -148,19 +149,22 @@ type Cluster struct {
 	end     context.CancelFunc
 	running sync.WaitGroup
 
-	planes   []*controlPlane // ordered by number
-	balancer *balancer.Balancer
-	pki      *pki
-	config   *rest.Config // through the balancer, as system:masters
-	client   kubernetes.Interface
-	services *services
-	kubelets *hollow.Kubelets
+	planes      []*controlPlane // ordered by number
+	balancer    *balancer.Balancer
+	authorities authorities
+	config      *rest.Config // through the balancer, as system:masters
+	client      kubernetes.Interface
+	services    *services
+	kubelets    *hollow.Kubelets
 
 	saving   sync.Mutex // one writes the state at a time
 	mu       sync.Mutex
 	failing  context.CancelCauseFunc // while it is created: ends the creation
 	stumbled map[*component]bool     // those that ended once while the cluster was created
 	restarts []cluster.Restart
+
+	identities map[string]*identity // of kubelets that have one of their own, by node; set before they start
+
 	progress io.Writer
 	serving  []string // addresses of API servers that have been ready
 
@@ -238,6 +242,9 @@ func (c *Cluster) close(ctx context.Context) error {
 	c.end()
 	if c.kubelets != nil {
 		c.kubelets.Close()
+	}
+	for _, k := range c.identities {
+		k.close()
 	}
 	c.services.close()
 	var errs []error

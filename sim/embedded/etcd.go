@@ -2,19 +2,20 @@ package embedded
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"strings"
 	"time"
 
-	"go.etcd.io/etcd/client/pkg/v3/transport"
 	"go.etcd.io/etcd/server/v3/embed"
 	"golang.org/x/sys/unix"
 	"sigs.k8s.io/yaml"
 
 	"github.com/seatrial/seatrial/harness/cluster"
+	"github.com/seatrial/seatrial/sim/pki"
 )
 
 // EtcdEntry is the name under which [EtcdMain] must be given to [proc.Dispatch].
@@ -91,7 +92,7 @@ func (p *controlPlane) writeEtcdConfig(members []string) error {
 	if len(members) == 1 {
 		beat = aloneHeartbeat
 	}
-	pki := func(name string) string { return filepath.Join(p.dir, "pki", "etcd", name) }
+	file := func(name string) string { return p.pki("etcd/" + name) }
 	url := func(port int) string { return "https://" + address(port) }
 	config, err := yaml.Marshal(map[string]any{
 		"name":                           p.node,
@@ -108,12 +109,12 @@ func (p *controlPlane) writeEtcdConfig(members []string) error {
 		"feature-gates":                  "InitialCorruptCheck=true",
 		"watch-progress-notify-interval": 5 * time.Second,
 		"client-transport-security": map[string]any{
-			"cert-file": pki("server.crt"), "key-file": pki("server.key"),
-			"trusted-ca-file": pki("ca.crt"), "client-cert-auth": true,
+			"cert-file": file("server.crt"), "key-file": file("server.key"),
+			"trusted-ca-file": file("ca.crt"), "client-cert-auth": true,
 		},
 		"peer-transport-security": map[string]any{
-			"cert-file": pki("peer.crt"), "key-file": pki("peer.key"),
-			"trusted-ca-file": pki("ca.crt"), "client-cert-auth": true,
+			"cert-file": file("peer.crt"), "key-file": file("peer.key"),
+			"trusted-ca-file": file("ca.crt"), "client-cert-auth": true,
 		},
 		"socket-options":         map[string]any{"reuse-port": true},
 		"unsafe-no-fsync":        true,
@@ -136,17 +137,31 @@ func (c *Cluster) peers() []string {
 	return peers
 }
 
-// EtcdMembers lists the members. The client is the one that kubeadm makes for health checks.
+// EtcdMembers lists the members. The client is as the one that kubeadm makes for health checks, and lives longer than that may.
 func (c *Cluster) EtcdMembers(context.Context) ([]cluster.EtcdMember, error) {
 	var members []cluster.EtcdMember
 	for _, p := range c.planes {
-		config, err := transport.TLSInfo{CertFile: p.pki("etcd/healthcheck-client.crt"), KeyFile: p.pki("etcd/healthcheck-client.key"), TrustedCAFile: p.pki("etcd/ca.crt")}.ClientConfig()
+		config, err := c.etcdClient()
 		if err != nil {
 			return nil, fmt.Errorf("make client for etcd of node %q: %w", p.node, err)
 		}
 		members = append(members, cluster.EtcdMember{Node: p.node, Endpoint: "https://" + address(p.ports.etcdClient), TLS: config})
 	}
 	return members, nil
+}
+
+func (c *Cluster) etcdClient() (*tls.Config, error) {
+	pair, err := c.ours().issue(etcdCA, pki.Subject{CommonName: "seatrial", Usages: pki.ClientUsage})
+	if err != nil {
+		return nil, err
+	}
+	client, err := tls.X509KeyPair(pair.Cert, pair.Key)
+	if err != nil {
+		return nil, err
+	}
+	trusted := x509.NewCertPool()
+	trusted.AddCert(c.authorities[etcdCA].Certificate)
+	return &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: trusted, Certificates: []tls.Certificate{client}}, nil
 }
 
 // waitEtcd waits until the node's etcd member answers, which for one of several means that they have a leader.

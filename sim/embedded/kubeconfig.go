@@ -8,6 +8,8 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"github.com/seatrial/seatrial/sim/pki"
 )
 
 // Groups that kubeadm's certificates name.
@@ -36,18 +38,21 @@ var (
 )
 
 // certificate makes a client certificate for the user.
-func (u user) certificate(p *pki) (*keyPair, error) {
-	s := subject{commonName: u.name, usages: clientUsage}
+func (u user) certificate(i issuer) (pki.Pair, error) {
+	s := pki.Subject{CommonName: u.name, Usages: pki.ClientUsage}
 	if u.group != "" {
-		s.organizations = []string{u.group}
+		s.Organizations = []string{u.group}
 	}
-	return p.kubernetes.issue(s, p.now)
+	return i.issue(kubernetesCA, s)
 }
 
-// writeKubeconfigs writes the kubeconfig files of a node.
-func (p *pki) writeKubeconfigs(dir, balanced, local string) error {
+// writeKubeconfigs writes those of a node's kubeconfig files that are wanted.
+func (i issuer) writeKubeconfigs(dir, balanced, local string, wanted func(file string) bool) error {
 	for _, u := range users {
-		pair, err := u.certificate(p)
+		if !wanted(u.file) {
+			continue
+		}
+		pair, err := u.certificate(i)
 		if err != nil {
 			return err
 		}
@@ -55,7 +60,7 @@ func (p *pki) writeKubeconfigs(dir, balanced, local string) error {
 		if u.balanced {
 			server = balanced
 		}
-		config := kubeconfig(u.name, server, p.kubernetes.certPEM, pair)
+		config := kubeconfig(u.name, server, i.authorities[kubernetesCA].Cert, pair)
 		if err := clientcmd.WriteToFile(*config, filepath.Join(dir, u.file)); err != nil {
 			return fmt.Errorf("write %s: %w", u.file, err)
 		}
@@ -63,28 +68,28 @@ func (p *pki) writeKubeconfigs(dir, balanced, local string) error {
 	return nil
 }
 
-func kubeconfig(user, server string, ca []byte, pair *keyPair) *clientcmdapi.Config {
+func kubeconfig(user, server string, ca []byte, pair pki.Pair) *clientcmdapi.Config {
 	config := clientcmdapi.NewConfig()
 	context := user + "@" + clusterName
 	config.Clusters[clusterName] = &clientcmdapi.Cluster{Server: "https://" + server, CertificateAuthorityData: ca}
-	config.AuthInfos[user] = &clientcmdapi.AuthInfo{ClientCertificateData: pair.certPEM, ClientKeyData: pair.keyPEM}
+	config.AuthInfos[user] = &clientcmdapi.AuthInfo{ClientCertificateData: pair.Cert, ClientKeyData: pair.Key}
 	config.Contexts[context] = &clientcmdapi.Context{Cluster: clusterName, AuthInfo: user}
 	config.CurrentContext = context
 	return config
 }
 
 // writeRedacted writes a kubeconfig that says where the API was, and lets nobody in.
-func writeRedacted(path, server string, p *pki) error {
-	config := kubeconfig("kubernetes-admin", server, p.kubernetes.certPEM, &keyPair{})
+func writeRedacted(path, server string, ca []byte) error {
+	config := kubeconfig("kubernetes-admin", server, ca, pki.Pair{})
 	config.AuthInfos["kubernetes-admin"] = &clientcmdapi.AuthInfo{Username: "redacted"}
 	return clientcmd.WriteToFile(*config, path)
 }
 
 // restConfig is a client configuration without rate limits, because a rehearsal must not measure those of its own client.
-func restConfig(server string, p *pki, pair *keyPair) *rest.Config {
+func restConfig(server string, ca []byte, pair pki.Pair) *rest.Config {
 	return &rest.Config{
 		Host:            "https://" + server,
-		TLSClientConfig: rest.TLSClientConfig{CAData: p.kubernetes.certPEM, CertData: pair.certPEM, KeyData: pair.keyPEM},
+		TLSClientConfig: rest.TLSClientConfig{CAData: ca, CertData: pair.Cert, KeyData: pair.Key},
 		ContentConfig: rest.ContentConfig{
 			AcceptContentTypes: runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON,
 			ContentType:        runtime.ContentTypeProtobuf,

@@ -8,10 +8,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	. "github.com/onsi/gomega"
 	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/seatrial/seatrial/harness/cluster"
 )
 
 // readCert reads a certificate of a pki folder together with its key, which must fit.
@@ -23,10 +24,12 @@ func readCert(g Gomega, dir, name string) *x509.Certificate {
 
 func TestPKIHasKubeadmsLayout(t *testing.T) {
 	g := NewWithT(t)
-	shared, err := newPKI(time.Now())
+	made, err := newAuthorities(cluster.Certificates{})
 	g.Expect(err).NotTo(HaveOccurred())
 	dir := t.TempDir()
-	g.Expect(shared.write(dir, "cp-1", net.IPv4(172, 16, 0, 1))).To(Succeed())
+	accounts, err := newAccountsKey()
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(made.issuer(cluster.Certificates{}).write(dir, "cp-1", net.IPv4(172, 16, 0, 1), accounts)).To(Succeed())
 
 	for _, leaf := range []struct {
 		name, ca, commonName, organization, host string
@@ -60,10 +63,10 @@ func TestPKIHasKubeadmsLayout(t *testing.T) {
 
 func TestKubeconfigs(t *testing.T) {
 	g := NewWithT(t)
-	shared, err := newPKI(time.Now())
+	made, err := newAuthorities(cluster.Certificates{})
 	g.Expect(err).NotTo(HaveOccurred())
 	dir := t.TempDir()
-	g.Expect(shared.writeKubeconfigs(dir, "127.0.0.1:1", "127.0.0.1:2")).To(Succeed())
+	g.Expect(made.issuer(cluster.Certificates{}).writeKubeconfigs(dir, "127.0.0.1:1", "127.0.0.1:2", every)).To(Succeed())
 	for file, want := range map[string]struct{ server, subject string }{
 		"admin.conf":              {"https://127.0.0.1:1", "CN=kubernetes-admin,O=kubeadm:cluster-admins"},
 		"super-admin.conf":        {"https://127.0.0.1:1", "CN=kubernetes-super-admin,O=system:masters"},

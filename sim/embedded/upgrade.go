@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -26,8 +27,9 @@ import (
 )
 
 const (
-	// componentGrace is what a component gets to end by itself, as its static pod's grace period.
-	componentGrace = 30 * time.Second
+	// componentGrace is what a component gets to end by itself. A static pod's grace period is 30 s, of which an API server takes all as long as anybody watches; it listens no more, and all
+	// other requests are over, in the first of them.
+	componentGrace = 5 * time.Second
 	// componentTimeout is how long a component of a new version may take to answer. kubeadm gives it five minutes
 	// (cmd/kubeadm/app/phases/upgrade/staticpods.go, UpgradeManifestTimeout); here no image is unpacked and no kubelet looks for files.
 	componentTimeout = time.Minute
@@ -142,7 +144,9 @@ func (c *Cluster) UpgradeControlPlane(ctx context.Context, node, version string,
 		return fmt.Errorf("upgrade control plane %q: %w", node, err)
 	}
 	if !how.KeepCertificates && p.components[apiServer].from() != release {
-		if err := c.renew(p); err != nil {
+		// etcd stays, and so do its certificates.
+		// https://kubernetes.io/docs/tasks/administer-cluster/kubeadm/kubeadm-certs/#automatic-certificate-renewal
+		if err := c.renew(p, func(name string) bool { return !strings.HasPrefix(name, "etcd-") }); err != nil {
 			return fmt.Errorf("upgrade control plane %q: renew its certificates: %w", node, err)
 		}
 	}
@@ -161,17 +165,6 @@ func (c *Cluster) UpgradeControlPlane(ctx context.Context, node, version string,
 		}
 	}
 	return c.upgradeAddons(ctx, release.Version)
-}
-
-// renew gives a control plane node new certificates and kubeconfigs, which its components read when they start again.
-// https://kubernetes.io/docs/tasks/administer-cluster/kubeadm/kubeadm-certs/#automatic-certificate-renewal
-func (c *Cluster) renew(p *controlPlane) error {
-	now := *c.pki
-	now.now = time.Now()
-	if err := now.renew(p.pki(""), p.node, p.ip); err != nil {
-		return err
-	}
-	return now.writeKubeconfigs(p.dir, c.balancer.Addr(), p.serverAddress())
 }
 
 // replace ends a component and starts it from another release. It returns when it answers, or when what was there before does again.

@@ -13,7 +13,8 @@
 // What a pod does is decided by one pure function, life, from the pod, what the kubelet remembers and the time. Around it are one
 // watch over all bound pods, one over the nodes, two queues that know when to look again, and a few workers.
 //
-// All hollow kubelets share the client they are given, as cluster administrator: node authorization and NodeRestriction are not rehearsed.
+// All hollow kubelets share the client they are given, as cluster administrator: node authorization and NodeRestriction are not rehearsed. Only what says that a node is alive, its
+// lease and its status, comes from itself where it has a client of its own.
 package hollow
 
 import (
@@ -62,6 +63,8 @@ type Node struct {
 	PodCapacity int
 	// LeaseDuration is the kubelet's nodeLeaseDurationSeconds: it renews its lease four times in that time. 0 means the default of 40 s.
 	LeaseDuration time.Duration
+	// Client is how the kubelet reaches the API as itself, to say that it is alive. nil means that it says so with the client that all share.
+	Client kubernetes.Interface
 }
 
 const (
@@ -328,6 +331,18 @@ func (k *Kubelets) SetVersion(node, version string) error {
 	}
 	k.nodeQueue.Add(m.Name)
 	return nil
+}
+
+// Restart restarts the kubelet of a node. Its pods go on.
+func (k *Kubelets) Restart(node string) error {
+	m, err := k.machine(node, "restart the kubelet of")
+	if err != nil {
+		return err
+	}
+	k.mu.Lock()
+	version := m.KubeletVersion
+	k.mu.Unlock()
+	return k.SetVersion(node, version)
 }
 
 // SetStaticPod gives a node another file of that name in its manifests folder, or one more: the pod that it had ends, and the new one starts.

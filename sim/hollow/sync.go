@@ -11,6 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	coreinformers "k8s.io/client-go/informers/core/v1"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
 )
 
@@ -360,13 +361,21 @@ func (k *Kubelets) adoptNode(ctx context.Context, m *machine, want *corev1.Node)
 	return node, k.reportNode(ctx, m, node)
 }
 
+// own is the client with which the node says that it is alive.
+func (k *Kubelets) own(m *machine) kubernetes.Interface {
+	if m.Client != nil {
+		return m.Client
+	}
+	return k.client
+}
+
 // reportNode posts the status of a node. A conflict is an error: the retry finds the newer node.
 func (k *Kubelets) reportNode(ctx context.Context, m *machine, node *corev1.Node) error {
 	next := node.DeepCopy()
 	k.mu.Lock()
 	m.report(next, k.clock.Now())
 	k.mu.Unlock()
-	if _, err := k.client.CoreV1().Nodes().UpdateStatus(ctx, next, metav1.UpdateOptions{}); err != nil {
+	if _, err := k.own(m).CoreV1().Nodes().UpdateStatus(ctx, next, metav1.UpdateOptions{}); err != nil {
 		return fmt.Errorf("post status of node %q: %w", m.Name, err)
 	}
 	k.mu.Lock()
@@ -377,7 +386,7 @@ func (k *Kubelets) reportNode(ctx context.Context, m *machine, node *corev1.Node
 
 // renewLease renews the node's lease, or makes it when there is none.
 func (k *Kubelets) renewLease(ctx context.Context, m *machine) error {
-	api := k.client.CoordinationV1().Leases(corev1.NamespaceNodeLease)
+	api := k.own(m).CoordinationV1().Leases(corev1.NamespaceNodeLease)
 	k.mu.Lock()
 	lease, known := m.leaseObject(k.clock.Now()), m.lease
 	k.mu.Unlock()

@@ -35,7 +35,8 @@ func TestTheReaperRemovesDisks(t *testing.T) {
 	})
 	g.Expect(c.claimed.write(os.Link)).To(Succeed())
 
-	config := configuration(spec, Image{}, false)
+	config, err := configuration(spec, Image{}, false)
+	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(c.makeDisks(t.Context(), config)).To(Succeed())
 	g.Expect(c.claimed.mounts()).To(ConsistOf(c.claimed.disk(c.machines[0]), c.claimed.disk(c.machines[1])))
 	g.Expect(config.Nodes).To(HaveEach(HaveField("ExtraMounts", HaveLen(len(onDisk)))))

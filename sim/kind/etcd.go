@@ -26,6 +26,9 @@ func (c *Cluster) EtcdMembers(ctx context.Context) ([]cluster.EtcdMember, error)
 }
 
 func (c *Cluster) etcdClient(ctx context.Context, m machine) (*tls.Config, error) {
+	if c.spec.Certificates.Validity > 0 {
+		return c.ourEtcdClient(ctx)
+	}
 	pem, err := c.read(ctx, m, "/etc/kubernetes/pki/etcd", "ca.crt", "healthcheck-client.crt", "healthcheck-client.key")
 	if err != nil {
 		return nil, err

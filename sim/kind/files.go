@@ -12,19 +12,42 @@ import (
 	"github.com/seatrial/seatrial/sim/engine"
 )
 
-// read reads files of a node, or all below a folder, by their paths below dir. They stay in memory and out of the trace: they may be secret.
+// read reads files of a node, or all below a folder, by their paths below dir.
 func (c *Cluster) read(ctx context.Context, m machine, dir string, names ...string) (map[string][]byte, error) {
+	entries, err := c.unpacked(ctx, m, dir, names...)
+	if err != nil {
+		return nil, err
+	}
+	return byPath(entries), nil
+}
+
+func byPath(entries []entry) map[string][]byte {
+	files := map[string][]byte{}
+	for _, e := range entries {
+		files[path.Clean(e.header.Name)] = e.content
+	}
+	return files
+}
+
+// entry is a file in an archive.
+type entry struct {
+	header  *tar.Header
+	content []byte
+}
+
+// unpacked reads files of a node, with what tar makes of these arguments. They stay in memory and out of the trace: they may be secret.
+func (c *Cluster) unpacked(ctx context.Context, m machine, dir string, args ...string) ([]entry, error) {
 	var archive bytes.Buffer
-	argv := slices.Concat([]string{"exec", m.container, "tar", "-C", dir, "-cf", "-"}, names)
+	argv := slices.Concat([]string{"exec", m.container, "tar", "-C", dir, "-cf", "-"}, args)
 	if err := c.engine.Do(ctx, engine.Command{Args: argv, Stdout: &archive}); err != nil {
 		return nil, err
 	}
 	return unpack(&archive)
 }
 
-// unpack reads the files of an archive, by their paths.
-func unpack(archive io.Reader) (map[string][]byte, error) {
-	files := map[string][]byte{}
+// unpack reads the files of an archive.
+func unpack(archive io.Reader) ([]entry, error) {
+	var files []entry
 	for r := tar.NewReader(archive); ; {
 		h, err := r.Next()
 		if errors.Is(err, io.EOF) {
@@ -36,8 +59,10 @@ func unpack(archive io.Reader) (map[string][]byte, error) {
 		if h.Typeflag != tar.TypeReg {
 			continue
 		}
-		if files[path.Clean(h.Name)], err = io.ReadAll(r); err != nil {
+		content, err := io.ReadAll(r)
+		if err != nil {
 			return nil, err
 		}
+		files = append(files, entry{h, content})
 	}
 }

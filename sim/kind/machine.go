@@ -2,8 +2,11 @@ package kind
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 	"strconv"
+	"strings"
 
 	"sigs.k8s.io/kind/pkg/apis/config/v1alpha4"
 
@@ -53,7 +56,7 @@ func (c *Cluster) controlPlanes() []machine { return c.machines[:c.spec.ControlP
 
 // configuration is the cluster in kind's own format. Of kubeadm's configuration we change the names of nodes, and, where the machine has control groups
 // of version 1, that the kubelet refuses them from 1.35 on.
-func configuration(spec cluster.Spec, image Image, oldCgroups bool) *v1alpha4.Cluster {
+func configuration(spec cluster.Spec, image Image, oldCgroups bool) (*v1alpha4.Cluster, error) {
 	config := &v1alpha4.Cluster{
 		TypeMeta: v1alpha4.TypeMeta{APIVersion: "kind.x-k8s.io/v1alpha4", Kind: "Cluster"}, Name: spec.Name,
 		FeatureGates: spec.FeatureGates, RuntimeConfig: map[string]string{},
@@ -77,13 +80,20 @@ func configuration(spec cluster.Spec, image Image, oldCgroups bool) *v1alpha4.Cl
 			},
 		})
 	}
-	return config
+	return config, certificates(config, spec, image.Version)
 }
 
 // refusesOldCgroups tells whether a kubelet of this version refuses control groups of version 1 unless told otherwise.
 // https://kubernetes.io/docs/concepts/architecture/cgroups/#deprecation-of-cgroup-v1
 func refusesOldCgroups(version string) bool {
-	var minor int
-	_, err := fmt.Sscanf(version, "v1.%d.", &minor)
-	return err == nil && minor >= 35
+	return minorOf(version) >= 35
+}
+
+// switches writes feature gates or APIs as a flag takes them: "A=true,B=false", in order.
+func switches(on map[string]bool) string {
+	var list []string
+	for _, name := range slices.Sorted(maps.Keys(on)) {
+		list = append(list, fmt.Sprintf("%s=%t", name, on[name]))
+	}
+	return strings.Join(list, ",")
 }

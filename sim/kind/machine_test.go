@@ -19,7 +19,9 @@ func spec(controlPlanes, workers int) cluster.Spec {
 
 func TestConfigurationNamesTheNodesAsScenariosDo(t *testing.T) {
 	g := NewWithT(t)
-	config, err := yaml.Marshal(configuration(spec(3, 2), Image{Ref: "seatrial.dev/node:v1.35.4", Version: "v1.35.4"}, true))
+	made, err := configuration(spec(3, 2), Image{Ref: "seatrial.dev/node:v1.35.4", Version: "v1.35.4"}, true)
+	g.Expect(err).NotTo(HaveOccurred())
+	config, err := yaml.Marshal(made)
 	g.Expect(err).NotTo(HaveOccurred())
 	golden := filepath.Join("testdata", "configuration.yaml")
 	if os.Getenv("UPDATE") != "" {
@@ -39,9 +41,12 @@ func TestOldCgroups(t *testing.T) {
 	}{
 		{"v1.34.4", true, false}, {"v1.35.0", true, true}, {"v1.36.1", true, true}, {"v1.35.0", false, false},
 	} {
-		config, err := yaml.Marshal(configuration(spec(1, 0), Image{Version: c.version}, c.old))
-		NewWithT(t).Expect(err).NotTo(HaveOccurred())
-		NewWithT(t).Expect(strings.Contains(string(config), "failCgroupV1: false")).To(Equal(c.told), "%+v", c)
+		g := NewWithT(t)
+		made, err := configuration(spec(1, 0), Image{Version: c.version}, c.old)
+		g.Expect(err).NotTo(HaveOccurred())
+		config, err := yaml.Marshal(made)
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(strings.Contains(string(config), "failCgroupV1: false")).To(Equal(c.told), "%+v", c)
 	}
 }
 

@@ -26,8 +26,9 @@ func TestManifestsIn(t *testing.T) {
 	}
 	g.Expect(w.WriteHeader(&tar.Header{Name: "./old/", Typeflag: tar.TypeDir})).To(Succeed())
 	g.Expect(w.Close()).To(Succeed())
-	files, err := unpack(&archive)
+	entries, err := unpack(&archive)
 	g.Expect(err).NotTo(HaveOccurred())
+	files := byPath(entries)
 	g.Expect(files).To(HaveKeyWithValue("etcd.yaml", []byte(pod)))
 	g.Expect(manifestsIn(files)).To(Equal([]cluster.Manifest{
 		{File: "README"}, {File: "etcd.yaml", Pod: "kube-system/etcd"}, {File: "etcd.yaml.bak", Pod: "kube-system/etcd"}, {File: "vip.yaml", Pod: "default/vip"},

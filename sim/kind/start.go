@@ -47,7 +47,7 @@ func (c *Cluster) start(ctx context.Context) error {
 	if err := c.connect(ctx); err != nil {
 		return err
 	}
-	if err := c.equip(ctx); err != nil {
+	if err := errors.Join(c.equip(ctx), c.copyAdmin(ctx)); err != nil {
 		return err
 	}
 	if err := c.awaitReady(ctx); err != nil {
@@ -64,7 +64,10 @@ func (c *Cluster) kubeconfig() string { return filepath.Join(c.spec.StateDir, "k
 
 // runKind has the kind library make the cluster, in a process of its own.
 func (c *Cluster) runKind(ctx context.Context) error {
-	shape := configuration(c.spec, c.image, engine.Look(ctx, c.engine.Name).Cgroups != engine.Unified)
+	shape, err := configuration(c.spec, c.image, engine.Look(ctx, c.engine.Name).Cgroups != engine.Unified)
+	if err != nil {
+		return err
+	}
 	if c.options.patch != nil {
 		c.options.patch(shape)
 	}
@@ -97,6 +100,9 @@ func (c *Cluster) connect(ctx context.Context) error {
 	}
 	if c.config, err = clientcmd.NewDefaultClientConfig(*loaded, nil).ClientConfig(); err != nil {
 		return fmt.Errorf("read kind's kubeconfig: %w", err)
+	}
+	if err := c.outlast(ctx, c.config); err != nil {
+		return err
 	}
 	c.config.QPS = -1 // a rehearsal must not measure the limits of its own client
 	c.config.UserAgent = "seatrial"

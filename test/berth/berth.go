@@ -99,6 +99,28 @@ func (b *Berth) RunFolders() []string {
 	return folders
 }
 
+// secret is what no file of a run's folder may have in it: keys and certificates in PEM, also as JSON and YAML write them in base64, and tokens of service accounts.
+var secret = regexp.MustCompile(`-----BEGIN |LS0tLS1CRUdJTi|eyJhbGciOi`)
+
+// Secrets looks through all that a run left, and lists the files with one.
+func (b *Berth) Secrets(folder string) []string {
+	b.t.Helper()
+	found, looked := []string{}, 0
+	b.Expect(filepath.WalkDir(folder, func(path string, entry os.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		if filepath.Base(path) != "kubeconfig" && secret.Match(content) { // a redacted one has the authority's certificate, and nobody's key
+			found = append(found, path)
+		}
+		looked++
+		return err
+	})).To(gomega.Succeed())
+	b.Expect(looked).To(gomega.BeNumerically(">", 5), "there is something to look through")
+	return found
+}
+
 // shared is the name server of all of podman's networks: it has the environment of whoever made the first, and ends with the last. NothingInEngine looks whether it still serves one of ours.
 const shared = "aardvark-dns"
 

@@ -87,6 +87,19 @@ func scenarios(t *testing.T) (others, upgrades []string) {
 	return others, upgrades
 }
 
+// TestCertificatesStaySecret looks for keys, certificates and tokens in what a run leaves that read all of them, and finds those that are put there.
+func TestCertificatesStaySecret(t *testing.T) {
+	b := berth.New(t)
+	out, status := b.Run("run", "--runs", b.Runs, "scenarios/known-bad/certs-kubelet-restarted")
+	b.Expect(status).To(Equal(1), out)
+	folder := b.RunFolders()[0]
+	b.Expect(b.Secrets(folder)).To(BeEmpty())
+
+	planted := filepath.Join(folder, "logs", "planted.log")
+	b.Expect(os.WriteFile(planted, []byte("client-key-data: LS0tLS1CRUdJTiBFQyBQUklWQVRF\n"), 0o600)).To(Succeed())
+	b.Expect(b.Secrets(folder)).To(ConsistOf(planted))
+}
+
 // TestRecordingIsEvidence judges one recording again, with the same policies, with one more, and after somebody touched it.
 func TestRecordingIsEvidence(t *testing.T) {
 	b := berth.New(t)

@@ -8,11 +8,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	. "github.com/onsi/gomega"
 
+	"github.com/seatrial/seatrial/harness/trace"
 	"github.com/seatrial/seatrial/test/berth"
 )
 
@@ -107,6 +109,60 @@ func TestResumed(t *testing.T) {
 	wanted := []string{"roll/cp-1/apply", "roll/worker-1/drain", "roll/worker-2/kubelet"}
 	b.Resumed(func(op string) bool { return slices.Contains(wanted, op) }, func() { b.Expect(b.Containers()).NotTo(BeEmpty(), "its cluster outlives it") },
 		"run", "--provider", "kind", "--resumable", "--runs", b.Runs, "scenarios/upgrade")
+}
+
+// TestCertificates renews the certificates of a control plane: what seatrial found in its files is what kubeadm certs check-expiration says, for all that it lists, and there is more that it does not. No key, token or
+// certificate body is in what the run leaves.
+func TestCertificates(t *testing.T) {
+	b := newBerth(t)
+	out, status := b.Run("run", "--provider", "kind", "--runs", b.Runs, "scenarios/rotate-certificates")
+	b.Expect(status).To(Equal(0), out)
+	folder := b.RunFolders()[0]
+	b.Expect(b.Secrets(folder)).To(BeEmpty())
+
+	file, err := os.Open(filepath.Join(folder, "trace.jsonl"))
+	b.Expect(err).NotTo(HaveOccurred())
+	defer file.Close()
+	events, err := trace.ReadAll(file)
+	b.Expect(err).NotTo(HaveOccurred())
+	var listed struct {
+		Certificates, CertificateAuthorities []struct {
+			Name           string
+			ExpirationDate time.Time
+		}
+	}
+	found := map[time.Time]bool{} // the ends of what lies in files
+	places := map[string]bool{}   // where else there is something
+	for _, e := range events {
+		switch {
+		case e.Kind == trace.KindCommand:
+			var c trace.CommandData
+			b.Expect(e.Unmarshal(&c)).To(Succeed())
+			if slices.Contains(c.Argv, "check-expiration") {
+				b.Expect(json.Unmarshal([]byte(c.Stdout[strings.Index(c.Stdout, "{"):]), &listed)).To(Succeed())
+			}
+		case e.Kind == trace.KindFact && strings.HasPrefix(e.Subject, "certificate/"):
+			var c trace.CertificateData
+			b.Expect(e.Unmarshal(&c)).To(Succeed())
+			if c.Node == "cp-1" && c.Component == "" {
+				found[c.NotAfter] = true
+			}
+			places[c.ID()] = true
+		}
+	}
+	all := slices.Concat(listed.Certificates, listed.CertificateAuthorities)
+	b.Expect(len(all)).To(BeNumerically(">", 10), "kubeadm lists eleven certificates and three authorities")
+	for _, c := range all {
+		if !c.ExpirationDate.IsZero() {
+			b.Expect(found).To(HaveKey(c.ExpirationDate.UTC()), c.Name)
+		}
+	}
+	for _, more := range []string{
+		"certificate/worker-1/var/lib/kubelet/pki/kubelet-client-current.pem", "certificate/worker-1/kubelet", "certificate/cp-1/etcd-peer", "certificate/cp-1/kube-scheduler",
+		"certificate/cp-1/kube-scheduler/etc/kubernetes/scheduler.conf",
+	} {
+		b.Expect(places).To(HaveKey(more), "kubeadm certs check-expiration does not show it")
+	}
 }
 
 // kept keeps the cluster of a run that fails: it can be reached as the report says, outlives us, and is removed by name, and not before.

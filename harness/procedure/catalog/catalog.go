@@ -5,6 +5,7 @@ import (
 	"github.com/seatrial/seatrial/harness/plan"
 	"github.com/seatrial/seatrial/harness/procedure"
 	"github.com/seatrial/seatrial/harness/procedure/apply"
+	"github.com/seatrial/seatrial/harness/procedure/certificates"
 	"github.com/seatrial/seatrial/harness/procedure/cordon"
 	"github.com/seatrial/seatrial/harness/procedure/drain"
 	"github.com/seatrial/seatrial/harness/procedure/fault"
@@ -32,6 +33,9 @@ var Procedures = []procedure.Procedure{
 	restore.Verify{},
 	restore.Lose{},
 	restore.Restore{},
+	certificates.Check{},
+	certificates.Renew{},
+	certificates.Expire{},
 	power.Off{},
 	power.On{},
 }

@@ -291,7 +291,7 @@ func (w work) restores(node string) bool {
 
 // follow waits until the controllers, the kubelets and the workloads follow the API.
 func (w work) follow(ctx context.Context, since time.Time) error {
-	if err := procedure.AwaitLeaders(ctx, w.env); err != nil {
+	if err := procedure.AwaitLeaders(ctx, w.env, time.Now()); err != nil {
 		return err
 	}
 	for _, node := range w.env.Cluster.Nodes() {

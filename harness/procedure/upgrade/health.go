@@ -27,7 +27,7 @@ func (w work) controlPlane(ctx context.Context, exact string) error {
 	if err := w.served(ctx); err != nil {
 		return err
 	}
-	return procedure.AwaitLeaders(ctx, w.env)
+	return procedure.AwaitLeaders(ctx, w.env, time.Now())
 }
 
 // served puts the certificates that the API servers serve into the recording. One that is down now and then is asked again.
@@ -97,7 +97,7 @@ func (w work) recover(ctx context.Context) error {
 	if err := w.env.Objects.AwaitCondition(ctx, objects.Ref{Kind: "node", Name: w.op.Node}, "Ready", "True"); err != nil {
 		return procedure.FromWait(err)
 	}
-	if err := procedure.AwaitLeaders(ctx, w.env); err != nil { // without them what workloads say of themselves is old
+	if err := procedure.AwaitLeaders(ctx, w.env, time.Now().Add(-procedure.LeaderAlive)); err != nil { // without them what workloads say of themselves is old
 		return err
 	}
 	return procedure.AwaitWorkloads(ctx, w.env, false)

@@ -40,7 +40,7 @@ func (Cluster) Do(ctx context.Context, env *procedure.Env, _ scenario.Step, op *
 	case ActionStage:
 		return w.stage(ctx)
 	case ActionHandOn:
-		return w.handOn(ctx)
+		return procedure.HandOn(ctx, env, op.Node)
 	case ActionApply:
 		return w.apply(ctx)
 	case ActionConfig:
@@ -137,26 +137,6 @@ func (w work) stage(ctx context.Context) error {
 		})
 	}
 	return refused(staging.Wait())
-}
-
-// handOn has the node's member of etcd hand on the leadership, and looks whether all follow another then.
-func (w work) handOn(ctx context.Context) error {
-	if w.env.Etcd == nil {
-		return fmt.Errorf("cluster lacks the capability %q, which its provider promised", cluster.CapEtcd)
-	}
-	if err := procedure.AwaitEtcd(ctx, w.env); err != nil {
-		return err
-	}
-	to, err := w.env.Etcd.HandOn(ctx, w.op.Node)
-	if err != nil {
-		return procedure.Failf("%v", err)
-	}
-	if to == "" {
-		fmt.Fprintf(w.env.Log, "etcd/%s does not lead\n", w.op.Node)
-		return nil
-	}
-	fmt.Fprintf(w.env.Log, "etcd/%s leads\n", to)
-	return procedure.AwaitEtcd(ctx, w.env)
 }
 
 // apply upgrades the components of a control plane, and looks whether its API server says so and all of them answer.

@@ -1,0 +1,116 @@
+package certificates
+
+import (
+	"context"
+	"errors"
+	"io"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+	certificatesv1 "k8s.io/api/certificates/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/seatrial/seatrial/harness/cluster"
+	"github.com/seatrial/seatrial/harness/procedure"
+	"github.com/seatrial/seatrial/harness/scenario"
+	"github.com/seatrial/seatrial/harness/trace"
+)
+
+// TestNames: every name that kubeadm certs renew takes has its file, and the other way round.
+func TestNames(t *testing.T) {
+	g := NewWithT(t)
+	for _, name := range scenario.CertificateNames[1:] {
+		g.Expect(nameOf(fileOf(name))).To(Equal(name))
+	}
+	g.Expect(fileOf("etcd-healthcheck-client")).To(Equal("/etc/kubernetes/pki/etcd/healthcheck-client.crt"))
+	g.Expect(fileOf("super-admin.conf")).To(Equal("/etc/kubernetes/super-admin.conf"))
+	g.Expect(nameOf("/etc/kubernetes/pki/ca.crt")).To(BeEmpty())
+	g.Expect(nameOf("/var/lib/kubelet/pki/kubelet-client-current.pem")).To(BeEmpty())
+}
+
+// TestRenewable: what is waited for are certificates that kubeadm renews, where they lie.
+func TestRenewable(t *testing.T) {
+	g := NewWithT(t)
+	end := time.Date(2026, 11, 28, 10, 0, 0, 0, time.UTC)
+	for path, want := range map[string]bool{
+		"/etc/kubernetes/pki/apiserver.crt": true, "/etc/kubernetes/admin.conf": true, "/etc/kubernetes/pki/ca.crt": false, "/root/.kube/config": false,
+	} {
+		g.Expect(renewable(&trace.CertificateData{Place: trace.PlaceDisk, Path: path, NotAfter: end})).To(Equal(want), path)
+	}
+	g.Expect(renewable(&trace.CertificateData{Place: trace.PlaceServed, Path: "/etc/kubernetes/pki/apiserver.crt", NotAfter: end})).To(BeFalse())
+	g.Expect(renewable(&trace.CertificateData{Place: trace.PlaceKubeconfig, Path: "/etc/kubernetes/admin.conf", Part: "authority", NotAfter: end})).To(BeFalse())
+}
+
+// TestPending: requests of the node's own kubelet that nobody has decided on, the oldest first.
+func TestPending(t *testing.T) {
+	g := NewWithT(t)
+	began := time.Date(2026, 11, 28, 10, 0, 0, 0, time.UTC)
+	request := func(name, node string, after time.Duration, conditions ...certificatesv1.CertificateSigningRequestCondition) certificatesv1.CertificateSigningRequest {
+		return certificatesv1.CertificateSigningRequest{
+			ObjectMeta: metav1.ObjectMeta{Name: name, CreationTimestamp: metav1.NewTime(began.Add(after))},
+			Spec:       certificatesv1.CertificateSigningRequestSpec{Username: "system:node:" + node},
+			Status:     certificatesv1.CertificateSigningRequestStatus{Conditions: conditions},
+		}
+	}
+	found := pending("worker-1", []certificatesv1.CertificateSigningRequest{
+		request("csr-b", "worker-1", time.Minute), request("csr-a", "worker-1", 0), request("csr-c", "worker-2", 0),
+		request("csr-d", "worker-1", -time.Minute, certificatesv1.CertificateSigningRequestCondition{Type: certificatesv1.CertificateApproved}),
+	})
+	g.Expect(found.Pending).To(Equal([]string{"certificatesigningrequest/csr-a", "certificatesigningrequest/csr-b"}))
+	g.Expect(found.Since).To(Equal(began))
+	g.Expect(pending("cp-1", nil).Pending).To(BeEmpty())
+}
+
+// TestDisagreements: what kubeadm says of its files is what we read in them, or that is said.
+func TestDisagreements(t *testing.T) {
+	g := NewWithT(t)
+	end := time.Date(2026, 11, 28, 10, 0, 0, 0, time.UTC)
+	found := []trace.CertificateData{{Path: "/etc/kubernetes/pki/ca.crt", NotAfter: end}, {Path: "/etc/kubernetes/admin.conf", NotAfter: end}}
+	g.Expect(disagreements(found, map[string]time.Time{"ca": end, "admin.conf": end})).To(BeEmpty())
+	g.Expect(disagreements(found, map[string]time.Time{"admin.conf": end.Add(time.Hour), "etcd-peer": end})).To(Equal([]string{
+		"kubeadm says that admin.conf ends at 2026-11-28T11:00:00Z, and what /etc/kubernetes/admin.conf holds at 2026-11-28T10:00:00Z",
+		"kubeadm lists etcd-peer, and there is no /etc/kubernetes/pki/etcd/peer.crt",
+	}))
+}
+
+// operator is a cluster that renews nothing, and says so or not.
+type operator struct {
+	cluster.CertOperator
+	err error
+}
+
+func (operator) CertificateFiles(context.Context, string) ([]cluster.CertificateFile, error) {
+	const damaged = "-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n"
+	return []cluster.CertificateFile{
+		{Path: "/etc/kubernetes/pki/apiserver.crt", Content: []byte(known)}, {Path: "/etc/kubernetes/pki/etcd/server.crt", Content: []byte(damaged)},
+	}, nil
+}
+
+func (o operator) RenewCertificates(context.Context, string, []string) error { return o.err }
+
+// known is a certificate; its key is nowhere.
+const known = `-----BEGIN CERTIFICATE-----
+MIIBczCCARmgAwIBAgIUD3a1x6TopQkBw1qlpyP31Ts+yzwwCgYIKoZIzj0EAwIw
+DzENMAsGA1UEAwwEdGVzdDAeFw0yNjExMjgxMTU3NTlaFw0zNjExMjUxMTU3NTla
+MA8xDTALBgNVBAMMBHRlc3QwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAAQHSzFM
+A9WKqZaDanxQDJTW6urvh6vjvjsY1WgmdrpTVmpuwIfBETukWVESt9noy3aubuuA
+ZE5D+Gg+PhH6UbZ5o1MwUTAdBgNVHQ4EFgQU35kTgjXfaVBncfjp+1zwBuz2ODow
+HwYDVR0jBBgwFoAU35kTgjXfaVBncfjp+1zwBuz2ODowDwYDVR0TAQH/BAUwAwEB
+/zAKBggqhkjOPQQDAgNIADBFAiBjlaWmd6NB3/EJg3BNB1A3EubU32Pj49QlUhu+
+xkHLjQIhAMZd5rSITgZSqM1LsJfnD6OjVxOj0QsE6ph4ohG95szV
+-----END CERTIFICATE-----
+`
+
+// TestNotRenewed: kubeadm certs renew ends well where the authority's key is somewhere else, and has renewed nothing: it is looked whether certificates are others.
+func TestNotRenewed(t *testing.T) {
+	g := NewWithT(t)
+	renew := func(o operator, names ...string) error {
+		return renewal{env: &procedure.Env{Log: io.Discard}, operator: o, spec: &scenario.RenewCertificates{Names: names}}.renew(t.Context(), "cp-1")
+	}
+	failure := (*procedure.Failure)(nil)
+	g.Expect(errors.As(renew(operator{}, "all"), &failure)).To(BeTrue())
+	g.Expect(failure.Message).To(Equal("renew certificates on cp-1: expected others than before, and these are the same: apiserver"))
+	g.Expect(renew(operator{}, "front-proxy-client")).To(Succeed(), "it is not there, and nobody asked for the others")
+	g.Expect(renew(operator{err: errors.New("its authority is external")}, "all")).To(MatchError("its authority is external"))
+}

@@ -1,0 +1,302 @@
+package certificates
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"net/url"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	certificatesv1 "k8s.io/api/certificates/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/seatrial/seatrial/harness/certs"
+	"github.com/seatrial/seatrial/harness/cluster"
+	"github.com/seatrial/seatrial/harness/procedure"
+	"github.com/seatrial/seatrial/harness/trace"
+)
+
+// askedAtOnce is how many nodes are looked at side by side.
+const askedAtOnce = 4
+
+// Look looks at every certificate of the cluster and puts what it finds into the recording, and after it, under the name of the look, that these are all. A node that can't be looked at
+// is said there; an API that does not answer keeps nobody from looking at files.
+func Look(ctx context.Context, env *procedure.Env, name string) error {
+	operator, err := operatorOf(env)
+	if err != nil {
+		return err
+	}
+	l := look{env: env, operator: operator, inventory: trace.InventoryData{Seen: []string{}, Unreadable: []string{}}}
+	l.known(ctx)
+	asking, asked := errgroup.WithContext(ctx)
+	asking.SetLimit(askedAtOnce)
+	for _, node := range env.Cluster.Nodes() {
+		asking.Go(func() error { return l.node(asked, node) })
+	}
+	if err := asking.Wait(); err != nil {
+		return err
+	}
+	if err := l.servingRequests(ctx); err != nil {
+		return err
+	}
+	slices.Sort(l.inventory.Seen)
+	slices.Sort(l.inventory.Unreadable)
+	l.inventory.Time = time.Now().UTC()
+	fmt.Fprintf(env.Log, "%d certificates\n%s", len(l.inventory.Seen), lines(l.inventory.Unreadable))
+	return env.Record(trace.KindFact, "certificates/"+name, trace.CertificatesListed, l.inventory)
+}
+
+func lines(list []string) string {
+	if len(list) == 0 {
+		return ""
+	}
+	return strings.Join(list, "\n") + "\n"
+}
+
+// operatorOf is what the cluster can do with its certificates.
+func operatorOf(env *procedure.Env) (cluster.CertOperator, error) {
+	operator, ok := env.Cluster.(cluster.CertOperator)
+	if !ok {
+		return nil, fmt.Errorf("cluster lacks the capability %q, which its provider promised", cluster.CapCertificates)
+	}
+	return operator, nil
+}
+
+// look is a look at all certificates under way.
+type look struct {
+	env      *procedure.Env
+	operator cluster.CertOperator
+	// addresses are those of the nodes, and service the API's own in the cluster, as far as the API says them.
+	addresses map[string][]string
+	service   string
+
+	mu        sync.Mutex
+	inventory trace.InventoryData
+}
+
+// unreadable notes that something could not be looked at.
+func (l *look) unreadable(format string, args ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.inventory.Unreadable = append(l.inventory.Unreadable, fmt.Sprintf(format, args...))
+}
+
+// apiTimeout is how long the API may take for one answer.
+const apiTimeout = 10 * time.Second
+
+// known asks the API for the names that clients know the servers by.
+func (l *look) known(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	defer cancel()
+	l.addresses = map[string][]string{}
+	nodes, err := l.env.Kube.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+	if err == nil {
+		for _, node := range nodes.Items {
+			for _, a := range node.Status.Addresses {
+				if a.Type == corev1.NodeInternalIP {
+					l.addresses[node.Name] = append(l.addresses[node.Name], a.Address)
+				}
+			}
+		}
+		var service *corev1.Service
+		if service, err = l.env.Kube.CoreV1().Services(metav1.NamespaceDefault).Get(ctx, "kubernetes", metav1.GetOptions{}); err == nil {
+			l.service = service.Spec.ClusterIP
+		}
+	}
+	if err != nil {
+		l.unreadable("the names that clients know the servers by: %v", err)
+	}
+}
+
+// clients are the names that clients know a server of the node by.
+func (l *look) clients(node, component, balancer string) []string {
+	names := append([]string{node}, l.addresses[node]...)
+	switch component {
+	case "kube-apiserver":
+		names = append(names, "kubernetes", "kubernetes.default", "kubernetes.default.svc", "localhost")
+		for _, name := range []string{balancer, l.service} {
+			if name != "" {
+				names = append(names, name)
+			}
+		}
+	case "etcd", "etcd-peer":
+		names = append(names, "localhost", "127.0.0.1")
+	default:
+		return nil
+	}
+	return names
+}
+
+// node looks at a node: its files, what it serves, what its components have loaded, and whether the API takes its kubeconfigs.
+func (l *look) node(ctx context.Context, node cluster.Node) error {
+	files, err := l.operator.CertificateFiles(ctx, node.Name)
+	if err != nil {
+		if ctx.Err() != nil {
+			return err
+		}
+		l.unreadable("the files of %s: %v", node.Name, err)
+		return nil
+	}
+	read := certs.Read(node.Name, files)
+	found := l.ask(ctx, read)
+	served, err := l.operator.ServedCertificates(ctx, node.Name)
+	if err != nil {
+		l.unreadable("what %s serves: %v", node.Name, err)
+	}
+	for _, s := range served {
+		d := read.Served(s, l.clients(node.Name, s.Component, read.Server()))
+		if s.Component == "kube-apiserver" {
+			d.ClockSeconds = l.clock(ctx, node.Name)
+		}
+		found = append(found, d)
+	}
+	if node.Role == cluster.ControlPlane {
+		since, err := l.operator.Started(ctx, node.Name)
+		if err != nil {
+			l.unreadable("since when components of %s run: %v", node.Name, err)
+		}
+		found = append(found, read.Loaded(since)...)
+		ends, err := l.operator.CheckExpiration(ctx, node.Name)
+		if err != nil {
+			l.unreadable("what kubeadm certs check-expiration says on %s: %v", node.Name, err)
+		}
+		for _, difference := range disagreements(found, ends) {
+			l.unreadable("%s: %s", node.Name, difference)
+		}
+	}
+	for _, d := range found {
+		if err := l.env.Record(trace.KindFact, d.ID(), d.Change(), d); err != nil {
+			return err
+		}
+		l.mu.Lock()
+		l.inventory.Seen = append(l.inventory.Seen, d.ID())
+		l.mu.Unlock()
+	}
+	return nil
+}
+
+// authorityFiles are where the authorities are that kubeadm knows by these names.
+var authorityFiles = map[string]string{"ca": "/etc/kubernetes/pki/ca.crt", "etcd-ca": "/etc/kubernetes/pki/etcd/ca.crt", "front-proxy-ca": "/etc/kubernetes/pki/front-proxy-ca.crt"}
+
+// disagreements are what kubeadm says of files that we read otherwise: one of us is wrong.
+func disagreements(found []trace.CertificateData, ends map[string]time.Time) []string {
+	var list []string
+	for _, name := range slices.Sorted(maps.Keys(ends)) {
+		file := cmp.Or(authorityFiles[name], fileOf(name))
+		i := slices.IndexFunc(found, func(d trace.CertificateData) bool { return d.Path == file && d.Component == "" && d.Part == "" })
+		switch {
+		case i < 0:
+			list = append(list, fmt.Sprintf("kubeadm lists %s, and there is no %s", name, file))
+		case found[i].NotAfter.Sub(ends[name]).Abs() >= time.Second:
+			list = append(list, fmt.Sprintf("kubeadm says that %s ends at %s, and what %s holds at %s", name, ends[name].Format(time.RFC3339), file, found[i].NotAfter.Format(time.RFC3339)))
+		}
+	}
+	return list
+}
+
+// clock is by how many seconds the clock of a node is ahead of ours, as its API server says.
+func (l *look) clock(ctx context.Context, node string) float64 {
+	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	defer cancel()
+	for _, server := range l.env.Cluster.APIServers() {
+		if server.Node == node {
+			return certs.Clock(ctx, server.Config)
+		}
+	}
+	return 0
+}
+
+// ask asks the API who it is with each kubeconfig of a node, and says what came of it in the entry of its client's certificate.
+func (l *look) ask(ctx context.Context, read *certs.Node) []trace.CertificateData {
+	found := slices.Clone(read.Found())
+	kubeconfigs := read.Kubeconfigs()
+	for _, file := range slices.Sorted(maps.Keys(kubeconfigs)) {
+		i := slices.IndexFunc(found, func(d trace.CertificateData) bool { return d.Path == file && d.Part == "" && d.Problem == "" })
+		if i < 0 {
+			continue // its certificate is in another file, as a kubelet's is, or it has a problem that says more
+		}
+		found[i].Asked = true
+		if err := whoAmI(ctx, kubeconfigs[file], l.env.Cluster.RESTConfig()); err != nil {
+			found[i].Refusal = err.Error()
+		}
+	}
+	return found
+}
+
+// whoAmI asks the API with a kubeconfig who its user is, which everybody may whom it knows. The server is reached where we reach it, and has to be the one that the kubeconfig names.
+//
+// https://kubernetes.io/docs/reference/access-authn-authz/authentication/#self-subject-review
+func whoAmI(ctx context.Context, kubeconfig []byte, ours *rest.Config) error {
+	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	defer cancel()
+	config, err := clientcmd.RESTConfigFromKubeConfig(kubeconfig)
+	if err != nil {
+		return err
+	}
+	named, err := url.Parse(config.Host)
+	if err != nil {
+		return err
+	}
+	config.Host, config.Dial, config.Timeout = ours.Host, ours.Dial, apiTimeout
+	config.ExecProvider, config.AuthProvider = nil, nil // nothing of a node's runs here
+	if config.ServerName == "" {
+		config.ServerName = named.Hostname()
+	}
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return err
+	}
+	_, err = client.AuthenticationV1().SelfSubjectReviews().Create(ctx, &authenticationv1.SelfSubjectReview{}, metav1.CreateOptions{})
+	return err
+}
+
+// servingRequests puts into the recording which kubelets wait for their serving certificates.
+//
+// https://kubernetes.io/docs/reference/access-authn-authz/kubelet-tls-bootstrapping/#client-and-serving-certificates
+func (l *look) servingRequests(ctx context.Context) error {
+	asking, cancel := context.WithTimeout(ctx, apiTimeout)
+	defer cancel()
+	requests, err := l.env.Kube.CertificatesV1().CertificateSigningRequests().List(asking, metav1.ListOptions{
+		FieldSelector: "spec.signerName=" + certificatesv1.KubeletServingSignerName,
+	})
+	if err != nil {
+		l.unreadable("the requests for certificates: %v", err)
+		return nil
+	}
+	for _, node := range l.env.Cluster.Nodes() {
+		d := pending(node.Name, requests.Items)
+		if err := l.env.Record(trace.KindFact, "node/"+node.Name, trace.ServingRequested, d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pending are the requests of a node's kubelet that nobody has decided on.
+func pending(node string, requests []certificatesv1.CertificateSigningRequest) trace.ServingRequestsData {
+	d := trace.ServingRequestsData{Node: node, Pending: []string{}}
+	slices.SortFunc(requests, func(a, b certificatesv1.CertificateSigningRequest) int {
+		return a.CreationTimestamp.Compare(b.CreationTimestamp.Time)
+	})
+	for _, r := range requests {
+		if r.Spec.Username != "system:node:"+node || len(r.Status.Conditions) > 0 {
+			continue
+		}
+		if len(d.Pending) == 0 {
+			d.Since = r.CreationTimestamp.UTC()
+		}
+		d.Pending = append(d.Pending, path.Join("certificatesigningrequest", r.Name))
+	}
+	return d
+}

@@ -1,0 +1,240 @@
+package certificates
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/seatrial/seatrial/harness/certs"
+	"github.com/seatrial/seatrial/harness/cluster"
+	"github.com/seatrial/seatrial/harness/objects"
+	"github.com/seatrial/seatrial/harness/plan"
+	"github.com/seatrial/seatrial/harness/procedure"
+	"github.com/seatrial/seatrial/harness/scenario"
+)
+
+// Renew is the step renewCertificates.
+type Renew struct{}
+
+// The actions of its ops.
+const (
+	actionRenew      = "renew"
+	actionHandOn     = "hand-on"
+	actionRestart    = "restart"     // the components of a control plane
+	actionRestartAll = "restart-all" // those of all, at the same time
+	actionKubelet    = "kubelet"
+)
+
+// Kind implements procedure.Procedure.
+func (Renew) Kind() string { return "renewCertificates" }
+
+// Needs implements procedure.Procedure.
+func (Renew) Needs() []cluster.Capability {
+	return []cluster.Capability{cluster.CapCertificates, cluster.CapEtcd}
+}
+
+// Plan implements procedure.Procedure.
+func (Renew) Plan(step scenario.Step, s plan.Setting) *plan.Op {
+	spec := step.RenewCertificates
+	root := &plan.Op{ID: step.ID, Title: "renew " + strings.Join(spec.Names, ", "), Procedure: "renewCertificates", Action: "all", Options: spec}
+	op := func(id, action, node, format string, args ...any) {
+		root.Ops = append(root.Ops, &plan.Op{
+			ID: step.ID + "/" + id, Title: fmt.Sprintf(format, args...), Procedure: "renewCertificates", Action: action, Node: node, Timeout: plan.Seconds(spec.Timeout.Duration),
+		})
+	}
+	nodes := spec.Nodes
+	if len(nodes) == 0 {
+		nodes = s.ControlPlanes()
+	}
+	for _, node := range nodes {
+		op(node+"/renew", actionRenew, node, "kubeadm certs renew %s on %s", strings.Join(spec.Names, ", "), node)
+		switch {
+		case spec.AtOnce:
+		case spec.Restart == scenario.RestartStaticPods:
+			if spec.MoveLeader && len(s.ControlPlanes()) > 1 {
+				op(node+"/handon", actionHandOn, node, "have the etcd of %s hand on the leadership, if it has it", node)
+			}
+			op(node+"/restart", actionRestart, node, "take the manifests of %s out of the kubelet's folder and back, and wait until the control plane works", node)
+		case spec.Restart == scenario.RestartKubelet:
+			op(node+"/kubelet", actionKubelet, node, "restart the kubelet of %s, which restarts no static pod", node)
+		}
+	}
+	if spec.AtOnce {
+		op("restart", actionRestartAll, "", "take the manifests of all control planes out of the kubelets' folders and back, and wait until they work")
+	}
+	op("look", actionLook, "", "look at every certificate")
+	return root
+}
+
+// Do implements procedure.Procedure.
+func (Renew) Do(ctx context.Context, env *procedure.Env, step scenario.Step, op *plan.Op) error {
+	operator, err := operatorOf(env)
+	if err != nil {
+		return err
+	}
+	r := renewal{env: env, operator: operator, spec: step.RenewCertificates}
+	switch op.Action {
+	case actionRenew:
+		return r.renew(ctx, op.Node)
+	case actionHandOn:
+		return procedure.HandOn(ctx, env, op.Node)
+	case actionRestart:
+		return r.restart(ctx, []string{op.Node})
+	case actionRestartAll:
+		return r.restart(ctx, r.nodes())
+	case actionKubelet:
+		return r.kubelet(ctx, op.Node)
+	case actionLook:
+		return Look(ctx, env, step.ID)
+	}
+	return fmt.Errorf("op %q has the unknown action %q", op.ID, op.Action)
+}
+
+// renewal is the step under way.
+type renewal struct {
+	env      *procedure.Env
+	operator cluster.CertOperator
+	spec     *scenario.RenewCertificates
+}
+
+// nodes are the control planes that the step is about.
+func (r renewal) nodes() []string {
+	if len(r.spec.Nodes) > 0 {
+		return r.spec.Nodes
+	}
+	return r.env.Etcd.Nodes()
+}
+
+// fileOf is where kubeadm has what it knows by a name, below /etc/kubernetes.
+//
+// https://kubernetes.io/docs/setup/best-practices/certificates/#certificate-paths
+func fileOf(name string) string {
+	switch name {
+	case "etcd-server", "etcd-peer", "etcd-healthcheck-client":
+		return "/etc/kubernetes/pki/etcd/" + strings.TrimPrefix(name, "etcd-") + ".crt"
+	}
+	if path.Ext(name) == ".conf" {
+		return "/etc/kubernetes/" + name
+	}
+	return "/etc/kubernetes/pki/" + name + ".crt"
+}
+
+// nameOf is the name by which kubeadm knows a file, or "".
+func nameOf(file string) string {
+	for _, name := range scenario.CertificateNames[1:] {
+		if fileOf(name) == file {
+			return name
+		}
+	}
+	return ""
+}
+
+// renew renews the certificates of a control plane, and looks whether each that is there is another one then.
+func (r renewal) renew(ctx context.Context, node string) error {
+	before, err := r.serials(ctx, node)
+	if err != nil {
+		return err
+	}
+	if err := r.operator.RenewCertificates(ctx, node, r.spec.Names); err != nil {
+		return procedure.Failf("%v", err)
+	}
+	after, err := r.serials(ctx, node)
+	if err != nil {
+		return err
+	}
+	var kept []string
+	for _, name := range scenario.CertificateNames[1:] {
+		if old := before[name]; old != "" && old == after[name] && (slices.Contains(r.spec.Names, name) || slices.Contains(r.spec.Names, "all")) {
+			kept = append(kept, name)
+		}
+	}
+	if len(kept) > 0 {
+		return procedure.Failf("renew certificates on %s: expected others than before, and these are the same: %s", node, strings.Join(kept, ", "))
+	}
+	fmt.Fprintf(r.env.Log, "%s has new certificates: %s\n", node, strings.Join(r.spec.Names, ", "))
+	return nil
+}
+
+// serials are the serial numbers of the certificates in a control plane's files, by kubeadm's names.
+func (r renewal) serials(ctx context.Context, node string) (map[string]string, error) {
+	files, err := r.operator.CertificateFiles(ctx, node)
+	if err != nil {
+		return nil, err
+	}
+	serials := map[string]string{}
+	for _, d := range certs.Read(node, files).Found() {
+		if name := nameOf(d.Path); name != "" && d.Part == "" {
+			serials[name] = d.Serial
+		}
+	}
+	return serials, nil
+}
+
+// stopOrder is the order in which the components of a control plane end: while etcd goes, no API server asks it any more.
+var stopOrder = [][]string{{"kube-apiserver", "kube-controller-manager", "kube-scheduler"}, {"etcd"}}
+
+// restart ends all components of control planes and starts them again, and waits until the control plane works.
+func (r renewal) restart(ctx context.Context, nodes []string) error {
+	began := time.Now()
+	var all errgroup.Group
+	for _, node := range nodes {
+		all.Go(func() error { return r.restartNode(ctx, node) })
+	}
+	if err := all.Wait(); err != nil {
+		return err
+	}
+	for _, server := range r.env.Cluster.APIServers() {
+		if err := procedure.AwaitAPIServer(ctx, server, ""); err != nil {
+			return err
+		}
+	}
+	if err := procedure.AwaitEtcd(ctx, r.env); err != nil {
+		return err
+	}
+	if err := procedure.AwaitLeaders(ctx, r.env, time.Now()); err != nil {
+		return err
+	}
+	return r.restarted(ctx, nodes, began)
+}
+
+func (r renewal) restartNode(ctx context.Context, node string) error {
+	for _, components := range stopOrder {
+		if err := r.operator.StopComponents(ctx, node, components); err != nil {
+			return err
+		}
+	}
+	return r.operator.StartComponents(ctx, node)
+}
+
+// restarted looks whether every component of the control planes was started since.
+func (r renewal) restarted(ctx context.Context, nodes []string, since time.Time) error {
+	for _, node := range nodes {
+		started, err := r.operator.Started(ctx, node)
+		if err != nil {
+			return err
+		}
+		for _, component := range scenario.Components {
+			if at, runs := started[component]; !runs || at.Before(since.Truncate(time.Second)) {
+				return fmt.Errorf("component/%s/%s was to be started again, and runs since %s", node, component, at.UTC().Format(time.RFC3339))
+			}
+		}
+	}
+	return nil
+}
+
+// kubelet restarts a kubelet, and waits until the node says that it is Ready again.
+func (r renewal) kubelet(ctx context.Context, node string) error {
+	began := time.Now()
+	if err := r.operator.RestartKubelet(ctx, node); err != nil {
+		return procedure.Failf("%v", err)
+	}
+	if err := r.env.Objects.AwaitRenewed(ctx, node, began); err != nil {
+		return procedure.FromWait(err)
+	}
+	return procedure.FromWait(r.env.Objects.AwaitCondition(ctx, objects.Ref{Kind: "node", Name: node}, "Ready", "True"))
+}

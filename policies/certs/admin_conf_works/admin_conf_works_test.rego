@@ -1,0 +1,19 @@
+package seatrial.certs.admin_conf_works_test
+
+import data.seatrial.certs.admin_conf_works as policy
+
+world(asked, refusal) := {"certificates": {"certificate/cp-1/etc/kubernetes/admin.conf": {"place": "kubeconfig", "part": "", "problem": "", "asked": asked, "refusal": refusal}}}
+
+test_works if {
+	policy.subjects == {"certificate/cp-1/etc/kubernetes/admin.conf"} with data.world as world(true, "")
+	policy.deny == set() with data.world as world(true, "")
+	policy.unknown == set() with data.world as world(true, "")
+}
+
+test_refused if {
+	{finding.msg | some finding in policy.deny with data.world as world(true, "Unauthorized")} == {"the API does not take it: Unauthorized"}
+}
+
+test_not_asked if {
+	{doubt.msg | some doubt in policy.unknown with data.world as world(false, "")} == {"the API was not asked with it"}
+}

@@ -1,0 +1,35 @@
+# METADATA
+# title: No certificate expires within a month
+# description: >-
+#   In the end every certificate, on disk, in a kubeconfig or served, is valid for longer than min, wherever it is. kubeadm's live a year, and
+#   nothing renews them but an upgrade or kubeadm certs renew. certs/none_expires_within fails later.
+# related_resources:
+# - ref: https://kubernetes.io/docs/tasks/administer-cluster/kubeadm/kubeadm-certs/
+# custom:
+#   severity: warning
+#   scope: run
+#   needs: [checkCertificates, renewCertificates, waitUntilExpired]
+#   params:
+#     min:
+#       default: 720h
+#       description: How long every certificate has to be valid at least, as 30m or 168h.
+#   remedy: >-
+#     Renew it: kubeadm certs renew all on each control plane, and then restart the static pods there.
+package seatrial.certs.expires_soon
+
+import data.seatrial.lib.certificates
+
+subjects contains subject if some subject, _ in certificates.each
+
+deny contains {"subject": subject, "msg": msg} if {
+	some subject, c in certificates.each
+	left := certificates.left(c)
+	left > 0
+	left < time.parse_duration_ns(input.params.min)
+	msg := sprintf("expires at %s, within %s", [c.notAfter, input.params.min])
+}
+
+deny contains {"subject": subject, "msg": sprintf("has expired, at %s", [c.notAfter])} if {
+	some subject, c in certificates.each
+	certificates.left(c) <= 0
+}

@@ -1,0 +1,35 @@
+# METADATA
+# title: Every certificate is signed by an authority that the cluster has now
+# description: >-
+#   A certificate whose issuer is not among the authorities on its node is refused by whoever trusts only those. One that an authority signed which has been
+#   replaced is refused as soon as that is trusted no more (d-40).
+# related_resources:
+# - ref: https://kubernetes.io/docs/setup/best-practices/certificates/
+# custom:
+#   severity: error
+#   scope: moment
+#   on: [inventories]
+#   needs: [checkCertificates, renewCertificates, waitUntilExpired]
+#   remedy: >-
+#     Issue it anew with the authority of now: kubeadm certs renew; for a kubelet, remove its client certificate and let it join again.
+package seatrial.certs.issued_by_current_ca
+
+import data.seatrial.lib.certificates
+
+subjects contains subject if some subject, _ in signed
+
+deny contains {"subject": subject, "msg": sprintf("no authority on %s has signed it; it names %s", [c.node, c.issuer])} if {
+	some subject, c in signed
+	c.signer == ""
+}
+
+deny contains {"subject": subject, "msg": sprintf("was signed by an authority in %s that has been replaced", [c.signer])} if {
+	some subject, c in signed
+	c.replaced
+}
+
+signed[subject] := c if {
+	some subject, c in certificates.each
+	not c.authority
+	not certificates.self_made(c)
+}

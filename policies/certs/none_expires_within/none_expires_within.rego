@@ -1,0 +1,41 @@
+# METADATA
+# title: No certificate expires within days
+# description: >-
+#   In the end every certificate, on disk, in a kubeconfig or served, is valid for longer than min, wherever it is. kubeadm's live a year, and
+#   nothing renews them but an upgrade or kubeadm certs renew. certs/expires_soon warns earlier.
+# related_resources:
+# - ref: https://kubernetes.io/docs/tasks/administer-cluster/kubeadm/kubeadm-certs/
+# custom:
+#   severity: error
+#   scope: run
+#   needs: [checkCertificates, renewCertificates, waitUntilExpired]
+#   params:
+#     min:
+#       default: 168h
+#       description: How long every certificate has to be valid at least, as 30m or 168h.
+#   remedy: >-
+#     Renew it: kubeadm certs renew all on each control plane, and then restart the static pods there.
+package seatrial.certs.none_expires_within
+
+import data.seatrial.lib.certificates
+
+subjects contains subject if some subject, _ in certificates.each
+
+deny contains {"subject": subject, "msg": msg} if {
+	some subject, c in certificates.each
+	left := certificates.left(c)
+	left > 0
+	left < time.parse_duration_ns(input.params.min)
+	msg := sprintf("expires at %s, within %s", [c.notAfter, input.params.min])
+}
+
+deny contains {"subject": subject, "msg": sprintf("has expired, at %s", [c.notAfter])} if {
+	some subject, c in certificates.each
+	certificates.left(c) <= 0
+}
+
+# Who serves it may take it for valid, or not, at another time than we do.
+unknown contains {"subject": subject, "msg": sprintf("the clock of who serves it is %d s ahead of ours", [round(c.clockSeconds)])} if {
+	some subject, c in certificates.each
+	abs(c.clockSeconds) > 60
+}

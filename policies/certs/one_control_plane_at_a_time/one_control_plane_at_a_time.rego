@@ -1,0 +1,41 @@
+# METADATA
+# title: One control plane is restarted at a time
+# description: >-
+#   While certificates are renewed, no two API servers are away at the same time: the others have to answer for the one that is restarted. Looked at are the
+#   answers of each API server while the step lasts.
+# related_resources:
+# - ref: https://kubernetes.io/docs/tasks/administer-cluster/kubeadm/kubeadm-certs/
+# custom:
+#   severity: error
+#   scope: run
+#   needs: [renewCertificates]
+#   remedy: >-
+#     Restart the components of one control plane, wait until its API server is ready and etcd has all its members, and only then go on with the next.
+package seatrial.certs.one_control_plane_at_a_time
+
+subjects contains probe.subject if some probe in servers
+
+deny contains {"subject": "api", "msg": msg, "interval": one} if {
+	some one in away
+	some other in away
+	one.subject < other.subject
+	one.fromSeq < other.toSeq
+	other.fromSeq < one.toSeq
+	msg := sprintf("%s and %s did not answer at the same time, while certificates were renewed", [one.subject, other.subject])
+}
+
+servers contains probe if {
+	some probe in data.world.probes
+	probe.target == "api"
+	probe.subject != "api/balancer"
+}
+
+away contains outage if {
+	some outage in input.intervals
+	outage.condition == "apiOutage"
+	outage.subject != "api/balancer"
+	some op in input.ops
+	op.procedure == "renewCertificates"
+	outage.fromSeq < op.toSeq
+	op.fromSeq < outage.toSeq
+}

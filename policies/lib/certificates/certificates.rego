@@ -1,0 +1,38 @@
+# What policies ask of the certificates that were looked at.
+package seatrial.lib.certificates
+
+# Those that were read: with a serial number, so no key alone, and nothing that has a problem instead.
+readable[subject] := c if {
+	some subject, c in data.world.certificates
+	c.serial != ""
+}
+
+# When the last look was, in nanoseconds.
+looked := max({time.parse_rfc3339_ns(look.time) | some look in data.world.inventories})
+
+ends(c) := time.parse_rfc3339_ns(c.notAfter)
+
+# A certificate that a component made for itself when it started: nobody signed it, and it is in no file.
+self_made(c) if {
+	c.place == "served"
+	c.path == ""
+}
+
+# Of what a kubeconfig trusts the authority's own file tells.
+trusted(c) if {
+	c.place == "kubeconfig"
+	c.part != ""
+}
+
+# The same certificate once more: what a component has loaded is in a file too.
+again(c) if c.place == "loaded"
+
+# Certificates of those that are read that leave is about: each once.
+each[subject] := c if {
+	some subject, c in readable
+	not trusted(c)
+	not again(c)
+}
+
+# How long before ends within that many nanoseconds of the last look.
+left(c) := ends(c) - looked

@@ -1,0 +1,229 @@
+package embedded
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	certificatesv1 "k8s.io/api/certificates/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/util/certificate"
+	"k8s.io/client-go/util/connrotation"
+	"sigs.k8s.io/yaml"
+
+	"github.com/seatrial/seatrial/sim/pki"
+)
+
+// Kubelets that have certificates of their own: hollow ones say with them that their nodes are alive. They are renewed as a kubelet does it, by the code that it has for that.
+//
+// https://kubernetes.io/docs/reference/access-authn-authz/kubelet-tls-bootstrapping/
+
+// identity is the client certificate of a kubelet, and who renews it.
+type identity struct {
+	client  kubernetes.Interface
+	current func() *tls.Certificate
+	cancel  context.CancelFunc
+	// managers renew the client certificate, and ask for one to serve with.
+	managers []certificate.Manager
+}
+
+func (i *identity) close() {
+	i.cancel()
+	for _, m := range i.managers {
+		m.Stop()
+	}
+}
+
+// dialTimeout is how long a kubelet waits for a connection, and for the handshake on it.
+const dialTimeout = 5 * time.Second
+
+const nodesGroup = "system:nodes"
+
+// userOf is who a node's kubelet is to the API.
+func userOf(node string) string { return "system:node:" + node }
+
+// writeKubelets writes what the nodes' kubelets have in files, where certificates are rehearsed: a configuration, a first client certificate, which the real ones get by a bootstrap
+// token, and a kubeconfig that names it.
+func (c *Cluster) writeKubelets() error {
+	if !c.spec.Certificates.Rehearsed {
+		return nil
+	}
+	for _, n := range c.Nodes() {
+		if err := c.writeKubelet(n.Name); err != nil {
+			return fmt.Errorf("prepare the kubelet of %q: %w", n.Name, err)
+		}
+	}
+	return nil
+}
+
+func (c *Cluster) writeKubelet(node string) error {
+	dir := c.nodeDir(node)
+	store, err := c.kubeletStore(node, "kubelet-client")
+	if err != nil {
+		return err
+	}
+	pair, err := c.issuer().issue(kubernetesCA, pki.Subject{CommonName: userOf(node), Organizations: []string{nodesGroup}, Usages: pki.ClientUsage})
+	if err != nil {
+		return err
+	}
+	if _, err := store.Update(pair.Cert, pair.Key); err != nil {
+		return err
+	}
+	lives := c.spec.Certificates
+	config, err := yaml.Marshal(map[string]any{
+		"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration", "rotateCertificates": !lives.FixedKubelets, "serverTLSBootstrap": lives.ServingRequests,
+	})
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "kubelet", "config.yaml"), config, 0o644); err != nil {
+		return err
+	}
+	if c.plane(node) == nil {
+		if err := os.MkdirAll(filepath.Join(dir, "pki"), 0o700); err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(dir, "pki", "ca.crt"), c.trusted(), 0o644); err != nil {
+			return err
+		}
+	}
+	conf := kubeconfig(userOf(node), c.balancer.Addr(), c.trusted(), pki.Pair{})
+	const current = "/var/lib/kubelet/pki/kubelet-client-current.pem" // as on a real node
+	user := conf.AuthInfos[userOf(node)]
+	user.ClientCertificate, user.ClientKey = current, current
+	return clientcmd.WriteToFile(*conf, filepath.Join(dir, "kubelet.conf"))
+}
+
+// kubeletStore is where a kubelet keeps what it got from the cluster, each in a file with its time, and a link to the newest.
+func (c *Cluster) kubeletStore(node, name string) (certificate.FileStore, error) {
+	dir := filepath.Join(c.nodeDir(node), "kubelet", "pki")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	return certificate.NewFileStore(name, dir, dir, "", "")
+}
+
+// kubeletClient starts a node's kubelet's hold on its certificates, and gives the client that it is by them; nil where it has none of its own.
+func (c *Cluster) kubeletClient(ctx context.Context, node string) (kubernetes.Interface, error) {
+	if !c.spec.Certificates.Rehearsed {
+		return nil, nil
+	}
+	i, err := c.newIdentity(node)
+	if err != nil {
+		return nil, fmt.Errorf("give the kubelet of %q its certificate: %w", node, err)
+	}
+	if c.identities == nil {
+		c.identities = map[string]*identity{}
+	}
+	c.identities[node] = i
+	return i.client, ctx.Err()
+}
+
+func (c *Cluster) newIdentity(node string) (*identity, error) {
+	life, cancel := context.WithCancel(c.life)
+	i := &identity{cancel: cancel}
+	store, err := c.kubeletStore(node, "kubelet-client")
+	if err != nil {
+		return nil, err
+	}
+	if i.current, err = c.currentOf(store); err != nil {
+		return nil, err
+	}
+	dialer := connrotation.NewDialer((&net.Dialer{Timeout: dialTimeout}).DialContext)
+	if i.client, err = c.clientOf(i, dialer); err != nil {
+		return nil, err
+	}
+	lives := c.spec.Certificates
+	if !lives.FixedKubelets {
+		manager, err := c.manager(node, i.client, store, certificatesv1.KubeAPIServerClientKubeletSignerName, certificatesv1.UsageClientAuth)
+		if err != nil {
+			return nil, err
+		}
+		i.current = manager.Current
+		i.managers = append(i.managers, manager)
+		c.running.Go(func() { closeRenewed(life, manager, dialer) })
+	}
+	if lives.ServingRequests {
+		served, err := c.kubeletStore(node, "kubelet-server")
+		if err != nil {
+			return nil, err
+		}
+		manager, err := c.manager(node, i.client, served, certificatesv1.KubeletServingSignerName, certificatesv1.UsageServerAuth)
+		if err != nil {
+			return nil, err
+		}
+		i.managers = append(i.managers, manager)
+	}
+	for _, m := range i.managers {
+		m.Start()
+	}
+	return i, nil
+}
+
+// currentOf is what a kubelet has that renews nothing.
+func (c *Cluster) currentOf(store certificate.Store) (func() *tls.Certificate, error) {
+	now, err := store.Current()
+	return func() *tls.Certificate { return now }, err
+}
+
+// clientOf is a client that shows the certificate that the kubelet has at that time.
+func (c *Cluster) clientOf(i *identity, dialer *connrotation.Dialer) (kubernetes.Interface, error) {
+	trusted := x509.NewCertPool()
+	trusted.AddCert(c.authorities[kubernetesCA].Certificate)
+	config := c.kubeletConfig()
+	return kubernetes.NewForConfig(&rest.Config{
+		Host: config.Host, ContentConfig: rest.ContentConfig{ContentType: runtime.ContentTypeProtobuf, AcceptContentTypes: runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON},
+		QPS: -1, UserAgent: "seatrial-hollow", Timeout: 2 * dialTimeout,
+		Transport: utilnet.SetTransportDefaults(&http.Transport{
+			TLSClientConfig: &tls.Config{
+				MinVersion: tls.VersionTLS12, RootCAs: trusted,
+				GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return i.current(), nil },
+			},
+			DialContext: dialer.DialContext, TLSHandshakeTimeout: dialTimeout,
+		}),
+	})
+}
+
+// manager asks the cluster for certificates of a kubelet in time, and keeps them in the store.
+func (c *Cluster) manager(node string, client kubernetes.Interface, store certificate.Store, signer string, usage certificatesv1.KeyUsage) (certificate.Manager, error) {
+	template := &x509.CertificateRequest{Subject: pkix.Name{CommonName: userOf(node), Organization: []string{nodesGroup}}}
+	if usage == certificatesv1.UsageServerAuth {
+		template.DNSNames = []string{node}
+	}
+	return certificate.NewManager(&certificate.Config{
+		ClientsetFn: func(*tls.Certificate) (kubernetes.Interface, error) { return client, nil },
+		Template:    template, SignerName: signer, Usages: []certificatesv1.KeyUsage{certificatesv1.UsageDigitalSignature, usage}, CertificateStore: store,
+	})
+}
+
+// renewedEvery is the time between two looks whether a certificate was renewed; a kubelet's is 5 s (pkg/kubelet/certificate/transport.go).
+const renewedEvery = time.Second
+
+// closeRenewed closes the connections that were made with a certificate that was renewed: to the API they are who they were when they began, until that has expired.
+func closeRenewed(ctx context.Context, manager certificate.Manager, dialer *connrotation.Dialer) {
+	last := manager.Current()
+	ticker := time.NewTicker(renewedEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			if now := manager.Current(); now != last {
+				last = now
+				dialer.CloseAll()
+			}
+		}
+	}
+}

@@ -1,0 +1,69 @@
+package kind
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+	"sigs.k8s.io/yaml"
+
+	"github.com/seatrial/seatrial/harness/cluster"
+)
+
+// TestValidity: kubeadm is told how long certificates live in the version of its configuration that has the fields, with all that kind had written into the other.
+func TestValidity(t *testing.T) {
+	for version, golden := range map[string]string{"v1.34.4": "validity-v1beta3.yaml", "v1.36.1": "validity-v1beta4.yaml"} {
+		g := NewWithT(t)
+		s := spec(1, 1)
+		s.FeatureGates, s.RuntimeConfig = map[string]bool{"ElasticIndexedJob": true}, map[string]bool{"api/beta": true}
+		s.Certificates = cluster.Certificates{Validity: 4 * time.Minute, AuthorityValidity: time.Hour}
+		made, err := configuration(s, Image{Version: version}, false)
+		g.Expect(err).NotTo(HaveOccurred())
+		text, err := yaml.Marshal(made.KubeadmConfigPatchesJSON6902)
+		g.Expect(err).NotTo(HaveOccurred())
+		path := filepath.Join("testdata", golden)
+		if os.Getenv("UPDATE") != "" {
+			g.Expect(os.WriteFile(path, text, 0o644)).To(Succeed())
+		}
+		want, err := os.ReadFile(path)
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(string(text)).To(Equal(string(want)))
+	}
+	g := NewWithT(t)
+	s := spec(1, 1)
+	s.Certificates.Validity = time.Hour
+	_, err := configuration(s, Image{Version: "v1.30.4"}, false)
+	g.Expect(err).To(MatchError(ContainSubstring("kubeadm v1.30.4 takes no validity")))
+}
+
+// TestKubeletsThatDontRotate: kubeadm takes a field that says no for one that says nothing, so it is a flag.
+func TestKubeletsThatDontRotate(t *testing.T) {
+	g := NewWithT(t)
+	s := spec(1, 1)
+	s.Certificates = cluster.Certificates{FixedKubelets: true, ServingRequests: true}
+	made, err := configuration(s, Image{Version: "v1.34.4"}, false)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(made.KubeadmConfigPatches).To(ContainElement(ContainSubstring("serverTLSBootstrap: true")))
+	for _, node := range made.Nodes {
+		g.Expect(strings.Join(node.KubeadmConfigPatches, "")).To(ContainSubstring("rotate-certificates: \"false\""))
+	}
+	_, err = configuration(s, Image{Version: "v1.36.1"}, false)
+	g.Expect(err).To(MatchError(ContainSubstring("made for Kubernetes before v1.36 only")))
+}
+
+// TestExpirations reads what kubeadm prints; what is missing on a node has no date.
+func TestExpirations(t *testing.T) {
+	g := NewWithT(t)
+	ends, err := expirations(`[check-expiration] Reading configuration
+{"kind":"CertificateExpirationInfo","certificates":[{"name":"admin.conf","expirationDate":"2027-11-28T10:00:00Z","residualTime":100,"caName":"ca"},{"name":"super-admin.conf","missing":true}],
+"certificateAuthorities":[{"name":"etcd-ca","expirationDate":"2036-11-25T10:00:00Z"}]}`)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(ends).To(Equal(map[string]time.Time{
+		"admin.conf": time.Date(2027, 11, 28, 10, 0, 0, 0, time.UTC), "etcd-ca": time.Date(2036, 11, 25, 10, 0, 0, 0, time.UTC),
+	}))
+	_, err = expirations("kubeadm: no")
+	g.Expect(err).To(HaveOccurred())
+}
