@@ -41,10 +41,13 @@ func TestScenarios(t *testing.T) {
 	expected(t, 1, append([]string{"--parallel", "3"}, others...)...) // drain-ha-disk-full takes nodes with disks of their own
 }
 
-// TestUpgrades runs those that upgrade. They mostly wait, half a minute for each API server that is asked to end, and so run side by side, and beside TestResumed.
+// TestUpgrades runs those that upgrade, and those whose certificates expire. They mostly wait, and so run side by side, and beside TestResumed.
 func TestUpgrades(t *testing.T) {
 	t.Parallel()
 	_, upgrades := scenarios(t)
+	slices.SortStableFunc(upgrades, func(a, b string) int { // the longest first
+		return cmp.Compare(slices.Index(expiring, b), slices.Index(expiring, a))
+	})
 	expected(t, 1, append([]string{"--parallel", "4"}, upgrades...)...) // upgrade-disk-full takes nodes with disks of their own
 }
 
@@ -60,7 +63,10 @@ func expected(t *testing.T, skipped int, args ...string) {
 	b.Expect(out).To(MatchRegexp(`(?m)^\d+ passed, 0 failed, %d skipped$`, skipped))
 }
 
-// scenarios lists the folders of scenarios, those that upgrade apart. The longer ones are among them when they are asked for.
+// expiring are scenarios that wait for four minutes until certificates expire.
+var expiring = []string{"scenarios/expiry-survived", "scenarios/known-bad/certs-not-restarted", "scenarios/known-bad/certs-stale-admin-conf"}
+
+// scenarios lists the folders of scenarios, those that upgrade or wait for an expiry apart. The longer ones are among them when they are asked for.
 func scenarios(t *testing.T) (others, upgrades []string) {
 	t.Helper()
 	for _, pattern := range []string{"scenarios/*", "scenarios/known-bad/*"} {
@@ -72,7 +78,7 @@ func scenarios(t *testing.T) (others, upgrades []string) {
 			name := filepath.Join(filepath.Dir(pattern), filepath.Base(path))
 			switch {
 			case name == "scenarios/known-bad":
-			case strings.HasPrefix(filepath.Base(path), "upgrade"):
+			case strings.HasPrefix(filepath.Base(path), "upgrade") || slices.Contains(expiring, name):
 				upgrades = append(upgrades, name)
 			default:
 				others = append(others, name)
