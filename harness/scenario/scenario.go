@@ -174,6 +174,7 @@ type DrainOptions struct {
 	Force              bool     `json:"force,omitempty" doc:"--force: also delete pods that no controller brings back."`
 	DisableEviction    bool     `json:"disableEviction,omitempty" doc:"--disable-eviction: delete instead of evicting, which bypasses every PodDisruptionBudget."`
 	PodSelector        string   `json:"podSelector,omitempty" doc:"--pod-selector: drain only the pods with these labels."`
+	RetryDelay         Duration `json:"retryDelay,omitempty" jsonschema:"default=5s" doc:"How long to wait after an eviction that a budget refuses before it is tried again. kubectl drain waits 5 s and has no option for it; a program that drains may."`
 }
 
 // Scale is the step scale.

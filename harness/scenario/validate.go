@@ -25,8 +25,9 @@ const (
 	MaxHops          = 10                    // minors that one upgrade goes through
 	MaxBump          = 1 << 40               // revisions that a restore skips
 	MinInterval      = 10 * time.Millisecond // between two requests of a probe
-	MinValidity      = 2 * time.Minute       // of certificates: a kind cluster takes one to be made
-	MaxExpiry        = time.Hour             // of certificates whose end is waited for
+	MinRetryDelay    = 100 * time.Millisecond
+	MinValidity      = 2 * time.Minute // of certificates: a kind cluster takes one to be made
+	MaxExpiry        = time.Hour       // of certificates whose end is waited for
 )
 
 // The defaults that the struct tags document.
@@ -37,6 +38,7 @@ const (
 	DefaultInterval      = 200 * time.Millisecond
 	DefaultTimeout       = 2 * time.Minute
 	DefaultDrain         = 5 * time.Minute
+	DefaultRetryDelay    = 5 * time.Second // kubectl drain's
 	DefaultUpgrade       = 10 * time.Minute
 	DefaultFault         = 30 * time.Second
 	DefaultBackup        = 5 * time.Minute
@@ -91,7 +93,7 @@ func (s Step) setDefaults() {
 		timeout(&s.Wait.Timeout, DefaultTimeout)
 		namespace(&s.Wait.Namespace)
 	case s.Drain != nil:
-		timeout(&s.Drain.Timeout, DefaultDrain)
+		s.Drain.setDefaults()
 	case s.Scale != nil:
 		timeout(&s.Scale.Timeout, DefaultTimeout)
 		namespace(&s.Scale.Namespace)
@@ -145,13 +147,18 @@ func (r *RenewCertificates) setDefaults() {
 	}
 }
 
+func (d *DrainOptions) setDefaults() {
+	d.Timeout.Duration = d.Timeout.Or(DefaultDrain)
+	d.RetryDelay.Duration = d.RetryDelay.Or(DefaultRetryDelay)
+}
+
 func (u *Upgrade) setDefaults() {
 	u.Hops = cmp.Or(u.Hops, HopsThrough)
 	u.ControlPlanes.Kubelets = cmp.Or(u.ControlPlanes.Kubelets, KubeletsLast)
 	u.Workers.Parallel = cmp.Or(u.Workers.Parallel, 1)
 	u.Workers.MaxUnavailable = cmp.Or(u.Workers.MaxUnavailable, max(1, u.Workers.Parallel))
 	u.Drain.IgnoreDaemonSets = true
-	u.Drain.Timeout.Duration = u.Drain.Timeout.Or(DefaultDrain)
+	u.Drain.setDefaults()
 	u.Timeout.Duration = u.Timeout.Or(DefaultUpgrade)
 }
 
@@ -530,6 +537,9 @@ func (c *checker) drain(path string, d *Drain) {
 func (c *checker) drainOptions(path string, d DrainOptions) {
 	if _, err := labels.Parse(d.PodSelector); err != nil {
 		c.report(path+".podSelector", "%v", err)
+	}
+	if d.RetryDelay.Duration < MinRetryDelay {
+		c.report(path+".retryDelay", "%s is less than %s", d.RetryDelay, MinRetryDelay)
 	}
 	if g := d.GracePeriodSeconds; g != nil && *g < -1 {
 		c.report(path+".gracePeriodSeconds", "%d is less than -1", *g)

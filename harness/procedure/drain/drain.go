@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -29,9 +28,6 @@ type Drain struct {
 	// Cordon marks the node unschedulable first.
 	Cordon func(ctx context.Context, env *procedure.Env, node string, unschedulable bool) error
 }
-
-// RetryDelay is what kubectl drain waits after a refused eviction.
-const RetryDelay = 5 * time.Second
 
 // Kind implements procedure.Procedure.
 func (Drain) Kind() string { return "drain" }
@@ -131,7 +127,7 @@ func (r *round) helper(ctx context.Context) *drain.Helper {
 		Ctx: ctx, Client: r.env.Kube, Out: log, ErrOut: log,
 		Force: r.spec.Force, GracePeriodSeconds: grace, IgnoreAllDaemonSets: r.spec.IgnoreDaemonSets,
 		Timeout: r.spec.Timeout.Duration, DeleteEmptyDirData: r.spec.DeleteEmptyDirData,
-		PodSelector: r.spec.PodSelector, DisableEviction: r.spec.DisableEviction, EvictErrorRetryDelay: RetryDelay,
+		PodSelector: r.spec.PodSelector, DisableEviction: r.spec.DisableEviction, EvictErrorRetryDelay: r.spec.RetryDelay.Duration,
 		OnPodDeletionOrEvictionStarted: r.taking,
 	}
 }

@@ -109,13 +109,18 @@ func (w work) whole(ctx context.Context) error {
 	if err := w.manifests(ctx); err != nil {
 		return err
 	}
+	ready, ctx := errgroup.WithContext(ctx)
+	ready.SetLimit(askedAtOnce)
 	for _, node := range w.env.Cluster.Nodes() {
-		if err := w.env.Objects.AwaitCondition(ctx, objects.Ref{Kind: "node", Name: node.Name}, "Ready", "True"); err != nil {
-			return procedure.FromWait(err)
-		}
+		ready.Go(func() error {
+			return procedure.FromWait(w.env.Objects.AwaitCondition(ctx, objects.Ref{Kind: "node", Name: node.Name}, "Ready", "True"))
+		})
 	}
-	return nil
+	return ready.Wait()
 }
+
+// askedAtOnce is how many nodes are asked for side by side.
+const askedAtOnce = 10
 
 // wholeTimeout is how long the cluster may take to show that it is whole.
 const wholeTimeout = time.Minute
