@@ -99,6 +99,9 @@ func (a *app) inventory(ctx context.Context, f certsFlags, args []string) (inven
 			return inventory{}, err
 		}
 		seen, err := certs.See(ctx, path, content)
+		if err != nil {
+			err = usageError{err}
+		}
 		return inventory(seen), err
 	case len(args) == 1:
 		rec, err := run.Open(args[0])
