@@ -13,6 +13,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/seatrial/seatrial/harness/cluster"
+	"github.com/seatrial/seatrial/sim/pki"
 )
 
 // readCert reads a certificate of a pki folder together with its key, which must fit.
@@ -82,5 +83,39 @@ func TestKubeconfigs(t *testing.T) {
 		info, err := os.Stat(filepath.Join(dir, file))
 		g.Expect(err).NotTo(HaveOccurred())
 		g.Expect(info.Mode().Perm()).To(Equal(os.FileMode(0o600)), file)
+	}
+}
+
+// TestExternalAuthority: with an authority whose key is not on the node its certificates are not renewed, and the error names the file; those of the others are.
+func TestExternalAuthority(t *testing.T) {
+	g := NewWithT(t)
+	made, err := newAuthorities(cluster.Certificates{})
+	g.Expect(err).NotTo(HaveOccurred())
+	accounts, err := newAccountsKey()
+	g.Expect(err).NotTo(HaveOccurred())
+	dir := t.TempDir()
+	g.Expect(made.issuer(cluster.Certificates{}).write(dir, "cp-1", net.IPv4(172, 16, 0, 1), accounts)).To(Succeed())
+	g.Expect(os.Remove(filepath.Join(dir, "ca.key"))).To(Succeed())
+
+	read, err := readAuthorities(dir)
+	g.Expect(err).NotTo(HaveOccurred())
+	i := read.issuer(cluster.Certificates{})
+	before := readCert(g, dir, "etcd/server").SerialNumber
+	g.Expect(i.writeLeaves(dir, "cp-1", net.IPv4(172, 16, 0, 1), func(name string) bool { return name == "etcd-server" })).To(Succeed())
+	g.Expect(readCert(g, dir, "etcd/server").SerialNumber).NotTo(Equal(before))
+	err = i.writeLeaves(dir, "cp-1", net.IPv4(172, 16, 0, 1), every)
+	g.Expect(err).To(MatchError(ContainSubstring("/etc/kubernetes/pki/ca.key")))
+	g.Expect(err).To(MatchError(pki.ErrNoKey))
+}
+
+// TestPlaced: what lies in a node's folder is said to be where a real node has it, and only what is a matter of certificates.
+func TestPlaced(t *testing.T) {
+	g := NewWithT(t)
+	for file, want := range map[string]string{
+		"pki/etcd/ca.key": "/etc/kubernetes/pki/etcd/ca.key", "admin.conf": "/etc/kubernetes/admin.conf", "kubelet/config.yaml": "/var/lib/kubelet/config.yaml",
+		"kubelet/pki/kubelet-client-current.pem": "/var/lib/kubelet/pki/kubelet-client-current.pem", "kubelet/pki/kubelet-client-2026-11-28-10-00-00.pem": "",
+		"root/.kube/config": "/root/.kube/config", "etcd.yaml": "", "etcd/member/snap/db": "", "encryption.yaml": "",
+	} {
+		g.Expect(placed(file)).To(Equal(want), file)
 	}
 }
