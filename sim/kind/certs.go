@@ -205,9 +205,9 @@ func validityPatch(spec cluster.Spec, version string) (*v1alpha4.PatchJSON6902, 
 		}
 		manager = append(manager, common...)
 		operations = append(operations,
-			operation{"replace", "/apiVersion", "kubeadm.k8s.io/v1beta4"},
-			operation{"replace", "/apiServer/extraArgs", append([]argument{{"runtime-config", switches(spec.RuntimeConfig)}}, common...)},
-			operation{"replace", "/scheduler/extraArgs", append([]argument{}, common...)},
+			operation{"add", "/apiVersion", "kubeadm.k8s.io/v1beta4"},
+			operation{"add", "/apiServer/extraArgs", append([]argument{{"runtime-config", switches(spec.RuntimeConfig)}}, common...)},
+			operation{"add", "/scheduler/extraArgs", append([]argument{}, common...)},
 		)
 	}
 	if lives.Validity > 0 {
@@ -218,7 +218,7 @@ func validityPatch(spec cluster.Spec, version string) (*v1alpha4.PatchJSON6902, 
 		operations = append(operations, operation{"add", "/caCertificateValidityPeriod", lives.AuthorityValidity.String()})
 	}
 	if minor < minorOfV1beta4 {
-		operations = append(operations, operation{"replace", "/controllerManager/extraArgs", manager})
+		operations = append(operations, operation{"add", "/controllerManager/extraArgs", manager})
 	} else if lives.Validity > 0 {
 		operations = append(operations, operation{"add", "/controllerManager/extraArgs/-", manager[len(manager)-1]})
 	}
