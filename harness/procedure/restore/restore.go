@@ -13,7 +13,9 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/seatrial/seatrial/harness/backup"
@@ -391,7 +393,11 @@ func (w work) lookForSecrets(ctx context.Context) error {
 	return w.readSecrets(ctx)
 }
 
-// readSecrets has every API server read all Secrets, which it can't with another encryption key than they were written with.
+// readAtMost is how many Secrets each API server is asked for.
+const readAtMost = 100
+
+// readSecrets has every API server read Secrets one by one, which it can't with another encryption key than they were written with. It is not asked for a list: it would wait for its own
+// watch, which then never comes to an end. One that gives no answer says nothing about Secrets: then nothing is recorded, and the policy says that nobody could read them.
 func (w work) readSecrets(ctx context.Context) error {
 	m, err := backup.ReadManifest(file(w.env, w.step.Restore.Backup))
 	if err != nil {
@@ -401,16 +407,67 @@ func (w work) readSecrets(ctx context.Context) error {
 	if secrets := m.Digest.Resources["secrets"]; secrets != nil {
 		said.Secrets = secrets.Objects
 	}
+	names, err := w.secretNames(ctx)
+	if err != nil {
+		fmt.Fprintf(w.env.Log, "which Secrets there are is not known: %v\n", err)
+		return nil
+	}
 	for _, server := range w.env.Cluster.APIServers() {
-		client, err := kubernetes.NewForConfig(server.Config)
-		if err != nil {
-			return fmt.Errorf("make client for api/%s: %w", server.Node, err)
-		}
-		if _, err := client.CoreV1().Secrets("").List(ctx, metav1.ListOptions{}); err != nil {
+		err := readEach(ctx, server, names)
+		switch {
+		case err == nil:
+		case answered(err):
 			said.Problem = fmt.Sprintf("api/%s: %v", server.Node, err)
+		default:
+			fmt.Fprintf(w.env.Log, "api/%s did not say whether it can read Secrets: %v\n", server.Node, err)
+			return nil
 		}
 	}
 	return w.env.Record(trace.KindFact, w.restore(), trace.SecretsRead, said)
+}
+
+// readEach has an API server read Secrets, and returns the first error.
+func readEach(ctx context.Context, server cluster.APIServer, names []types.NamespacedName) error {
+	client, err := kubernetes.NewForConfig(server.Config)
+	if err != nil {
+		return fmt.Errorf("make client for api/%s: %w", server.Node, err)
+	}
+	for _, name := range names {
+		if _, err := client.CoreV1().Secrets(name.Namespace).Get(ctx, name.Name, metav1.GetOptions{}); err != nil && !apierrors.IsNotFound(err) {
+			return err
+		}
+	}
+	return nil
+}
+
+// secretsPrefix is where the API servers keep Secrets in etcd, as SECRETS/NAMESPACE/NAME.
+const secretsPrefix = "/registry/secrets/"
+
+// secretNames are those of the first Secrets that etcd has; their values are not read.
+func (w work) secretNames(ctx context.Context) ([]types.NamespacedName, error) {
+	var last error
+	for _, c := range w.env.Etcd.Clients() {
+		found, err := c.Client.Get(ctx, secretsPrefix, clientv3.WithPrefix(), clientv3.WithKeysOnly(), clientv3.WithLimit(readAtMost))
+		if err != nil {
+			last = err
+			continue
+		}
+		var names []types.NamespacedName
+		for _, kv := range found.Kvs {
+			namespace, name, ok := strings.Cut(strings.TrimPrefix(string(kv.Key), secretsPrefix), "/")
+			if ok {
+				names = append(names, types.NamespacedName{Namespace: namespace, Name: name})
+			}
+		}
+		return names, nil
+	}
+	return nil, last
+}
+
+// answered tells whether an error is an API server's answer, and not the lack of one.
+func answered(err error) bool {
+	var status apierrors.APIStatus
+	return errors.As(err, &status)
 }
 
 // informersTimeout is how long informers may take to know what the API has: they list anew when the API tells them that their version is too old.
