@@ -16,7 +16,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seatrial/seatrial/harness/certs"
+	"github.com/seatrial/seatrial/harness/cluster"
 	"github.com/seatrial/seatrial/harness/run"
+	"github.com/seatrial/seatrial/harness/scenario"
 	"github.com/seatrial/seatrial/harness/trace"
 )
 
@@ -68,6 +70,9 @@ func newCertsListCommand(a *app) *cobra.Command {
 			return nil
 		},
 		RunE: func(c *cobra.Command, args []string) error {
+			if output != "" && output != "json" {
+				return usageError{fmt.Errorf("-o %s: use json, or nothing for a table", output)}
+			}
 			found, err := a.inventory(c.Context(), f, args)
 			if err != nil {
 				return err
@@ -98,7 +103,11 @@ func (a *app) inventory(ctx context.Context, f certsFlags, args []string) (inven
 		if err != nil {
 			return inventory{}, err
 		}
-		seen, err := certs.See(ctx, path, content)
+		info, err := os.Stat(f.kubeconfig)
+		if err != nil {
+			return inventory{}, usageError{err}
+		}
+		seen, err := certs.See(ctx, cluster.CertificateFile{Path: path, Mode: info.Mode(), Written: info.ModTime(), Content: content})
 		if err != nil {
 			err = usageError{err}
 		}
@@ -161,7 +170,10 @@ func (a *app) rehearsedCertificates(ctx context.Context, f certsFlags) (found in
 		return found, err
 	}
 	f.runs = filepath.Join(dir, "runs")
-	rec, _, err := a.rehearse(ctx, path, f.rehearsalFlags, a.stderr)
+	rec, result, err := a.rehearse(ctx, path, f.rehearsalFlags, a.stderr)
+	if err == nil && result.Verdict == scenario.Errored {
+		err = fmt.Errorf("look at the certificates of a new cluster: %s", strings.Join(result.Reasons, "; "))
+	}
 	if err != nil {
 		return found, err
 	}

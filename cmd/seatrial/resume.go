@@ -15,6 +15,7 @@ import (
 	"github.com/seatrial/seatrial/harness/report"
 	"github.com/seatrial/seatrial/harness/run"
 	"github.com/seatrial/seatrial/harness/scenario"
+	"github.com/seatrial/seatrial/sim/embedded"
 )
 
 func newResumeCommand(a *app) *cobra.Command {
@@ -48,6 +49,9 @@ func (f rehearsalFlags) rehearseResumably(ctx context.Context, path string, o ru
 	}
 	if o.File.Stores() {
 		return nil, judge.Result{}, usageError{errors.New("--resumable: the object storage of a rehearsal ends with seatrial, and what a step of the scenario keeps there would be gone")}
+	}
+	if o.File.LooksAtCertificates() && o.Provider.Name() == embedded.Name {
+		return nil, judge.Result{}, usageError{errors.New("--resumable: the components of an embedded cluster are started again when a run is resumed, and load the certificates that no step had them load")}
 	}
 	origin, err := f.origin(path)
 	if err != nil {

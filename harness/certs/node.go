@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"maps"
 	"path"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -39,6 +40,32 @@ const (
 	kubeletCurrent = "-current.pem"
 )
 
+// The authorities of a cluster.
+const (
+	kubernetesCA = pkiDir + "ca.crt"
+	etcdCA       = pkiDir + "etcd/ca.crt"
+	frontProxyCA = pkiDir + "front-proxy-ca.crt"
+)
+
+var authorityFiles = []string{kubernetesCA, etcdCA, frontProxyCA}
+
+// signerOf is the authority that whoever meets a certificate expects to have signed it, by the file that it is in; "" where another will do.
+//
+// https://kubernetes.io/docs/setup/best-practices/certificates/#all-certificates
+func signerOf(file string) string {
+	switch {
+	case slices.Contains(authorityFiles, file):
+		return file
+	case strings.HasPrefix(file, pkiDir+"etcd/"), file == pkiDir+"apiserver-etcd-client.crt":
+		return etcdCA
+	case file == pkiDir+"front-proxy-client.crt":
+		return frontProxyCA
+	case file == kubeletPKI+"kubelet.crt":
+		return "" // which the kubelet made itself
+	}
+	return kubernetesCA
+}
+
 // Node is what a node has of certificates. It holds keys, and nothing of them comes out.
 type Node struct {
 	name        string
@@ -53,6 +80,8 @@ type authority struct {
 	cert *x509.Certificate
 	// replaced says that another one of the file signs now.
 	replaced bool
+	// outside says that it is what a kubeconfig trusts, which is all that can be known of authorities from outside.
+	outside bool
 }
 
 // Read takes apart what lies on a node. What can't be used is among what was found, with its problem.
@@ -61,10 +90,8 @@ func Read(node string, files []cluster.CertificateFile) *Node {
 	for _, f := range files {
 		n.files[f.Path] = f
 	}
-	for _, name := range slices.Sorted(maps.Keys(n.files)) {
-		if strings.HasPrefix(name, pkiDir) && strings.HasSuffix(name, "ca.crt") {
-			n.authoritiesOf(n.files[name])
-		}
+	for _, name := range authorityFiles {
+		n.authoritiesOf(n.files[name])
 	}
 	for _, name := range slices.Sorted(maps.Keys(n.files)) {
 		n.read(n.files[name])
@@ -75,15 +102,63 @@ func Read(node string, files []cluster.CertificateFile) *Node {
 // Found is what lies on the node, ordered by path.
 func (n *Node) Found() []trace.CertificateData { return n.found }
 
-// Kubeconfigs are the files on the node that clients reach the API with, by path.
-func (n *Node) Kubeconfigs() map[string][]byte {
-	confs := map[string][]byte{}
-	for name, f := range n.files {
-		if isKubeconfig(name) {
-			confs[name] = f.Content
+// kubeadmFiles are what kubeadm puts on a control plane, and what nothing there works without for long. super-admin.conf is on the first only, and people are told to remove it.
+var kubeadmFiles = []string{
+	kubernetesCA, etcdCA, frontProxyCA, pkiDir + "apiserver.crt", pkiDir + "apiserver-kubelet-client.crt", pkiDir + "apiserver-etcd-client.crt", pkiDir + "front-proxy-client.crt",
+	pkiDir + "etcd/server.crt", pkiDir + "etcd/peer.crt", pkiDir + "etcd/healthcheck-client.crt", pkiDir + "sa.pub",
+	kubeadmDir + "admin.conf", kubeadmDir + "controller-manager.conf", kubeadmDir + "scheduler.conf",
+}
+
+// Missing are files that a control plane lacks. Who has read them before goes on without them until it starts again.
+func (n *Node) Missing() []trace.CertificateData {
+	var list []trace.CertificateData
+	for _, name := range kubeadmFiles {
+		if _, ok := n.files[name]; !ok {
+			list = append(list, trace.CertificateData{
+				Node: n.name, Place: trace.PlaceDisk, Path: name, Problem: "it is missing", Names: []string{}, Missing: []string{},
+			})
 		}
 	}
-	return confs
+	return list
+}
+
+// Kubeconfig is what a client reaches the API with: files that it names are those of the node. It holds a key.
+type Kubeconfig struct {
+	Path string
+	// Certificate is the file that its client certificate is in: its own, or the one that it names.
+	Certificate string
+	// Server is a URL, ServerName the name that its certificate has to have in place of the URL's, or "".
+	Server, ServerName   string
+	Authority, Cert, Key []byte
+}
+
+// Kubeconfigs are those on the node that have a client certificate, ordered by path. Whatever else they may name to prove who one is, a program or a token, is left alone.
+func (n *Node) Kubeconfigs() []Kubeconfig {
+	var list []Kubeconfig
+	for _, name := range slices.Sorted(maps.Keys(n.files)) {
+		if !isKubeconfig(name) {
+			continue
+		}
+		config, err := clientcmd.Load(n.files[name].Content)
+		if err != nil {
+			continue
+		}
+		user, server := current(config)
+		if user == nil || server == nil {
+			continue
+		}
+		k := Kubeconfig{Path: name, Certificate: name, Server: server.Server, ServerName: server.TLSServerName, Authority: server.CertificateAuthorityData, Cert: user.ClientCertificateData, Key: user.ClientKeyData}
+		if len(k.Authority) == 0 {
+			k.Authority = n.files[server.CertificateAuthority].Content
+		}
+		if len(k.Cert) == 0 {
+			k.Certificate, k.Cert, k.Key = user.ClientCertificate, n.files[user.ClientCertificate].Content, n.files[user.ClientKey].Content
+		}
+		if len(k.Cert) > 0 {
+			list = append(list, k)
+		}
+	}
+	return list
 }
 
 // isKubeconfig tells kubeconfigs by where they are: admin.conf and its like, and an administrator's .kube/config.
@@ -93,6 +168,9 @@ func isKubeconfig(name string) bool {
 
 // authoritiesOf reads a file of authorities. Of several the one signs whose key is there, or else the first.
 func (n *Node) authoritiesOf(f cluster.CertificateFile) {
+	if f.Path == "" {
+		return
+	}
 	certs, err := certificates(f.Content)
 	if err != nil {
 		return // and read says so
@@ -167,16 +245,17 @@ func (n *Node) readCertificates(f cluster.CertificateFile) {
 	}
 }
 
-// describe says of the first certificate of a chain what is recorded, and who signed it: an authority of the node, or the next of the chain.
+// describe says of the first certificate of a chain what is recorded, and whether the authority signed it that has to, or, of the one that a kubelet made itself, the next of the chain.
 func (n *Node) describe(file string, chain []*x509.Certificate) trace.CertificateData {
 	d := describe(chain[0])
+	expected := signerOf(file)
 	for _, a := range n.authorities {
-		if a.cert.Equal(chain[0]) || chain[0].CheckSignatureFrom(a.cert) == nil {
+		if (a.file == expected || expected == "" || a.outside) && (a.cert.Equal(chain[0]) || chain[0].CheckSignatureFrom(a.cert) == nil) {
 			d.Signer, d.Replaced = a.file, a.replaced
 			return d
 		}
 	}
-	if len(chain) > 1 && chain[0].CheckSignatureFrom(chain[1]) == nil {
+	if expected == "" && len(chain) > 1 && chain[0].CheckSignatureFrom(chain[1]) == nil {
 		d.Signer = file
 	}
 	return d
@@ -257,12 +336,15 @@ func (n *Node) readClient(f cluster.CertificateFile, user *clientcmdapi.AuthInfo
 
 // current is the user and the cluster of a kubeconfig's current context.
 func current(config *clientcmdapi.Config) (*clientcmdapi.AuthInfo, *clientcmdapi.Cluster) {
-	context := config.Contexts[config.CurrentContext]
-	if context == nil {
+	now := config.Contexts[config.CurrentContext]
+	if now == nil {
 		return nil, nil
 	}
-	return config.AuthInfos[context.AuthInfo], config.Clusters[context.Cluster]
+	return config.AuthInfos[now.AuthInfo], config.Clusters[now.Cluster]
 }
+
+// rotationOff finds the flag that turns it off, as the kubelet reads it.
+var rotationOff = regexp.MustCompile(`--rotate-certificates=["']?(0|f|F|false|FALSE|False)\b`)
 
 // kubeletRotates tells whether the kubelet renews its client certificate: it is told to, and uses the file that it writes.
 //
@@ -274,7 +356,7 @@ func (n *Node) kubeletRotates() bool {
 	if yaml.Unmarshal(n.files[kubeletConfig].Content, &config) != nil || !config.RotateCertificates {
 		return false
 	}
-	if strings.Contains(string(n.files[kubeletFlags].Content), "--rotate-certificates=false") {
+	if off := rotationOff.Match(n.files[kubeletFlags].Content); off {
 		return false // flags come before the configuration
 	}
 	conf, err := clientcmd.Load(n.files[kubeletConf].Content)
@@ -326,9 +408,6 @@ func (n *Node) Served(s cluster.ServedCertificate, clients []string) trace.Certi
 		}
 	}
 	d.Node, d.Place, d.Component, d.Path, d.Newest = n.name, trace.PlaceServed, s.Component, file, n.newest(file)
-	if d.Newest == nil {
-		d.Path = ""
-	}
 	return d
 }
 
@@ -348,14 +427,24 @@ var readOnce = map[string]string{
 	"kube-scheduler":          kubeadmDir + "scheduler.conf",
 }
 
-// Loaded says, of the components that read their certificate once, whether they have loaded what is in their file: one that was started before it was written has not.
-func (n *Node) Loaded(since map[string]time.Time) []trace.CertificateData {
-	var list []trace.CertificateData
+// unsure is how close to each other a start and a write may be before it is not known which came first: starts are known to the second.
+const unsure = 2 * time.Second
+
+// Loaded says, of the components that read their certificate once, whether they have loaded what is in their file: one that was started before it was written has not. Unknown are those
+// of which that can't be said, and why.
+func (n *Node) Loaded(since map[string]time.Time) (list []trace.CertificateData, unknown []string) {
 	for _, component := range slices.Sorted(maps.Keys(readOnce)) {
 		began, runs := since[component]
 		file := readOnce[component]
 		i := slices.IndexFunc(n.found, func(d trace.CertificateData) bool { return d.Path == file && d.Part == "" })
-		if !runs || i < 0 {
+		switch {
+		case i < 0:
+			continue // that it is missing is said
+		case !runs:
+			unknown = append(unknown, fmt.Sprintf("what the %s of %s has loaded: it does not run", component, n.name))
+			continue
+		case began.Sub(n.found[i].Written).Abs() < unsure:
+			unknown = append(unknown, fmt.Sprintf("what the %s of %s has loaded: it was started when %s was written", component, n.name, file))
 			continue
 		}
 		d := n.found[i]
@@ -367,7 +456,7 @@ func (n *Node) Loaded(since map[string]time.Time) []trace.CertificateData {
 		}
 		list = append(list, d)
 	}
-	return list
+	return list, unknown
 }
 
 // newest is what a file has now.
@@ -406,8 +495,10 @@ func publicKey(text []byte) (crypto.PublicKey, error) {
 }
 
 func sameKey(a, b crypto.PublicKey) bool {
-	comparable, ok := a.(interface{ Equal(crypto.PublicKey) bool })
-	return ok && comparable.Equal(b)
+	key, ok := a.(interface {
+		Equal(other crypto.PublicKey) bool
+	})
+	return ok && key.Equal(b)
 }
 
 // mode is who may read and write a file, as chmod takes it.

@@ -279,14 +279,55 @@ func TestLoaded(t *testing.T) {
 	f := files{}.put(pki+"ca", ca)
 	f["/etc/kubernetes/scheduler.conf"] = kubeconfig(t, ca, client, "https://a")
 	n := f.read()
-	after := n.Loaded(map[string]time.Time{"kube-scheduler": written.Add(time.Second)})
-	g.Expect(after).To(HaveLen(1), "the controller manager has no file here")
-	g.Expect(after[0].ID()).To(Equal("certificate/cp-1/kube-scheduler/etc/kubernetes/scheduler.conf"))
-	g.Expect(after[0].Serial).To(Equal(after[0].Newest.Serial))
-	before := n.Loaded(map[string]time.Time{"kube-scheduler": written.Add(-time.Second)})
-	g.Expect(before[0].Serial).To(BeEmpty())
-	g.Expect(before[0].Newest.Serial).To(Equal(client.cert.SerialNumber.Text(16)))
-	g.Expect(n.Loaded(nil)).To(BeEmpty(), "it does not run")
+	loaded := func(after time.Duration) []trace.CertificateData {
+		list, unknown := n.Loaded(map[string]time.Time{"kube-scheduler": written.Add(after)})
+		g.Expect(unknown).To(BeEmpty())
+		g.Expect(list).To(HaveLen(1), "the controller manager has no file here")
+		return list
+	}
+	after, before := loaded(3 * time.Second)[0], loaded(-3 * time.Second)[0]
+	g.Expect(after.ID()).To(Equal("certificate/cp-1/kube-scheduler/etc/kubernetes/scheduler.conf"))
+	g.Expect(after.Serial).To(Equal(after.Newest.Serial))
+	g.Expect(before.Serial).To(BeEmpty())
+	g.Expect(before.Newest.Serial).To(Equal(client.cert.SerialNumber.Text(16)))
+	for _, since := range []map[string]time.Time{nil, {"kube-scheduler": written.Add(time.Second)}, {"kube-scheduler": written.Add(-time.Second)}} {
+		list, unknown := n.Loaded(since)
+		g.Expect(list).To(BeEmpty())
+		g.Expect(unknown).To(HaveLen(1), "it does not run, or it is not known which came first")
+	}
+}
+
+// TestExpectedSigner: that some authority of the cluster signed a certificate is not enough: it has to be the one that those trust who meet it. A chain of its own makes none.
+func TestExpectedSigner(t *testing.T) {
+	g := NewWithT(t)
+	ca, etcd, foreign := authority(t, "kubernetes"), authority(t, "etcd-ca"), authority(t, "foreign")
+	f := files{}.put(pki+"ca", ca).put(pki+"etcd/ca", etcd).put(pki+"old/ca", foreign).put(pki+"etcd/server", issue(t, "cp-1", ca, nil)).put(pki+"apiserver-etcd-client", issue(t, "a", etcd, nil))
+	f.put(pki+"apiserver", issue(t, "kube-apiserver", foreign, nil))
+	f[pki+"apiserver.crt"] = append(append([]byte{}, f[pki+"apiserver.crt"]...), foreign.pem...)
+	f.put("/var/lib/kubelet/pki/kubelet", issue(t, "cp-1", foreign, nil))
+	f["/var/lib/kubelet/pki/kubelet.crt"] = append(append([]byte{}, f["/var/lib/kubelet/pki/kubelet.crt"]...), foreign.pem...)
+	n := f.read()
+	g.Expect(one(t, n, pki+"etcd/server.crt").Signer).To(BeEmpty(), "etcd's peers trust etcd's")
+	g.Expect(one(t, n, pki+"apiserver-etcd-client.crt").Signer).To(Equal(pki + "etcd/ca.crt"))
+	g.Expect(one(t, n, pki+"apiserver.crt").Signer).To(BeEmpty(), "neither the one that it brings along nor one that lies about")
+	g.Expect(one(t, n, "/var/lib/kubelet/pki/kubelet.crt").Signer).To(Equal("/var/lib/kubelet/pki/kubelet.crt"), "which a kubelet makes itself")
+}
+
+// TestMissing: a file that is not there is said, and what is served from memory meanwhile is no certificate that the component made itself.
+func TestMissing(t *testing.T) {
+	g := NewWithT(t)
+	ca := authority(t, "kubernetes")
+	n := files{}.put(pki+"ca", ca).read()
+	var paths []string
+	for _, d := range n.Missing() {
+		paths = append(paths, d.Path)
+		g.Expect(d.Problem).To(Equal("it is missing"))
+	}
+	g.Expect(paths).To(ContainElements(pki+"apiserver.crt", "/etc/kubernetes/admin.conf", pki+"sa.pub"))
+	g.Expect(paths).NotTo(ContainElement(pki + "ca.crt"))
+	d := n.Served(cluster.ServedCertificate{Component: "kube-apiserver", Chain: [][]byte{issue(t, "kube-apiserver", ca, nil).cert.Raw}}, nil)
+	g.Expect(d.Path).To(Equal(pki + "apiserver.crt"))
+	g.Expect(d.Newest).To(BeNil())
 }
 
 // FuzzRead: whatever lies on a node, reading it says something and does not fail.

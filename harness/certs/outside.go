@@ -37,15 +37,18 @@ type outside struct {
 }
 
 // See looks at a cluster from outside. Whatever can't be reached is said. The error says that the kubeconfig can't be read.
-func See(ctx context.Context, path string, kubeconfig []byte) (Outside, error) {
-	config, err := clientcmd.RESTConfigFromKubeConfig(kubeconfig)
+func See(ctx context.Context, file cluster.CertificateFile) (Outside, error) {
+	path := file.Path
+	config, err := clientcmd.RESTConfigFromKubeConfig(file.Content)
 	if err != nil {
 		return Outside{}, fmt.Errorf("read kubeconfig %q: %w", path, err)
 	}
 	o := &outside{self: &Node{name: "here", files: map[string]cluster.CertificateFile{}}}
 	o.Unseen = []string{"what lies on the nodes, and what their components have loaded: that takes a way onto them"}
-	file := cluster.CertificateFile{Path: path, Mode: 0o600, Content: kubeconfig}
 	o.self.trust(path, config.CAData)
+	if len(o.self.authorities) == 0 {
+		o.unseen("the authority that %s trusts: it is in another file, or none", filepath.Base(path))
+	}
 	if len(config.CertData) > 0 {
 		o.self.readKubeconfig(file)
 	} else {
@@ -72,7 +75,7 @@ func (n *Node) trust(path string, data []byte) {
 		return
 	}
 	for _, c := range trusted {
-		n.authorities = append(n.authorities, authority{file: path, cert: c})
+		n.authorities = append(n.authorities, authority{file: path, cert: c, outside: true})
 	}
 }
 
@@ -134,7 +137,10 @@ func (o *outside) served(ctx context.Context, node, component, address string, c
 	server.name = node
 	d := server.Served(cluster.ServedCertificate{Component: component, Chain: chain}, names)
 	if client != nil {
-		d.ClockSeconds = Clock(ctx, client)
+		var asked error
+		if d.ClockSeconds, asked = Clock(ctx, client); asked != nil {
+			o.unseen("the clock of the %s at %s: %v", component, address, asked)
+		}
 	}
 	o.Certificates = append(o.Certificates, d)
 }
@@ -142,27 +148,31 @@ func (o *outside) served(ctx context.Context, node, component, address string, c
 // clockSlack is what the time of an answer is off by anyway: it has whole seconds.
 const clockSlack = 2 * time.Second
 
-// Clock is by how many seconds an API server's clock is ahead of ours, by the time in its answers; 0 when it does not say, or by less than two.
-func Clock(ctx context.Context, config *rest.Config) float64 {
+// Clock is by how many seconds an API server's clock is ahead of ours, by the time in its answers; 0 for less than two.
+func Clock(ctx context.Context, config *rest.Config) (float64, error) {
 	client, err := rest.HTTPClientFor(config)
 	if err != nil {
-		return 0
+		return 0, err
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, config.Host+"/version", nil)
 	if err != nil {
-		return 0
+		return 0, err
 	}
+	began := time.Now()
 	answer, err := client.Do(request)
 	if err != nil {
-		return 0
+		return 0, err
 	}
 	answer.Body.Close()
 	said, err := http.ParseTime(answer.Header.Get("Date"))
-	ahead := time.Until(said)
-	if err != nil || ahead.Abs() < clockSlack {
-		return 0
+	if err != nil {
+		return 0, err
 	}
-	return ahead.Seconds()
+	ahead := said.Sub(began.Add(time.Since(began) / 2)) // it answered in the middle, for all we know
+	if ahead.Abs() < clockSlack {
+		return 0, nil
+	}
+	return ahead.Seconds(), nil
 }
 
 // requests notes the requests for certificates that nobody has decided on.

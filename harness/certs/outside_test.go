@@ -18,6 +18,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/seatrial/seatrial/harness/certs"
+	"github.com/seatrial/seatrial/harness/cluster"
 	"github.com/seatrial/seatrial/harness/trace"
 )
 
@@ -56,12 +57,13 @@ func TestSee(t *testing.T) {
 	ca := authority(t, "kubernetes")
 	server := api(t, ca, 0)
 	client := issue(t, "kubernetes-admin", ca, nil)
-	seen, err := certs.See(t.Context(), "/root/.kube/config", kubeconfig(t, ca, client, server.URL))
+	seen, err := certs.See(t.Context(), cluster.CertificateFile{Path: "/root/.kube/config", Mode: 0o644, Content: kubeconfig(t, ca, client, server.URL)})
 	g.Expect(err).NotTo(HaveOccurred())
 	ids := map[string]trace.CertificateData{}
 	for _, d := range seen.Certificates {
 		ids[d.ID()] = d
 	}
+	g.Expect(ids["certificate/here/root/.kube/config"].KeyMode).To(Equal("0644"))
 	g.Expect(ids["certificate/here/root/.kube/config"].Serial).To(Equal(client.cert.SerialNumber.Text(16)))
 	g.Expect(ids["certificate/balancer/kube-apiserver"].Signer).To(Equal("/root/.kube/config"))
 	g.Expect(ids["certificate/127.0.0.1/kube-apiserver"].Missing).To(BeEmpty())
@@ -70,7 +72,7 @@ func TestSee(t *testing.T) {
 		ContainSubstring("what lies on the nodes"), ContainSubstring("at 192.0.2.1:"), ContainSubstring("certificatesigningrequest/csr-1 of system:node:worker-1"),
 	))
 
-	_, err = certs.See(t.Context(), "config", []byte("{"))
+	_, err = certs.See(t.Context(), cluster.CertificateFile{Path: "config", Content: []byte("{")})
 	g.Expect(err).To(MatchError(ContainSubstring(`read kubeconfig "config"`)))
 }
 
@@ -80,11 +82,14 @@ func TestClock(t *testing.T) {
 	for ahead, want := range map[time.Duration]float64{5 * time.Minute: 300, -time.Hour: -3600, 500 * time.Millisecond: 0} {
 		server := api(t, ca, ahead)
 		config := &rest.Config{Host: server.URL, TLSClientConfig: rest.TLSClientConfig{CAData: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.cert.Raw})}}
-		NewWithT(t).Expect(certs.Clock(t.Context(), config)).To(BeNumerically("~", want, 2))
+		found, err := certs.Clock(t.Context(), config)
+		NewWithT(t).Expect(err).NotTo(HaveOccurred())
+		NewWithT(t).Expect(found).To(BeNumerically("~", want, 2))
 	}
 	address, err := net.Listen("tcp", "127.0.0.1:0")
 	NewWithT(t).Expect(err).NotTo(HaveOccurred())
 	address.Close()
 	nobody := url.URL{Scheme: "https", Host: "127.0.0.1:" + strconv.Itoa(address.Addr().(*net.TCPAddr).Port)}
-	NewWithT(t).Expect(certs.Clock(t.Context(), &rest.Config{Host: nobody.String()})).To(BeZero())
+	_, err = certs.Clock(t.Context(), &rest.Config{Host: nobody.String()})
+	NewWithT(t).Expect(err).To(HaveOccurred(), "nobody says what time it is, and that is not the right time")
 }

@@ -41,11 +41,6 @@ func (p *Plan) FillsDisks() bool { return slices.Contains(p.Uses, fillDisk) }
 // Restores tells whether the plan restores etcd.
 func (p *Plan) Restores() bool { return slices.Contains(p.Uses, "restore") }
 
-// LooksAtCertificates tells whether it has a step that looks at certificates or renews them.
-func (p *Plan) LooksAtCertificates() bool {
-	return slices.ContainsFunc([]string{"checkCertificates", "renewCertificates", "waitUntilExpired"}, func(kind string) bool { return slices.Contains(p.Uses, kind) })
-}
-
 // attach puts the faults of a scenario at their ops: each is an op of its own, and the last op waits until all are over.
 func (p *Plan) attach(f *scenario.File, provider cluster.Provider, find func(kind string) Expander) error {
 	longest := time.Duration(0)

@@ -31,10 +31,8 @@ const (
 func (r *rehearsal) preflight(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, preflightTimeout, fmt.Errorf("the questions before the steps were not answered within %s", preflightTimeout))
 	defer cancel()
-	if r.plan.LooksAtCertificates() {
-		if err := certificates.Look(ctx, r.env(&plan.Op{}, io.Discard), FirstLook); err != nil {
-			return err
-		}
+	if err := r.lookAtCertificates(ctx, FirstLook); err != nil {
+		return err
 	}
 	if len(r.plan.Versions()) == 0 {
 		return nil
@@ -48,8 +46,21 @@ func (r *rehearsal) preflight(ctx context.Context) error {
 	return r.recordFlags(ctx)
 }
 
-// FirstLook names the look at all certificates before the steps: certificates/before.
-const FirstLook = "before"
+// The names of the looks at all certificates before the steps and after them: certificates/before. No step has them.
+const (
+	FirstLook = "before"
+	LastLook  = "after"
+)
+
+// lookAtCertificates looks at all certificates when the plan is about them.
+func (r *rehearsal) lookAtCertificates(ctx context.Context, name string) error {
+	if !r.File.LooksAtCertificates() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, preflightTimeout, fmt.Errorf("the certificates were not looked at within %s", preflightTimeout))
+	defer cancel()
+	return certificates.Look(ctx, r.env(&plan.Op{}, io.Discard), name)
+}
 
 // firstCertificates are what that look found.
 func (r *rehearsal) firstCertificates() (map[string]*trace.CertificateData, error) {

@@ -77,7 +77,7 @@ func (r *rehearsal) createCluster(ctx context.Context, _ *plan.Op, log io.Writer
 // spec is the cluster that the scenario asks for.
 func (r *rehearsal) spec(progress io.Writer) cluster.Spec {
 	c := r.File.Spec.Cluster
-	certificates := cluster.Certificates{Rehearsed: r.plan.LooksAtCertificates()}
+	certificates := cluster.Certificates{Rehearsed: r.File.LooksAtCertificates()}
 	if own := c.Certificates; own != nil {
 		certificates = cluster.Certificates{
 			Validity: own.Validity.Duration, AuthorityValidity: own.AuthorityValidity.Duration, FixedKubelets: own.FixedKubelets(), ServingRequests: own.ServingRequests,
@@ -178,7 +178,7 @@ func (r *rehearsal) perform(ctx context.Context) (err error) {
 	if err := errors.Join(r.stage.watches.CatchUp(ctx), r.stage.probes.Stop(), r.stage.watches.Err(), r.recordRestarts(ctx)); err != nil {
 		return err
 	}
-	if err := r.recordEtcd(ctx); err != nil {
+	if err := errors.Join(r.recordEtcd(ctx), r.lookAtCertificates(ctx, LastLook)); err != nil {
 		return err
 	}
 	return r.mark(trace.StepsEnded)
@@ -314,9 +314,14 @@ func (r *rehearsal) apiProbe(name string, config *rest.Config) (observe.Probe, e
 	if err != nil {
 		return observe.Probe{}, fmt.Errorf("make client for api/%s: %w", name, err)
 	}
-	interval, fresh := apiInterval, r.plan.LooksAtCertificates()
-	if fresh {
+	interval := apiInterval
+	if r.File.LooksAtCertificates() {
 		interval = freshInterval
+		tls, err := rest.TLSConfigFor(config)
+		if err != nil {
+			return observe.Probe{}, fmt.Errorf("make client for api/%s: %w", name, err)
+		}
+		client = &http.Client{Transport: &http.Transport{TLSClientConfig: tls, DialContext: config.Dial, DisableKeepAlives: true}}
 	}
 	url := strings.TrimSuffix(config.Host, "/") + "/readyz"
 	return observe.Probe{Subject: "api/" + name, Interval: interval, Ask: func(ctx context.Context) error {
@@ -324,7 +329,6 @@ func (r *rehearsal) apiProbe(name string, config *rest.Config) (observe.Probe, e
 		if err != nil {
 			return err
 		}
-		request.Close = fresh
 		answer, err := client.Do(request)
 		if err != nil {
 			return err

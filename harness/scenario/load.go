@@ -92,6 +92,13 @@ func (f *File) Stores() bool {
 	return slices.ContainsFunc(f.Spec.Steps, func(s Step) bool { return s.Backup != nil && s.Backup.To == KeptObjectStorage })
 }
 
+// LooksAtCertificates tells whether a step looks at certificates, renews them, or waits for their end.
+func (f *File) LooksAtCertificates() bool {
+	return slices.ContainsFunc(f.Spec.Steps, func(s Step) bool {
+		return s.CheckCertificates != nil || s.RenewCertificates != nil || s.WaitUntilExpired != nil
+	})
+}
+
 // Nodes lists the nodes that the scenario asks for.
 func (f *File) Nodes() []cluster.Node {
 	var nodes []cluster.Node

@@ -404,7 +404,7 @@ func (c *checker) faults(faults []Fault) {
 var Components = []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"}
 
 // ReservedIDs are the ids of the ops that a run performs around the steps.
-var ReservedIDs = []string{"cluster", "objects", "probes", "faults"}
+var ReservedIDs = []string{"cluster", "objects", "probes", "faults", "before", "after"}
 
 func (c *checker) step(path string, s Step) {
 	switch {

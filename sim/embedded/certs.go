@@ -128,7 +128,9 @@ func (c *Cluster) renew(p *controlPlane, wanted func(name string) bool) error {
 	if err := issuer.writeLeaves(p.pki(""), p.node, p.ip, wanted); err != nil {
 		return err
 	}
-	return issuer.writeKubeconfigs(p.dir, c.balancer.Addr(), p.serverAddress(), wanted)
+	return issuer.writeKubeconfigs(p.dir, c.balancer.Addr(), p.serverAddress(), func(file string) bool {
+		return wanted(file) && (file != superAdmin.file || p.first)
+	})
 }
 
 // RestartKubelet implements cluster.CertOperator.

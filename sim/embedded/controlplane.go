@@ -75,6 +75,7 @@ func processors(name string) int {
 // controlPlane is a control plane node. Its folder is to it what /etc/kubernetes and /var/lib/etcd are to a machine.
 type controlPlane struct {
 	node   string
+	first  bool   // kubeadm init made it, and join the others
 	ip     net.IP // as the hollow node has it; nothing listens there
 	dir    string
 	ports  *ports
@@ -104,6 +105,7 @@ func newControlPlane(i int, stateDir string, earlier []int) (*controlPlane, erro
 	node := fmt.Sprintf("cp-%d", i+1)
 	return &controlPlane{
 		node:      node,
+		first:     i == 0,
 		ip:        net.IPv4(172, 16, byte((i+1)>>8), byte(i+1)), // the nodes of sim/hollow are numbered so, control planes first
 		dir:       filepath.Join(stateDir, node),
 		ports:     ports,
@@ -119,7 +121,7 @@ func (p *controlPlane) prepare(shared issuer, accounts *ecdsa.PrivateKey, member
 	if err := shared.write(p.pki(""), p.node, p.ip, accounts); err != nil {
 		return err
 	}
-	if err := shared.writeKubeconfigs(p.dir, balanced, p.serverAddress(), every); err != nil {
+	if err := shared.writeKubeconfigs(p.dir, balanced, p.serverAddress(), func(file string) bool { return file != superAdmin.file || p.first }); err != nil {
 		return err
 	}
 	if err := p.writeEtcdConfig(members); err != nil {

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -18,6 +19,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"k8s.io/client-go/util/certificate"
 	"k8s.io/client-go/util/connrotation"
 	"sigs.k8s.io/yaml"
@@ -77,9 +79,6 @@ func (c *Cluster) writeKubelet(node string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := store.Update(pair.Cert, pair.Key); err != nil {
-		return err
-	}
 	lives := c.spec.Certificates
 	config, err := yaml.Marshal(map[string]any{
 		"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration", "rotateCertificates": !lives.FixedKubelets, "serverTLSBootstrap": lives.ServingRequests,
@@ -97,6 +96,13 @@ func (c *Cluster) writeKubelet(node string) error {
 		if err := os.WriteFile(filepath.Join(dir, "pki", "ca.crt"), c.trusted(), 0o644); err != nil {
 			return err
 		}
+	}
+	if lives.FixedKubelets && node == c.planes[0].node {
+		// The kubelet of the node that kubeadm init made has its certificate inside kubelet.conf, and moves it to a file of its own only when it renews it.
+		return clientcmd.WriteToFile(*kubeconfig(userOf(node), c.balancer.Addr(), c.trusted(), pair), filepath.Join(dir, "kubelet.conf"))
+	}
+	if _, err := store.Update(pair.Cert, pair.Key); err != nil {
+		return err
 	}
 	conf := kubeconfig(userOf(node), c.balancer.Addr(), c.trusted(), pki.Pair{})
 	const current = "/var/lib/kubelet/pki/kubelet-client-current.pem" // as on a real node
@@ -137,7 +143,7 @@ func (c *Cluster) newIdentity(node string) (*identity, error) {
 	if err != nil {
 		return nil, err
 	}
-	if i.current, err = c.currentOf(store); err != nil {
+	if i.current, err = c.currentOf(node, store); err != nil {
 		return nil, err
 	}
 	dialer := connrotation.NewDialer((&net.Dialer{Timeout: dialTimeout}).DialContext)
@@ -171,9 +177,19 @@ func (c *Cluster) newIdentity(node string) (*identity, error) {
 	return i, nil
 }
 
-// currentOf is what a kubelet has that renews nothing.
-func (c *Cluster) currentOf(store certificate.Store) (func() *tls.Certificate, error) {
+// currentOf is what a kubelet has that renews nothing: in its own file, or inside its kubeconfig.
+func (c *Cluster) currentOf(node string, store certificate.Store) (func() *tls.Certificate, error) {
 	now, err := store.Current()
+	if missing := (*certificate.NoCertKeyError)(nil); errors.As(err, &missing) {
+		var conf *clientcmdapi.Config
+		if conf, err = clientcmd.LoadFromFile(filepath.Join(c.nodeDir(node), "kubelet.conf")); err != nil {
+			return nil, err
+		}
+		var inside tls.Certificate
+		user := conf.AuthInfos[userOf(node)]
+		inside, err = tls.X509KeyPair(user.ClientCertificateData, user.ClientKeyData)
+		now = &inside
+	}
 	return func() *tls.Certificate { return now }, err
 }
 
@@ -188,7 +204,12 @@ func (c *Cluster) clientOf(i *identity, dialer *connrotation.Dialer) (kubernetes
 		Transport: utilnet.SetTransportDefaults(&http.Transport{
 			TLSClientConfig: &tls.Config{
 				MinVersion: tls.VersionTLS12, RootCAs: trusted,
-				GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return i.current(), nil },
+				GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+					if now := i.current(); now != nil {
+						return now, nil
+					}
+					return &tls.Certificate{}, nil // it has expired: the kubelet is nobody
+				},
 			},
 			DialContext: dialer.DialContext, TLSHandshakeTimeout: dialTimeout,
 		}),

@@ -37,7 +37,7 @@ func (c *Cluster) CertificateFiles(ctx context.Context, node string) ([]cluster.
 	if err != nil {
 		return nil, err
 	}
-	entries, err := c.unpacked(ctx, m, "/", "--dereference", "--ignore-failed-read", "--exclude=etc/kubernetes/manifests*", "--exclude=etc/kubernetes/tmp",
+	entries, err := c.unpacked(ctx, m, "/", "--format=posix", "--dereference", "--hard-dereference", "--ignore-failed-read", "--exclude=etc/kubernetes/manifests*", "--exclude=etc/kubernetes/tmp",
 		"etc/kubernetes", "var/lib/kubelet/pki", "var/lib/kubelet/config.yaml", "var/lib/kubelet/kubeadm-flags.env", strings.TrimPrefix(adminCopy, "/"))
 	if err != nil {
 		return nil, fmt.Errorf("read the certificates of %q: %w", node, err)

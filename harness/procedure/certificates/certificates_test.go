@@ -29,6 +29,21 @@ func TestNames(t *testing.T) {
 	g.Expect(nameOf("/var/lib/kubelet/pki/kubelet-client-current.pem")).To(BeEmpty())
 }
 
+// TestNotRenewedOne: a certificate that was renewed is there, another one, and ends no sooner; of all, those that were there.
+func TestNotRenewedOne(t *testing.T) {
+	g := NewWithT(t)
+	end := time.Date(2026, 11, 28, 10, 0, 0, 0, time.UTC)
+	one := func(serial string, end time.Time) map[string]trace.CertificateData {
+		return map[string]trace.CertificateData{"apiserver": {Serial: serial, NotAfter: end}}
+	}
+	g.Expect(notRenewed(one("1", end), one("2", end.Add(time.Hour)), []string{"all"})).To(BeEmpty())
+	g.Expect(notRenewed(one("1", end), one("1", end), []string{"all"})).To(Equal([]string{"apiserver is the same"}))
+	g.Expect(notRenewed(one("1", end), one("2", end.Add(-time.Hour)), []string{"apiserver"})).To(Equal([]string{"apiserver ends at 2026-11-28T09:00:00Z, sooner than before"}))
+	g.Expect(notRenewed(one("1", end), nil, []string{"all"})).To(Equal([]string{"apiserver is not there, or can't be used"}))
+	g.Expect(notRenewed(nil, nil, []string{"all"})).To(BeEmpty())
+	g.Expect(notRenewed(one("1", end), one("1", end), []string{"etcd-peer"})).To(HaveLen(1))
+}
+
 // TestRenewable: what is waited for are certificates that kubeadm renews, where they lie.
 func TestRenewable(t *testing.T) {
 	g := NewWithT(t)
@@ -42,20 +57,20 @@ func TestRenewable(t *testing.T) {
 	g.Expect(renewable(&trace.CertificateData{Place: trace.PlaceKubeconfig, Path: "/etc/kubernetes/admin.conf", Part: "authority", NotAfter: end})).To(BeFalse())
 }
 
-// TestPending: requests of the node's own kubelet that nobody has decided on, the oldest first.
+// TestPending: requests of the node's own kubelet that came to nothing since the last that did, the oldest first.
 func TestPending(t *testing.T) {
 	g := NewWithT(t)
 	began := time.Date(2026, 11, 28, 10, 0, 0, 0, time.UTC)
-	request := func(name, node string, after time.Duration, conditions ...certificatesv1.CertificateSigningRequestCondition) certificatesv1.CertificateSigningRequest {
+	request := func(name, node string, after time.Duration, certificate string) certificatesv1.CertificateSigningRequest {
 		return certificatesv1.CertificateSigningRequest{
 			ObjectMeta: metav1.ObjectMeta{Name: name, CreationTimestamp: metav1.NewTime(began.Add(after))},
 			Spec:       certificatesv1.CertificateSigningRequestSpec{Username: "system:node:" + node},
-			Status:     certificatesv1.CertificateSigningRequestStatus{Conditions: conditions},
+			Status:     certificatesv1.CertificateSigningRequestStatus{Certificate: []byte(certificate)},
 		}
 	}
 	found := pending("worker-1", []certificatesv1.CertificateSigningRequest{
-		request("csr-b", "worker-1", time.Minute), request("csr-a", "worker-1", 0), request("csr-c", "worker-2", 0),
-		request("csr-d", "worker-1", -time.Minute, certificatesv1.CertificateSigningRequestCondition{Type: certificatesv1.CertificateApproved}),
+		request("csr-b", "worker-1", time.Minute, ""), request("csr-a", "worker-1", 0, ""), request("csr-c", "worker-2", 0, ""),
+		request("csr-d", "worker-1", -time.Minute, "issued"), request("csr-e", "worker-1", -time.Hour, ""),
 	})
 	g.Expect(found.Pending).To(Equal([]string{"certificatesigningrequest/csr-a", "certificatesigningrequest/csr-b"}))
 	g.Expect(found.Since).To(Equal(began))
@@ -110,7 +125,7 @@ func TestNotRenewed(t *testing.T) {
 	}
 	failure := (*procedure.Failure)(nil)
 	g.Expect(errors.As(renew(operator{}, "all"), &failure)).To(BeTrue())
-	g.Expect(failure.Message).To(Equal("renew certificates on cp-1: expected others than before, and these are the same: apiserver"))
-	g.Expect(renew(operator{}, "front-proxy-client")).To(Succeed(), "it is not there, and nobody asked for the others")
+	g.Expect(failure.Message).To(HavePrefix("renew certificates on cp-1: expected others than before: apiserver is the same; etcd-server is not there, or can't be used its certificate is damaged"))
+	g.Expect(renew(operator{}, "front-proxy-client")).To(MatchError(ContainSubstring("front-proxy-client is not there")), "kubeadm says MISSING, and ends well")
 	g.Expect(renew(operator{err: errors.New("its authority is external")}, "all")).To(MatchError("its authority is external"))
 }

@@ -3,8 +3,11 @@ package certificates
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"net/url"
 	"path"
 	"slices"
@@ -16,10 +19,10 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/seatrial/seatrial/harness/certs"
 	"github.com/seatrial/seatrial/harness/cluster"
@@ -39,15 +42,15 @@ func Look(ctx context.Context, env *procedure.Env, name string) error {
 	}
 	l := look{env: env, operator: operator, inventory: trace.InventoryData{Seen: []string{}, Unreadable: []string{}}}
 	l.known(ctx)
+	if err := l.servingRequests(ctx); err != nil {
+		return err
+	}
 	asking, asked := errgroup.WithContext(ctx)
 	asking.SetLimit(askedAtOnce)
 	for _, node := range env.Cluster.Nodes() {
 		asking.Go(func() error { return l.node(asked, node) })
 	}
 	if err := asking.Wait(); err != nil {
-		return err
-	}
-	if err := l.servingRequests(ctx); err != nil {
 		return err
 	}
 	slices.Sort(l.inventory.Seen)
@@ -80,6 +83,8 @@ type look struct {
 	// addresses are those of the nodes, and service the API's own in the cluster, as far as the API says them.
 	addresses map[string][]string
 	service   string
+	// waiting are the kubelets' requests for serving certificates, by node.
+	waiting map[string]trace.ServingRequestsData
 
 	mu        sync.Mutex
 	inventory trace.InventoryData
@@ -149,31 +154,9 @@ func (l *look) node(ctx context.Context, node cluster.Node) error {
 		return nil
 	}
 	read := certs.Read(node.Name, files)
-	found := l.ask(ctx, read)
-	served, err := l.operator.ServedCertificates(ctx, node.Name)
-	if err != nil {
-		l.unreadable("what %s serves: %v", node.Name, err)
-	}
-	for _, s := range served {
-		d := read.Served(s, l.clients(node.Name, s.Component, read.Server()))
-		if s.Component == "kube-apiserver" {
-			d.ClockSeconds = l.clock(ctx, node.Name)
-		}
-		found = append(found, d)
-	}
+	found := append(l.ask(ctx, read), l.served(ctx, node.Name, read)...)
 	if node.Role == cluster.ControlPlane {
-		since, err := l.operator.Started(ctx, node.Name)
-		if err != nil {
-			l.unreadable("since when components of %s run: %v", node.Name, err)
-		}
-		found = append(found, read.Loaded(since)...)
-		ends, err := l.operator.CheckExpiration(ctx, node.Name)
-		if err != nil {
-			l.unreadable("what kubeadm certs check-expiration says on %s: %v", node.Name, err)
-		}
-		for _, difference := range disagreements(found, ends) {
-			l.unreadable("%s: %s", node.Name, difference)
-		}
+		found = append(found, l.controlPlane(ctx, node.Name, read)...)
 	}
 	for _, d := range found {
 		if err := l.env.Record(trace.KindFact, d.ID(), d.Change(), d); err != nil {
@@ -184,6 +167,51 @@ func (l *look) node(ctx context.Context, node cluster.Node) error {
 		l.mu.Unlock()
 	}
 	return nil
+}
+
+// served looks at what a node's servers show. One that shows nothing is said, unless it is a kubelet that waits for its certificate, which is said of its node.
+func (l *look) served(ctx context.Context, node string, read *certs.Node) []trace.CertificateData {
+	servers, err := l.operator.ServedCertificates(ctx, node)
+	if err != nil {
+		l.unreadable("what %s serves: %v", node, err)
+	}
+	var found []trace.CertificateData
+	for _, s := range servers {
+		if s.Err != nil {
+			if s.Component != "kubelet" || len(l.waiting[node].Pending) == 0 {
+				l.unreadable("what the %s of %s serves: %v", s.Component, node, s.Err)
+			}
+			continue
+		}
+		d := read.Served(s, l.clients(node, s.Component, read.Server()))
+		if s.Component == "kube-apiserver" {
+			if d.ClockSeconds, err = l.clock(ctx, node); err != nil {
+				l.unreadable("the clock of %s: %v", node, err)
+			}
+		}
+		found = append(found, d)
+	}
+	return found
+}
+
+// controlPlane looks at what only control planes have: kubeadm's files, all of them, what kubeadm says of them, and components that have loaded theirs.
+func (l *look) controlPlane(ctx context.Context, node string, read *certs.Node) []trace.CertificateData {
+	since, err := l.operator.Started(ctx, node)
+	if err != nil {
+		l.unreadable("since when components of %s run: %v", node, err)
+	}
+	found, unknown := read.Loaded(since)
+	for _, u := range unknown {
+		l.unreadable("%s", u)
+	}
+	ends, err := l.operator.CheckExpiration(ctx, node)
+	if err != nil {
+		l.unreadable("what kubeadm certs check-expiration says on %s: %v", node, err)
+	}
+	for _, difference := range disagreements(read.Found(), ends) {
+		l.unreadable("which is right on %s: %s", node, difference)
+	}
+	return append(found, read.Missing()...)
 }
 
 // authorityFiles are where the authorities are that kubeadm knows by these names.
@@ -206,7 +234,7 @@ func disagreements(found []trace.CertificateData, ends map[string]time.Time) []s
 }
 
 // clock is by how many seconds the clock of a node is ahead of ours, as its API server says.
-func (l *look) clock(ctx context.Context, node string) float64 {
+func (l *look) clock(ctx context.Context, node string) (float64, error) {
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
 	for _, server := range l.env.Cluster.APIServers() {
@@ -214,57 +242,89 @@ func (l *look) clock(ctx context.Context, node string) float64 {
 			return certs.Clock(ctx, server.Config)
 		}
 	}
-	return 0
+	return 0, fmt.Errorf("the cluster lists no API server on it")
 }
 
-// ask asks the API who it is with each kubeconfig of a node, and says what came of it in the entry of its client's certificate.
+// ask asks the API who it is with each kubeconfig of a node, and says what came of it in the entry of its client's certificate, wherever that is. When the API gives no answer the entry says that it was not asked.
 func (l *look) ask(ctx context.Context, read *certs.Node) []trace.CertificateData {
 	found := slices.Clone(read.Found())
-	kubeconfigs := read.Kubeconfigs()
-	for _, file := range slices.Sorted(maps.Keys(kubeconfigs)) {
-		i := slices.IndexFunc(found, func(d trace.CertificateData) bool { return d.Path == file && d.Part == "" && d.Problem == "" })
+	for _, k := range read.Kubeconfigs() {
+		i := slices.IndexFunc(found, func(d trace.CertificateData) bool { return d.Path == k.Certificate && d.Part == "" && d.Problem == "" })
 		if i < 0 {
-			continue // its certificate is in another file, as a kubelet's is, or it has a problem that says more
+			continue // it has a problem that says more
 		}
-		found[i].Asked = true
-		if err := whoAmI(ctx, kubeconfigs[file], l.env.Cluster.RESTConfig()); err != nil {
-			found[i].Refusal = err.Error()
+		err := l.whoAmI(ctx, k)
+		switch {
+		case err == nil:
+			found[i].Asked = true
+		case refused(err):
+			found[i].Asked, found[i].Refusal = true, err.Error()
+		default:
+			fmt.Fprintf(l.env.Log, "%s: the API was to be asked with %s: %v\n", found[i].Node, k.Path, err)
 		}
 	}
 	return found
 }
 
-// whoAmI asks the API with a kubeconfig who its user is, which everybody may whom it knows. The server is reached where we reach it, and has to be the one that the kubeconfig names.
+// refused tells whether an error says that one side does not take the other's certificate. What else goes wrong says nothing of it.
+func refused(err error) bool {
+	var invalid *tls.CertificateVerificationError
+	var alert tls.AlertError
+	return apierrors.IsUnauthorized(err) || apierrors.IsForbidden(err) || errors.As(err, &invalid) || errors.As(err, &alert)
+}
+
+// whoAmI asks the API with a kubeconfig who its user is, which everybody may whom it knows. The server that it names is reached where we reach it, and has to show that it is that one.
 //
 // https://kubernetes.io/docs/reference/access-authn-authz/authentication/#self-subject-review
-func whoAmI(ctx context.Context, kubeconfig []byte, ours *rest.Config) error {
+func (l *look) whoAmI(ctx context.Context, k certs.Kubeconfig) error {
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
-	config, err := clientcmd.RESTConfigFromKubeConfig(kubeconfig)
+	named, err := url.Parse(k.Server)
 	if err != nil {
 		return err
 	}
-	named, err := url.Parse(config.Host)
+	ours := l.reach(named)
+	config := &rest.Config{
+		Host: ours.Host, Dial: ours.Dial, Timeout: apiTimeout,
+		TLSClientConfig: rest.TLSClientConfig{ServerName: cmp.Or(k.ServerName, named.Hostname()), CAData: k.Authority, CertData: k.Cert, KeyData: k.Key},
+	}
+	client, err := rest.HTTPClientFor(config)
 	if err != nil {
 		return err
 	}
-	config.Host, config.Dial, config.Timeout = ours.Host, ours.Dial, apiTimeout
-	config.ExecProvider, config.AuthProvider = nil, nil // nothing of a node's runs here
-	if config.ServerName == "" {
-		config.ServerName = named.Hostname()
-	}
-	client, err := kubernetes.NewForConfig(config)
+	defer client.CloseIdleConnections()
+	kube, err := kubernetes.NewForConfigAndClient(config, client)
 	if err != nil {
 		return err
 	}
-	_, err = client.AuthenticationV1().SelfSubjectReviews().Create(ctx, &authenticationv1.SelfSubjectReview{}, metav1.CreateOptions{})
+	_, err = kube.AuthenticationV1().SelfSubjectReviews().Create(ctx, &authenticationv1.SelfSubjectReview{}, metav1.CreateOptions{})
 	return err
+}
+
+// reach is how we reach the server that a kubeconfig names: that of a node by its address, or else the balancer. Each time with a dialer of its own, so that no connection of before answers.
+func (l *look) reach(named *url.URL) *rest.Config {
+	ours := l.env.Cluster.RESTConfig()
+	for _, server := range l.env.Cluster.APIServers() {
+		host, err := url.Parse(server.Config.Host)
+		if err == nil && host.Host == named.Host || slices.Contains(l.addresses[server.Node], named.Hostname()) {
+			ours = rest.CopyConfig(server.Config)
+		}
+	}
+	dial := ours.Dial
+	if dial == nil {
+		dial = (&net.Dialer{}).DialContext
+	}
+	ours.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		return dial(ctx, network, address)
+	}
+	return ours
 }
 
 // servingRequests puts into the recording which kubelets wait for their serving certificates.
 //
 // https://kubernetes.io/docs/reference/access-authn-authz/kubelet-tls-bootstrapping/#client-and-serving-certificates
 func (l *look) servingRequests(ctx context.Context) error {
+	l.waiting = map[string]trace.ServingRequestsData{}
 	asking, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
 	requests, err := l.env.Kube.CertificatesV1().CertificateSigningRequests().List(asking, metav1.ListOptions{
@@ -276,6 +336,7 @@ func (l *look) servingRequests(ctx context.Context) error {
 	}
 	for _, node := range l.env.Cluster.Nodes() {
 		d := pending(node.Name, requests.Items)
+		l.waiting[node.Name] = d
 		if err := l.env.Record(trace.KindFact, "node/"+node.Name, trace.ServingRequested, d); err != nil {
 			return err
 		}
@@ -283,14 +344,18 @@ func (l *look) servingRequests(ctx context.Context) error {
 	return nil
 }
 
-// pending are the requests of a node's kubelet that nobody has decided on.
+// pending are the requests of a node's kubelet that came to nothing, since the last that did. A request that was approved and never signed is among them, and one that was denied.
 func pending(node string, requests []certificatesv1.CertificateSigningRequest) trace.ServingRequestsData {
 	d := trace.ServingRequestsData{Node: node, Pending: []string{}}
 	slices.SortFunc(requests, func(a, b certificatesv1.CertificateSigningRequest) int {
 		return a.CreationTimestamp.Compare(b.CreationTimestamp.Time)
 	})
 	for _, r := range requests {
-		if r.Spec.Username != "system:node:"+node || len(r.Status.Conditions) > 0 {
+		if r.Spec.Username != "system:node:"+node {
+			continue
+		}
+		if len(r.Status.Certificate) > 0 {
+			d.Pending, d.Since = []string{}, time.Time{}
 			continue
 		}
 		if len(d.Pending) == 0 {

@@ -16,6 +16,7 @@ import (
 	"github.com/seatrial/seatrial/harness/plan"
 	"github.com/seatrial/seatrial/harness/procedure"
 	"github.com/seatrial/seatrial/harness/scenario"
+	"github.com/seatrial/seatrial/harness/trace"
 )
 
 // Renew is the step renewCertificates.
@@ -136,43 +137,56 @@ func nameOf(file string) string {
 
 // renew renews the certificates of a control plane, and looks whether each that is there is another one then.
 func (r renewal) renew(ctx context.Context, node string) error {
-	before, err := r.serials(ctx, node)
+	before, err := r.files(ctx, node)
 	if err != nil {
 		return err
 	}
 	if err := r.operator.RenewCertificates(ctx, node, r.spec.Names); err != nil {
 		return procedure.Failf("%v", err)
 	}
-	after, err := r.serials(ctx, node)
+	after, err := r.files(ctx, node)
 	if err != nil {
 		return err
 	}
-	var kept []string
-	for _, name := range scenario.CertificateNames[1:] {
-		if old := before[name]; old != "" && old == after[name] && (slices.Contains(r.spec.Names, name) || slices.Contains(r.spec.Names, "all")) {
-			kept = append(kept, name)
-		}
-	}
-	if len(kept) > 0 {
-		return procedure.Failf("renew certificates on %s: expected others than before, and these are the same: %s", node, strings.Join(kept, ", "))
+	if problems := notRenewed(before, after, r.spec.Names); len(problems) > 0 {
+		return procedure.Failf("renew certificates on %s: expected others than before: %s", node, strings.Join(problems, "; "))
 	}
 	fmt.Fprintf(r.env.Log, "%s has new certificates: %s\n", node, strings.Join(r.spec.Names, ", "))
 	return nil
 }
 
-// serials are the serial numbers of the certificates in a control plane's files, by kubeadm's names.
-func (r renewal) serials(ctx context.Context, node string) (map[string]string, error) {
+// notRenewed says which of the wanted certificates are not as a renewal leaves them: there, another one than before, and no sooner at their end. Of all, those are wanted that were there.
+func notRenewed(before, after map[string]trace.CertificateData, wanted []string) []string {
+	var problems []string
+	for _, name := range scenario.CertificateNames[1:] {
+		old, was := before[name]
+		now, is := after[name]
+		switch {
+		case !slices.Contains(wanted, name) && (!was || !slices.Contains(wanted, "all")):
+		case !is || now.Problem != "":
+			problems = append(problems, strings.TrimSpace(name+" is not there, or can't be used "+now.Problem))
+		case was && old.Serial == now.Serial:
+			problems = append(problems, name+" is the same")
+		case was && now.NotAfter.Before(old.NotAfter):
+			problems = append(problems, fmt.Sprintf("%s ends at %s, sooner than before", name, now.NotAfter.Format(time.RFC3339)))
+		}
+	}
+	return problems
+}
+
+// files are the certificates in a control plane's files, by kubeadm's names.
+func (r renewal) files(ctx context.Context, node string) (map[string]trace.CertificateData, error) {
 	files, err := r.operator.CertificateFiles(ctx, node)
 	if err != nil {
 		return nil, err
 	}
-	serials := map[string]string{}
+	found := map[string]trace.CertificateData{}
 	for _, d := range certs.Read(node, files).Found() {
 		if name := nameOf(d.Path); name != "" && d.Part == "" {
-			serials[name] = d.Serial
+			found[name] = d
 		}
 	}
-	return serials, nil
+	return found, nil
 }
 
 // stopOrder is the order in which the components of a control plane end: while etcd goes, no API server asks it any more.

@@ -28,10 +28,17 @@ unknown contains {"subject": subject, "msg": "the API was not asked with it"} if
 	not c.asked
 }
 
-# One with a problem of its own is certs/usable's.
+# One with a problem of its own is certs/usable's. A kubelet's client certificate is in a file beside its kubeconfig.
 kubeconfigs[subject] := c if {
 	some subject, c in data.world.certificates
 	c.place == "kubeconfig"
 	c.part == ""
+	c.problem == ""
+}
+
+kubeconfigs[subject] := c if {
+	some subject, c in data.world.certificates
+	c.component == ""
+	c.path == "/var/lib/kubelet/pki/kubelet-client-current.pem"
 	c.problem == ""
 }

@@ -2,7 +2,7 @@ package seatrial.certs.admin_conf_works_test
 
 import data.seatrial.certs.admin_conf_works as policy
 
-world(asked, refusal) := {"certificates": {"certificate/cp-1/etc/kubernetes/admin.conf": {"place": "kubeconfig", "part": "", "problem": "", "asked": asked, "refusal": refusal}}}
+world(asked, refusal) := {"certificates": {"certificate/cp-1/etc/kubernetes/admin.conf": {"place": "kubeconfig", "component": "", "path": "/etc/kubernetes/admin.conf", "part": "", "problem": "", "asked": asked, "refusal": refusal}}}
 
 test_works if {
 	policy.subjects == {"certificate/cp-1/etc/kubernetes/admin.conf"} with data.world as world(true, "")
@@ -16,4 +16,9 @@ test_refused if {
 
 test_not_asked if {
 	{doubt.msg | some doubt in policy.unknown with data.world as world(false, "")} == {"the API was not asked with it"}
+}
+
+test_kubelet if {
+	pem := {"certificates": {"a": {"place": "disk", "component": "", "path": "/var/lib/kubelet/pki/kubelet-client-current.pem", "part": "", "problem": "", "asked": true, "refusal": "Unauthorized"}}}
+	count(policy.deny) == 1 with data.world as pem
 }

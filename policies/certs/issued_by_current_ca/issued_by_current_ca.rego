@@ -18,6 +18,8 @@ import data.seatrial.lib.certificates
 
 subjects contains subject if some subject, _ in signed
 
+subjects contains subject if some subject, _ in trusts
+
 deny contains {"subject": subject, "msg": sprintf("no authority on %s has signed it; it names %s", [c.node, c.issuer])} if {
 	some subject, c in signed
 	c.signer == ""
@@ -26,6 +28,30 @@ deny contains {"subject": subject, "msg": sprintf("no authority on %s has signed
 deny contains {"subject": subject, "msg": sprintf("was signed by an authority in %s that has been replaced", [c.signer])} if {
 	some subject, c in signed
 	c.replaced
+}
+
+deny contains {"subject": subject, "msg": sprintf("is none of the authorities on %s, and whoever comes with this kubeconfig trusts no other", [c.node])} if {
+	some subject, c in trusts
+	c.signer == ""
+}
+
+# Every control plane has the same: else what one of them signs is refused by the others.
+deny contains {"subject": subject, "msg": sprintf("is another one than %s has in %s", [other.node, c.path])} if {
+	some subject, c in certificates.each
+	c.authority
+	c.place == "disk"
+	c.part == ""
+	some other in certificates.each
+	other.place == "disk"
+	other.path == c.path
+	other.part == ""
+	other.node < c.node
+	other.serial != c.serial
+}
+
+trusts[subject] := c if {
+	some subject, c in certificates.readable
+	certificates.trusted(c)
 }
 
 signed[subject] := c if {

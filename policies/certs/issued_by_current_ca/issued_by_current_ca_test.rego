@@ -19,3 +19,19 @@ test_nobody if {
 test_replaced if {
 	{finding.msg | some finding in policy.deny with data.world as world("/etc/kubernetes/pki/etcd/ca.crt", true)} == {"was signed by an authority in /etc/kubernetes/pki/etcd/ca.crt that has been replaced"}
 }
+
+test_trusts if {
+	conf := {"node": "worker-1", "place": "kubeconfig", "path": "/etc/kubernetes/kubelet.conf", "part": "authority", "serial": "ca", "authority": true, "replaced": false}
+	good := {"certificates": {"a": object.union(conf, {"signer": "/etc/kubernetes/pki/ca.crt"})}}
+	gone := {"certificates": {"a": object.union(conf, {"signer": ""})}}
+	policy.subjects == {"a"} with data.world as good
+	policy.deny == set() with data.world as good
+	{finding.msg | some finding in policy.deny with data.world as gone} == {"is none of the authorities on worker-1, and whoever comes with this kubeconfig trusts no other"}
+}
+
+ca(node, serial) := {"node": node, "place": "disk", "path": "/etc/kubernetes/pki/ca.crt", "part": "", "serial": serial, "authority": true, "signer": "/etc/kubernetes/pki/ca.crt", "replaced": false}
+
+test_same_authority if {
+	policy.deny == set() with data.world as {"certificates": {"a": ca("cp-1", "1"), "b": ca("cp-2", "1")}}
+	{finding.msg | some finding in policy.deny with data.world as {"certificates": {"a": ca("cp-1", "1"), "b": ca("cp-2", "2")}}} == {"is another one than cp-1 has in /etc/kubernetes/pki/ca.crt"}
+}

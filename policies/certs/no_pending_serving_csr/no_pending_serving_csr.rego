@@ -20,5 +20,5 @@ subjects contains sprintf("node/%s", [name]) if some name, _ in data.world.servi
 deny contains {"subject": sprintf("node/%s", [name]), "msg": msg} if {
 	some name, asked in data.world.servingRequests
 	count(asked.pending) > 0
-	msg := sprintf("its kubelet waits for a serving certificate since %s: nobody has approved %s", [asked.since, concat(", ", asked.pending)])
+	msg := sprintf("its kubelet waits for a serving certificate since %s: nothing has come of %s", [asked.since, concat(", ", asked.pending)])
 }

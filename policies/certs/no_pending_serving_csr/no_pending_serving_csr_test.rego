@@ -10,5 +10,5 @@ test_none if {
 }
 
 test_pending if {
-	{finding.msg | some finding in policy.deny with data.world as world(["certificatesigningrequest/csr-1"])} == {"its kubelet waits for a serving certificate since 2026-11-28T10:00:00Z: nobody has approved certificatesigningrequest/csr-1"}
+	{finding.msg | some finding in policy.deny with data.world as world(["certificatesigningrequest/csr-1"])} == {"its kubelet waits for a serving certificate since 2026-11-28T10:00:00Z: nothing has come of certificatesigningrequest/csr-1"}
 }
