@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/kind/pkg/apis/config/v1alpha4"
 	"sigs.k8s.io/yaml"
@@ -62,12 +63,16 @@ func (c *Cluster) ServedCertificates(ctx context.Context, node string) ([]cluste
 			{"kube-controller-manager", "127.0.0.1:10257"}, {"kube-scheduler", "127.0.0.1:10259"},
 		}...)
 	}
-	var served []cluster.ServedCertificate
-	for _, s := range servers {
-		chain, err := c.shown(ctx, m, s.address)
-		served = append(served, cluster.ServedCertificate{Component: s.component, Chain: chain, Err: err})
+	served := make([]cluster.ServedCertificate, len(servers))
+	var asking errgroup.Group
+	for i, s := range servers {
+		asking.Go(func() error {
+			chain, err := c.shown(ctx, m, s.address)
+			served[i] = cluster.ServedCertificate{Component: s.component, Chain: chain, Err: err}
+			return nil
+		})
 	}
-	return served, nil
+	return served, asking.Wait()
 }
 
 // shownTimeout is how long a server may take to show its certificate.
