@@ -65,7 +65,7 @@ func configuration(spec cluster.Spec, image Image, oldCgroups bool) (*v1alpha4.C
 	for api, served := range spec.RuntimeConfig {
 		config.RuntimeConfig[api] = strconv.FormatBool(served)
 	}
-	if oldCgroups && refusesOldCgroups(image.Version) {
+	if oldCgroups && (refusesOldCgroups(image.Version) || slices.ContainsFunc(image.Targets, func(t Target) bool { return refusesOldCgroups(t.Version) })) {
 		config.KubeadmConfigPatches = []string{"kind: KubeletConfiguration\nfailCgroupV1: false\n"}
 	}
 	if patch := image.Tags.patch(); patch != "" {

@@ -35,14 +35,15 @@ func TestConfigurationNamesTheNodesAsScenariosDo(t *testing.T) {
 // TestOldCgroups: the kubelet is told to take control groups of version 1 only where it has to be told, and where there are any.
 func TestOldCgroups(t *testing.T) {
 	for _, c := range []struct {
-		version string
-		old     bool
-		told    bool
+		version, target string
+		old             bool
+		told            bool
 	}{
-		{"v1.34.4", true, false}, {"v1.35.0", true, true}, {"v1.36.1", true, true}, {"v1.35.0", false, false},
+		{"v1.34.4", "v1.34.5", true, false}, {"v1.35.0", "v1.35.1", true, true}, {"v1.36.1", "v1.36.2", true, true}, {"v1.35.0", "v1.35.1", false, false},
+		{"v1.33.4", "v1.35.0", true, true}, // which is to start with the configuration of before
 	} {
 		g := NewWithT(t)
-		made, err := configuration(spec(1, 0), Image{Version: c.version}, c.old)
+		made, err := configuration(spec(1, 0), Image{Version: c.version, Targets: []Target{{Version: c.target}}}, c.old)
 		g.Expect(err).NotTo(HaveOccurred())
 		config, err := yaml.Marshal(made)
 		g.Expect(err).NotTo(HaveOccurred())
