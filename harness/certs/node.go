@@ -427,12 +427,9 @@ var readOnce = map[string]string{
 	"kube-scheduler":          kubeadmDir + "scheduler.conf",
 }
 
-// unsure is how close to each other a start and a write may be before it is not known which came first: starts are known to the second.
-const unsure = 2 * time.Second
-
-// Loaded says, of the components that read their certificate once, whether they have loaded what is in their file: one that was started before it was written has not. Unknown are those
-// of which that can't be said, and why.
-func (n *Node) Loaded(since map[string]time.Time) (list []trace.CertificateData, unknown []string) {
+// Loaded says, of the components that read their certificate once, whether they have loaded what is in their file: one that was started before it was written has not. within is
+// how far the starts may be off. Unknown are those of which it can't be said, and why.
+func (n *Node) Loaded(since map[string]time.Time, within time.Duration) (list []trace.CertificateData, unknown []string) {
 	for _, component := range slices.Sorted(maps.Keys(readOnce)) {
 		began, runs := since[component]
 		file := readOnce[component]
@@ -443,7 +440,7 @@ func (n *Node) Loaded(since map[string]time.Time) (list []trace.CertificateData,
 		case !runs:
 			unknown = append(unknown, fmt.Sprintf("what the %s of %s has loaded: it does not run", component, n.name))
 			continue
-		case began.Sub(n.found[i].Written).Abs() < unsure:
+		case began.Sub(n.found[i].Written).Abs() < within:
 			unknown = append(unknown, fmt.Sprintf("what the %s of %s has loaded: it was started when %s was written", component, n.name, file))
 			continue
 		}

@@ -280,7 +280,7 @@ func TestLoaded(t *testing.T) {
 	f["/etc/kubernetes/scheduler.conf"] = kubeconfig(t, ca, client, "https://a")
 	n := f.read()
 	loaded := func(after time.Duration) []trace.CertificateData {
-		list, unknown := n.Loaded(map[string]time.Time{"kube-scheduler": written.Add(after)})
+		list, unknown := n.Loaded(map[string]time.Time{"kube-scheduler": written.Add(after)}, 2*time.Second)
 		g.Expect(unknown).To(BeEmpty())
 		g.Expect(list).To(HaveLen(1), "the controller manager has no file here")
 		return list
@@ -291,7 +291,7 @@ func TestLoaded(t *testing.T) {
 	g.Expect(before.Serial).To(BeEmpty())
 	g.Expect(before.Newest.Serial).To(Equal(client.cert.SerialNumber.Text(16)))
 	for _, since := range []map[string]time.Time{nil, {"kube-scheduler": written.Add(time.Second)}, {"kube-scheduler": written.Add(-time.Second)}} {
-		list, unknown := n.Loaded(since)
+		list, unknown := n.Loaded(since, 2*time.Second)
 		g.Expect(list).To(BeEmpty())
 		g.Expect(unknown).To(HaveLen(1), "it does not run, or it is not known which came first")
 	}
@@ -338,7 +338,7 @@ func FuzzRead(f *testing.F) {
 	f.Fuzz(func(_ *testing.T, path string, content []byte) {
 		n := certs.Read("cp-1", []cluster.CertificateFile{{Path: path, Content: content}, {Path: strings.TrimSuffix(path, ".crt") + ".key", Content: content}})
 		n.Served(cluster.ServedCertificate{Component: "kubelet", Chain: [][]byte{content}}, []string{"a"})
-		n.Loaded(map[string]time.Time{"kube-scheduler": {}})
+		n.Loaded(map[string]time.Time{"kube-scheduler": {}}, 0)
 		n.Server()
 	})
 }

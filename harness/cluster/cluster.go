@@ -270,8 +270,8 @@ type StaticPods interface {
 	StopComponents(ctx context.Context, node string, components []string) error
 	// StartComponents has all that were stopped started again. It returns when they have been told to, not when they answer.
 	StartComponents(ctx context.Context, node string) error
-	// Started says since when each component of a control plane node runs. One that doesn't run is left out.
-	Started(ctx context.Context, node string) (map[string]time.Time, error)
+	// Started says since when each component of a control plane node runs, and how far that may be off. One that doesn't run is left out.
+	Started(ctx context.Context, node string) (since map[string]time.Time, within time.Duration, err error)
 }
 
 // CertOperator is a cluster whose certificates can be looked at where they are, and renewed.

@@ -106,11 +106,11 @@ func (c *Cluster) StartComponents(ctx context.Context, node string) error {
 	return nil
 }
 
-// Started implements cluster.EtcdRestorer.
-func (c *Cluster) Started(_ context.Context, node string) (map[string]time.Time, error) {
+// Started implements cluster.StaticPods. We start them, and know it exactly.
+func (c *Cluster) Started(_ context.Context, node string) (map[string]time.Time, time.Duration, error) {
 	p, err := c.planeOf(node)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	since := map[string]time.Time{}
 	for name, m := range p.components {
@@ -118,7 +118,7 @@ func (c *Cluster) Started(_ context.Context, node string) (map[string]time.Time,
 			since[name] = began
 		}
 	}
-	return since, nil
+	return since, 0, nil
 }
 
 // RestoreMember implements cluster.EtcdRestorer with etcdutl's own code.

@@ -104,27 +104,30 @@ func (c *Cluster) StartComponents(ctx context.Context, node string) error {
 	return nil
 }
 
-// Started implements cluster.EtcdRestorer.
-func (c *Cluster) Started(ctx context.Context, node string) (map[string]time.Time, error) {
+// ageWithin is what a process's age in whole seconds, and the time that asking for it takes, may be off by.
+const ageWithin = 2 * time.Second
+
+// Started implements cluster.StaticPods.
+func (c *Cluster) Started(ctx context.Context, node string) (map[string]time.Time, time.Duration, error) {
 	m, err := c.machine(node)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	now, since := time.Now(), map[string]time.Time{}
 	for _, component := range controlPlaneComponents {
 		ages, err := c.processes(ctx, m, component, "etimes")
 		if err != nil {
-			return nil, fmt.Errorf("ask %q since when %s runs: %w", node, component, err)
+			return nil, 0, fmt.Errorf("ask %q since when %s runs: %w", node, component, err)
 		}
 		for _, age := range ages {
 			seconds, err := strconv.Atoi(age)
 			if err != nil {
-				return nil, fmt.Errorf("ask %q since when %s runs: %w", node, component, err)
+				return nil, 0, fmt.Errorf("ask %q since when %s runs: %w", node, component, err)
 			}
 			since[component] = now.Add(-time.Duration(seconds) * time.Second)
 		}
 	}
-	return since, nil
+	return since, ageWithin, nil
 }
 
 // moveManifests moves the manifests that are in a folder, all or those of some components.

@@ -196,11 +196,11 @@ func (l *look) served(ctx context.Context, node string, read *certs.Node) []trac
 
 // controlPlane looks at what only control planes have: kubeadm's files, all of them, what kubeadm says of them, and components that have loaded theirs.
 func (l *look) controlPlane(ctx context.Context, node string, read *certs.Node) []trace.CertificateData {
-	since, err := l.operator.Started(ctx, node)
+	since, within, err := l.operator.Started(ctx, node)
 	if err != nil {
 		l.unreadable("since when components of %s run: %v", node, err)
 	}
-	found, unknown := read.Loaded(since)
+	found, unknown := read.Loaded(since, within)
 	for _, u := range unknown {
 		l.unreadable("%s", u)
 	}

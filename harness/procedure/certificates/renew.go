@@ -228,12 +228,12 @@ func (r renewal) restartNode(ctx context.Context, node string) error {
 // restarted looks whether every component of the control planes was started since.
 func (r renewal) restarted(ctx context.Context, nodes []string, since time.Time) error {
 	for _, node := range nodes {
-		started, err := r.operator.Started(ctx, node)
+		started, within, err := r.operator.Started(ctx, node)
 		if err != nil {
 			return err
 		}
 		for _, component := range scenario.Components {
-			if at, runs := started[component]; !runs || at.Before(since.Truncate(time.Second)) {
+			if at, runs := started[component]; !runs || at.Before(since.Add(-within)) {
 				return fmt.Errorf("component/%s/%s was to be started again, and runs since %s", node, component, at.UTC().Format(time.RFC3339))
 			}
 		}

@@ -369,7 +369,7 @@ func (w work) differences(ctx context.Context, kv clientv3.KV, m *backup.Manifes
 // recordStarts puts into the recording since when the components run.
 func (w work) recordStarts(ctx context.Context) error {
 	for _, node := range w.env.Etcd.Nodes() {
-		since, err := w.restorer.Started(ctx, node)
+		since, _, err := w.restorer.Started(ctx, node)
 		if err != nil {
 			return err
 		}
