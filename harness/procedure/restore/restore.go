@@ -447,7 +447,7 @@ const secretsPrefix = "/registry/secrets/"
 func (w work) secretNames(ctx context.Context) ([]types.NamespacedName, error) {
 	var last error
 	for _, c := range w.env.Etcd.Clients() {
-		found, err := c.Client.Get(ctx, secretsPrefix, clientv3.WithPrefix(), clientv3.WithKeysOnly(), clientv3.WithLimit(readAtMost))
+		found, err := c.Get(ctx, secretsPrefix, clientv3.WithPrefix(), clientv3.WithKeysOnly(), clientv3.WithLimit(readAtMost))
 		if err != nil {
 			last = err
 			continue
