@@ -47,14 +47,15 @@ const (
 	frontProxyCA = pkiDir + "front-proxy-ca.crt"
 )
 
-var authorityFiles = []string{kubernetesCA, etcdCA, frontProxyCA}
+// accountsKey verifies the tokens of service accounts.
+const accountsKey = pkiDir + "sa.pub"
 
 // signerOf is the authority that whoever meets a certificate expects to have signed it, by the file that it is in; "" where another will do.
 //
 // https://kubernetes.io/docs/setup/best-practices/certificates/#all-certificates
 func signerOf(file string) string {
 	switch {
-	case slices.Contains(authorityFiles, file):
+	case file == frontProxyCA:
 		return file
 	case strings.HasPrefix(file, pkiDir+"etcd/"), file == pkiDir+"apiserver-etcd-client.crt":
 		return etcdCA
@@ -90,7 +91,7 @@ func Read(node string, files []cluster.CertificateFile) *Node {
 	for _, f := range files {
 		n.files[f.Path] = f
 	}
-	for _, name := range authorityFiles {
+	for _, name := range []string{kubernetesCA, etcdCA, frontProxyCA} {
 		n.authoritiesOf(n.files[name])
 	}
 	for _, name := range slices.Sorted(maps.Keys(n.files)) {
@@ -102,17 +103,10 @@ func Read(node string, files []cluster.CertificateFile) *Node {
 // Found is what lies on the node, ordered by path.
 func (n *Node) Found() []trace.CertificateData { return n.found }
 
-// kubeadmFiles are what kubeadm puts on a control plane, and what nothing there works without for long. super-admin.conf is on the first only, and people are told to remove it.
-var kubeadmFiles = []string{
-	kubernetesCA, etcdCA, frontProxyCA, pkiDir + "apiserver.crt", pkiDir + "apiserver-kubelet-client.crt", pkiDir + "apiserver-etcd-client.crt", pkiDir + "front-proxy-client.crt",
-	pkiDir + "etcd/server.crt", pkiDir + "etcd/peer.crt", pkiDir + "etcd/healthcheck-client.crt", pkiDir + "sa.pub",
-	kubeadmDir + "admin.conf", kubeadmDir + "controller-manager.conf", kubeadmDir + "scheduler.conf",
-}
-
 // Missing are files that a control plane lacks. Who has read them before goes on without them until it starts again.
 func (n *Node) Missing() []trace.CertificateData {
 	var list []trace.CertificateData
-	for _, name := range kubeadmFiles {
+	for _, name := range expected() {
 		if _, ok := n.files[name]; !ok {
 			list = append(list, trace.CertificateData{
 				Node: n.name, Place: trace.PlaceDisk, Path: name, Problem: "it is missing", Names: []string{}, Missing: []string{},
@@ -189,7 +183,7 @@ func (n *Node) read(f cluster.CertificateFile) {
 	switch {
 	case isKubeconfig(f.Path):
 		n.readKubeconfig(f)
-	case f.Path == pkiDir+"sa.pub":
+	case f.Path == accountsKey:
 		n.readAccountsKey(f)
 	case path.Ext(f.Path) == ".crt", strings.HasSuffix(f.Path, kubeletCurrent):
 		n.readCertificates(f)
@@ -248,14 +242,14 @@ func (n *Node) readCertificates(f cluster.CertificateFile) {
 // describe says of the first certificate of a chain what is recorded, and whether the authority signed it that has to, or, of the one that a kubelet made itself, the next of the chain.
 func (n *Node) describe(file string, chain []*x509.Certificate) trace.CertificateData {
 	d := describe(chain[0])
-	expected := signerOf(file)
+	signer := signerOf(file)
 	for _, a := range n.authorities {
-		if (a.file == expected || expected == "" || a.outside) && (a.cert.Equal(chain[0]) || chain[0].CheckSignatureFrom(a.cert) == nil) {
+		if (a.file == signer || signer == "" || a.outside) && (a.cert.Equal(chain[0]) || chain[0].CheckSignatureFrom(a.cert) == nil) {
 			d.Signer, d.Replaced = a.file, a.replaced
 			return d
 		}
 	}
-	if expected == "" && len(chain) > 1 && chain[0].CheckSignatureFrom(chain[1]) == nil {
+	if signer == "" && len(chain) > 1 && chain[0].CheckSignatureFrom(chain[1]) == nil {
 		d.Signer = file
 	}
 	return d
@@ -356,7 +350,7 @@ func (n *Node) kubeletRotates() bool {
 	if yaml.Unmarshal(n.files[kubeletConfig].Content, &config) != nil || !config.RotateCertificates {
 		return false
 	}
-	if off := rotationOff.Match(n.files[kubeletFlags].Content); off {
+	if rotationOff.Match(n.files[kubeletFlags].Content) {
 		return false // flags come before the configuration
 	}
 	conf, err := clientcmd.Load(n.files[kubeletConf].Content)

@@ -19,6 +19,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/version"
@@ -59,6 +62,15 @@ type Spec struct {
 	// OnCommand is told of every command that was executed on a node, when it has ended; nil when nobody wants to know. It may be called from
 	// several goroutines.
 	OnCommand func(Command)
+}
+
+// Switches writes feature gates or APIs as a flag of a component takes them: "A=true,B=false", in order.
+func Switches(on map[string]bool) string {
+	var list []string
+	for _, name := range slices.Sorted(maps.Keys(on)) {
+		list = append(list, fmt.Sprintf("%s=%t", name, on[name]))
+	}
+	return strings.Join(list, ",")
 }
 
 // Certificates are what a cluster's certificates are to be like. The zero value is kubeadm's default.

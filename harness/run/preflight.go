@@ -31,7 +31,7 @@ const (
 func (r *rehearsal) preflight(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, preflightTimeout, fmt.Errorf("the questions before the steps were not answered within %s", preflightTimeout))
 	defer cancel()
-	if err := r.lookAtCertificates(ctx, FirstLook); err != nil {
+	if err := r.lookAtCertificates(ctx, firstLook); err != nil {
 		return err
 	}
 	if len(r.plan.Versions()) == 0 {
@@ -48,8 +48,8 @@ func (r *rehearsal) preflight(ctx context.Context) error {
 
 // The names of the looks at all certificates before the steps and after them: certificates/before. No step has them.
 const (
-	FirstLook = "before"
-	LastLook  = "after"
+	firstLook = "before"
+	lastLook  = "after"
 )
 
 // lookAtCertificates looks at all certificates when the plan is about them.

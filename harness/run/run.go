@@ -218,7 +218,7 @@ func (r *rehearsal) found(until string) (*world.World, error) {
 
 // fold folds a recording into the world, up to an event of the run, if one is given.
 func fold(recording io.Reader, until string) (*world.World, error) {
-	fold := world.NewFold()
+	f := world.NewFold()
 	events, err := trace.ReadAll(recording)
 	if err != nil {
 		return nil, err
@@ -227,11 +227,11 @@ func fold(recording io.Reader, until string) (*world.World, error) {
 		if e.Kind == trace.KindRun && e.Change == until {
 			break
 		}
-		if _, err := fold.Apply(e); err != nil {
+		if _, err := f.Apply(e); err != nil {
 			return nil, err
 		}
 	}
-	return fold.World, nil
+	return f.World, nil
 }
 
 // conclude judges the recording, removes the cluster or keeps it, writes every file and reports. failure is why the rehearsal itself could not go on.

@@ -178,7 +178,7 @@ func (r *rehearsal) perform(ctx context.Context) (err error) {
 	if err := errors.Join(r.stage.watches.CatchUp(ctx), r.stage.probes.Stop(), r.stage.watches.Err(), r.recordRestarts(ctx)); err != nil {
 		return err
 	}
-	if err := errors.Join(r.recordEtcd(ctx), r.lookAtCertificates(ctx, LastLook)); err != nil {
+	if err := errors.Join(r.recordEtcd(ctx), r.lookAtCertificates(ctx, lastLook)); err != nil {
 		return err
 	}
 	return r.mark(trace.StepsEnded)

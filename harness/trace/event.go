@@ -289,7 +289,7 @@ type CertificateData struct {
 	// Since is when the component was started that has loaded it, Written when the file was written; zero for the other places.
 	Since   time.Time `json:"since"`
 	Written time.Time `json:"written"`
-	// Asked says of a kubeconfig that the API was asked with it, Refusal why it refused, or "".
+	// Asked says of a client certificate in a kubeconfig, or in the file that one names, that the API was asked with it, Refusal why it refused, or "".
 	Asked   bool   `json:"asked"`
 	Refusal string `json:"refusal"`
 	// Rotates says of a kubelet's own client certificate whether the kubelet renews it.

@@ -3,7 +3,6 @@ package embedded
 import (
 	"crypto/ecdsa"
 	"fmt"
-	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -143,7 +142,7 @@ func (p *controlPlane) equip(c *Cluster, logs string, release func(name string) 
 			args = append(args, featureGates(gates))
 		}
 		if apis := c.spec.RuntimeConfig; name == apiServer && len(apis) > 0 {
-			args = append(args, "--runtime-config="+switches(apis))
+			args = append(args, "--runtime-config="+cluster.Switches(apis))
 		}
 		if validity := c.spec.Certificates.Validity; name == controllerManager && validity > 0 {
 			args = append(args, "--cluster-signing-duration="+validity.String())
@@ -167,16 +166,7 @@ func (p *controlPlane) equip(c *Cluster, logs string, release func(name string) 
 }
 
 // featureGates is the flag of every component of Kubernetes that sets them.
-func featureGates(gates map[string]bool) string { return "--feature-gates=" + switches(gates) }
-
-// switches writes feature gates or APIs as a flag takes them: "A=true,B=false", in order.
-func switches(on map[string]bool) string {
-	var list []string
-	for _, name := range slices.Sorted(maps.Keys(on)) {
-		list = append(list, fmt.Sprintf("%s=%t", name, on[name]))
-	}
-	return strings.Join(list, ",")
-}
+func featureGates(gates map[string]bool) string { return "--feature-gates=" + cluster.Switches(gates) }
 
 // flags turns pairs of names and values into arguments.
 func flags(pairs ...string) []string {

@@ -237,7 +237,7 @@ func (c *Cluster) startNodes(ctx context.Context) error {
 	}
 	for _, n := range c.Nodes() {
 		node := hollow.Node{Name: n.Name, Role: n.Role, KubeletVersion: cmp.Or(versions[n.Name], c.Version()), LeaseDuration: lease}
-		if node.Client, err = c.kubeletClient(ctx, n.Name); err != nil {
+		if node.Client, err = c.kubeletClient(n.Name); err != nil {
 			return err
 		}
 		if p := c.plane(n.Name); p != nil {

@@ -3,7 +3,6 @@ package embedded
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"os"
 	"os/signal"
@@ -155,13 +154,7 @@ func (c *Cluster) etcdClient() (*tls.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	client, err := tls.X509KeyPair(pair.Cert, pair.Key)
-	if err != nil {
-		return nil, err
-	}
-	trusted := x509.NewCertPool()
-	trusted.AddCert(c.authorities[etcdCA].Certificate)
-	return &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: trusted, Certificates: []tls.Certificate{client}}, nil
+	return c.authorities[etcdCA].Client(pair)
 }
 
 // waitEtcd waits until the node's etcd member answers, which for one of several means that they have a leader.

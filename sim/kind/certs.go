@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
@@ -206,12 +205,12 @@ func validityPatch(spec cluster.Spec, version string) (*v1alpha4.PatchJSON6902, 
 		patch.Version = "v1beta3"
 		var common []argument
 		if len(spec.FeatureGates) > 0 {
-			common = append(common, argument{"feature-gates", switches(spec.FeatureGates)})
+			common = append(common, argument{"feature-gates", cluster.Switches(spec.FeatureGates)})
 		}
 		manager = append(manager, common...)
 		operations = append(operations,
 			operation{"add", "/apiVersion", "kubeadm.k8s.io/v1beta4"},
-			operation{"add", "/apiServer/extraArgs", append([]argument{{"runtime-config", switches(spec.RuntimeConfig)}}, common...)},
+			operation{"add", "/apiServer/extraArgs", append([]argument{{"runtime-config", cluster.Switches(spec.RuntimeConfig)}}, common...)},
 			operation{"add", "/scheduler/extraArgs", append([]argument{}, common...)},
 		)
 	}
@@ -260,15 +259,6 @@ func certificates(config *v1alpha4.Cluster, spec cluster.Spec, version string) e
 	return nil
 }
 
-// minorOf is the minor of an exact version.
-func minorOf(version string) int {
-	var minor int
-	if _, err := fmt.Sscanf(version, "v1.%d.", &minor); err != nil {
-		return 0
-	}
-	return minor
-}
-
 // ourLife is how long our own certificates live where the cluster's live shortly: who watches outlives what is watched.
 const ourLife = 24 * time.Hour
 
@@ -304,11 +294,5 @@ func (c *Cluster) ourEtcdClient(ctx context.Context) (*tls.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	client, err := tls.X509KeyPair(pair.Cert, pair.Key)
-	if err != nil {
-		return nil, err
-	}
-	trusted := x509.NewCertPool()
-	trusted.AddCert(authority.Certificate)
-	return &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: trusted, Certificates: []tls.Certificate{client}}, nil
+	return authority.Client(pair)
 }

@@ -3,12 +3,11 @@ package kind
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
-	"errors"
 	"fmt"
 	"net"
 
 	"github.com/seatrial/seatrial/harness/cluster"
+	"github.com/seatrial/seatrial/sim/pki"
 )
 
 // EtcdMembers lists the members, which listen on their nodes' addresses in the cluster's network. The client is the one that kubeadm makes for health checks; its key is read from
@@ -33,13 +32,9 @@ func (c *Cluster) etcdClient(ctx context.Context, m machine) (*tls.Config, error
 	if err != nil {
 		return nil, err
 	}
-	client, err := tls.X509KeyPair(pem["healthcheck-client.crt"], pem["healthcheck-client.key"])
+	authority, err := pki.ParseAuthority(pki.Pair{Cert: pem["ca.crt"]})
 	if err != nil {
 		return nil, err
 	}
-	authorities := x509.NewCertPool()
-	if !authorities.AppendCertsFromPEM(pem["ca.crt"]) {
-		return nil, errors.New("its authority's certificate can't be read")
-	}
-	return &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: authorities, Certificates: []tls.Certificate{client}}, nil
+	return authority.Client(pki.Pair{Cert: pem["healthcheck-client.crt"], Key: pem["healthcheck-client.key"]})
 }

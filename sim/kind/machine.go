@@ -2,11 +2,9 @@ package kind
 
 import (
 	"fmt"
-	"maps"
 	"regexp"
 	"slices"
 	"strconv"
-	"strings"
 
 	"sigs.k8s.io/kind/pkg/apis/config/v1alpha4"
 
@@ -89,11 +87,11 @@ func refusesOldCgroups(version string) bool {
 	return minorOf(version) >= 35
 }
 
-// switches writes feature gates or APIs as a flag takes them: "A=true,B=false", in order.
-func switches(on map[string]bool) string {
-	var list []string
-	for _, name := range slices.Sorted(maps.Keys(on)) {
-		list = append(list, fmt.Sprintf("%s=%t", name, on[name]))
+// minorOf is the minor of an exact version.
+func minorOf(version string) int {
+	var minor int
+	if _, err := fmt.Sscanf(version, "v1.%d.", &minor); err != nil {
+		return 0
 	}
-	return strings.Join(list, ",")
+	return minor
 }

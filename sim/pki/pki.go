@@ -10,6 +10,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
@@ -133,6 +134,17 @@ func (a *Authority) Issue(s Subject, now time.Time, validity time.Duration) (Pai
 		return Pair{}, fmt.Errorf("issue certificate %q: %w", s.CommonName, err)
 	}
 	return pair, nil
+}
+
+// Client is how a client proves with a certificate that the authority issued who it is, to servers that the authority vouches for.
+func (a *Authority) Client(pair Pair) (*tls.Config, error) {
+	client, err := tls.X509KeyPair(pair.Cert, pair.Key)
+	if err != nil {
+		return nil, err
+	}
+	trusted := x509.NewCertPool()
+	trusted.AppendCertsFromPEM(a.Cert) // all that its file has
+	return &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: trusted, Certificates: []tls.Certificate{client}}, nil
 }
 
 // sign signs the certificate of a key. An authority that has no certificate yet signs its own.

@@ -93,7 +93,7 @@ func scenarios(t *testing.T) (others, upgrades []string) {
 	return others, upgrades
 }
 
-// TestCertificatesStaySecret looks for keys, certificates and tokens in what a run leaves that read all of them, and finds those that are put there.
+// TestCertificatesStaySecret looks for keys, certificates and tokens in what a run leaves that read all of them. That the search finds one is seen with a key that is put there afterwards.
 func TestCertificatesStaySecret(t *testing.T) {
 	b := berth.New(t)
 	out, status := b.Run("run", "--runs", b.Runs, "scenarios/known-bad/certs-kubelet-restarted")

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/seatrial/seatrial/harness/certs"
 	"github.com/seatrial/seatrial/harness/cluster"
 	"github.com/seatrial/seatrial/harness/plan"
 	"github.com/seatrial/seatrial/harness/procedure"
@@ -115,7 +116,7 @@ func await(ctx context.Context, env *procedure.Env) error {
 
 // renewable tells whether kubeadm renews it: no authority, and in kubeadm's folders.
 func renewable(d *trace.CertificateData) bool {
-	return !d.Authority && !d.NotAfter.IsZero() && nameOf(d.Path) != "" && d.Part == "" && (d.Place == trace.PlaceDisk || d.Place == trace.PlaceKubeconfig)
+	return !d.Authority && !d.NotAfter.IsZero() && certs.NameOf(d.Path) != "" && d.Part == "" && (d.Place == trace.PlaceDisk || d.Place == trace.PlaceKubeconfig)
 }
 
 // pass lets time pass.

@@ -17,18 +17,6 @@ import (
 	"github.com/seatrial/seatrial/harness/trace"
 )
 
-// TestNames: every name that kubeadm certs renew takes has its file, and the other way round.
-func TestNames(t *testing.T) {
-	g := NewWithT(t)
-	for _, name := range scenario.CertificateNames[1:] {
-		g.Expect(nameOf(fileOf(name))).To(Equal(name))
-	}
-	g.Expect(fileOf("etcd-healthcheck-client")).To(Equal("/etc/kubernetes/pki/etcd/healthcheck-client.crt"))
-	g.Expect(fileOf("super-admin.conf")).To(Equal("/etc/kubernetes/super-admin.conf"))
-	g.Expect(nameOf("/etc/kubernetes/pki/ca.crt")).To(BeEmpty())
-	g.Expect(nameOf("/var/lib/kubelet/pki/kubelet-client-current.pem")).To(BeEmpty())
-}
-
 // TestNotRenewedOne: a certificate that was renewed is there, another one, and ends no sooner; of all, those that were there.
 func TestNotRenewedOne(t *testing.T) {
 	g := NewWithT(t)

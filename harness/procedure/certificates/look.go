@@ -214,14 +214,11 @@ func (l *look) controlPlane(ctx context.Context, node string, read *certs.Node) 
 	return append(found, read.Missing()...)
 }
 
-// authorityFiles are where the authorities are that kubeadm knows by these names.
-var authorityFiles = map[string]string{"ca": "/etc/kubernetes/pki/ca.crt", "etcd-ca": "/etc/kubernetes/pki/etcd/ca.crt", "front-proxy-ca": "/etc/kubernetes/pki/front-proxy-ca.crt"}
-
 // disagreements are what kubeadm says of files that we read otherwise: one of us is wrong.
 func disagreements(found []trace.CertificateData, ends map[string]time.Time) []string {
 	var list []string
 	for _, name := range slices.Sorted(maps.Keys(ends)) {
-		file := cmp.Or(authorityFiles[name], fileOf(name))
+		file := certs.FileOf(name)
 		i := slices.IndexFunc(found, func(d trace.CertificateData) bool { return d.Path == file && d.Component == "" && d.Part == "" })
 		switch {
 		case i < 0:
@@ -266,11 +263,10 @@ func (l *look) ask(ctx context.Context, read *certs.Node) []trace.CertificateDat
 	return found
 }
 
-// refused tells whether an error says that one side does not take the other's certificate. What else goes wrong says nothing of it.
+// refused tells whether an error says that the API does not take the client's certificate, or the client not the server's. What else goes wrong says nothing of it.
 func refused(err error) bool {
 	var invalid *tls.CertificateVerificationError
-	var alert tls.AlertError
-	return apierrors.IsUnauthorized(err) || apierrors.IsForbidden(err) || errors.As(err, &invalid) || errors.As(err, &alert)
+	return apierrors.IsUnauthorized(err) || apierrors.IsForbidden(err) || errors.As(err, &invalid)
 }
 
 // whoAmI asks the API with a kubeconfig who its user is, which everybody may whom it knows. The server that it names is reached where we reach it, and has to show that it is that one.

@@ -3,7 +3,6 @@ package certificates
 import (
 	"context"
 	"fmt"
-	"path"
 	"slices"
 	"strings"
 	"time"
@@ -111,30 +110,6 @@ func (r renewal) nodes() []string {
 	return r.env.Etcd.Nodes()
 }
 
-// fileOf is where kubeadm has what it knows by a name, below /etc/kubernetes.
-//
-// https://kubernetes.io/docs/setup/best-practices/certificates/#certificate-paths
-func fileOf(name string) string {
-	switch name {
-	case "etcd-server", "etcd-peer", "etcd-healthcheck-client":
-		return "/etc/kubernetes/pki/etcd/" + strings.TrimPrefix(name, "etcd-") + ".crt"
-	}
-	if path.Ext(name) == ".conf" {
-		return "/etc/kubernetes/" + name
-	}
-	return "/etc/kubernetes/pki/" + name + ".crt"
-}
-
-// nameOf is the name by which kubeadm knows a file, or "".
-func nameOf(file string) string {
-	for _, name := range scenario.CertificateNames[1:] {
-		if fileOf(name) == file {
-			return name
-		}
-	}
-	return ""
-}
-
 // renew renews the certificates of a control plane, and looks whether each that is there is another one then.
 func (r renewal) renew(ctx context.Context, node string) error {
 	before, err := r.files(ctx, node)
@@ -182,7 +157,7 @@ func (r renewal) files(ctx context.Context, node string) (map[string]trace.Certi
 	}
 	found := map[string]trace.CertificateData{}
 	for _, d := range certs.Read(node, files).Found() {
-		if name := nameOf(d.Path); name != "" && d.Part == "" {
+		if name := certs.NameOf(d.Path); name != "" && d.Part == "" {
 			found[name] = d
 		}
 	}

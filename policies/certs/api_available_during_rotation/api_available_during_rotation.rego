@@ -17,6 +17,7 @@
 #     Restart one control plane at a time, its API server before its etcd; have a member of etcd that leads hand that on before (moveLeader).
 package seatrial.certs.api_available_during_rotation
 
+import data.seatrial.lib.certificates
 import data.seatrial.lib.seconds
 
 subjects contains "api/balancer" if data.world.probes["api/balancer"]
@@ -26,13 +27,6 @@ deny contains {"subject": "api/balancer", "msg": msg, "interval": outage} if {
 	outage.condition == "apiOutage"
 	outage.subject == "api/balancer"
 	outage.seconds > time.parse_duration_ns(input.params.max) / 1000000000
-	renewing(outage)
+	certificates.renewing(outage)
 	msg := sprintf("did not answer for %s while certificates were renewed; at most %s is allowed", [seconds.text(outage.seconds), input.params.max])
-}
-
-renewing(outage) if {
-	some op in input.ops
-	op.procedure == "renewCertificates"
-	outage.fromSeq < op.toSeq
-	op.fromSeq < outage.toSeq
 }

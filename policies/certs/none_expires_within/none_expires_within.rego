@@ -21,18 +21,7 @@ import data.seatrial.lib.certificates
 
 subjects contains subject if some subject, _ in certificates.each
 
-deny contains {"subject": subject, "msg": msg} if {
-	some subject, c in certificates.each
-	left := certificates.left(c)
-	left > 0
-	left < time.parse_duration_ns(input.params.min)
-	msg := sprintf("expires at %s, within %s", [c.notAfter, input.params.min])
-}
-
-deny contains {"subject": subject, "msg": sprintf("has expired, at %s", [c.notAfter])} if {
-	some subject, c in certificates.each
-	certificates.left(c) <= 0
-}
+deny contains finding if some finding in certificates.expiring
 
 # Who serves it may take it for valid, or not, at another time than we do.
 unknown contains {"subject": subject, "msg": sprintf("the clock of who serves it is %d s ahead of ours", [round(c.clockSeconds)])} if {

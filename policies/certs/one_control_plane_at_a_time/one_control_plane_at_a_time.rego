@@ -13,6 +13,8 @@
 #     Restart the components of one control plane, wait until its API server is ready and etcd has all its members, and only then go on with the next.
 package seatrial.certs.one_control_plane_at_a_time
 
+import data.seatrial.lib.certificates
+
 subjects contains probe.subject if some probe in servers
 
 deny contains {"subject": "api", "msg": msg, "interval": one} if {
@@ -34,8 +36,5 @@ away contains outage if {
 	some outage in input.intervals
 	outage.condition == "apiOutage"
 	outage.subject != "api/balancer"
-	some op in input.ops
-	op.procedure == "renewCertificates"
-	outage.fromSeq < op.toSeq
-	op.fromSeq < outage.toSeq
+	certificates.renewing(outage)
 }

@@ -34,5 +34,25 @@ each[subject] := c if {
 	not again(c)
 }
 
-# How long before ends within that many nanoseconds of the last look.
+# How long it is valid after the last look, in nanoseconds.
 left(c) := ends(c) - looked
+
+# Those that end within the parameter min of the last look, or before it, and what is to be said of them.
+expiring contains {"subject": subject, "msg": sprintf("expires at %s, within %s", [c.notAfter, input.params.min])} if {
+	some subject, c in each
+	left(c) > 0
+	left(c) < time.parse_duration_ns(input.params.min)
+}
+
+expiring contains {"subject": subject, "msg": sprintf("has expired, at %s", [c.notAfter])} if {
+	some subject, c in each
+	left(c) <= 0
+}
+
+# Intervals that fall into a time in which certificates were renewed.
+renewing(interval) if {
+	some op in input.ops
+	op.procedure == "renewCertificates"
+	interval.fromSeq < op.toSeq
+	op.fromSeq < interval.toSeq
+}

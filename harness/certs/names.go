@@ -1,0 +1,55 @@
+package certs
+
+import (
+	"path"
+	"strings"
+
+	"github.com/seatrial/seatrial/harness/scenario"
+)
+
+// authorityFiles are where the authorities are, by the names that kubeadm certs check-expiration has for them.
+var authorityFiles = map[string]string{"ca": kubernetesCA, "etcd-ca": etcdCA, "front-proxy-ca": frontProxyCA}
+
+// FileOf is where kubeadm has what it knows by a name, of certificates that it renews and of authorities.
+//
+// https://kubernetes.io/docs/setup/best-practices/certificates/#certificate-paths
+func FileOf(name string) string {
+	if file, ok := authorityFiles[name]; ok {
+		return file
+	}
+	switch name {
+	case "etcd-server", "etcd-peer", "etcd-healthcheck-client":
+		return pkiDir + "etcd/" + strings.TrimPrefix(name, "etcd-") + ".crt"
+	}
+	if path.Ext(name) == ".conf" {
+		return kubeadmDir + name
+	}
+	return pkiDir + name + ".crt"
+}
+
+// NameOf is the name by which kubeadm renews what is in a file, or "".
+func NameOf(file string) string {
+	for _, name := range renewed() {
+		if FileOf(name) == file {
+			return name
+		}
+	}
+	return ""
+}
+
+// renewed are the names of what kubeadm renews, without the one for all of them.
+func renewed() []string { return scenario.CertificateNames[1:] }
+
+// superAdmin is on the first control plane only, and people are told to remove it.
+const superAdmin = "super-admin.conf"
+
+// expected are the files that kubeadm puts on every control plane, and that nothing there works without for long.
+func expected() []string {
+	files := []string{kubernetesCA, etcdCA, frontProxyCA, accountsKey}
+	for _, name := range renewed() {
+		if name != superAdmin {
+			files = append(files, FileOf(name))
+		}
+	}
+	return files
+}
