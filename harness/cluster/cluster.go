@@ -280,8 +280,8 @@ type StaticPods interface {
 	// StopComponents ends components of a control plane node, and returns when they are gone: their manifests are moved out of the folder of static pods. Those that don't
 	// run are none of its business.
 	StopComponents(ctx context.Context, node string, components []string) error
-	// StartComponents has all that were stopped started again. It returns when they have been told to, not when they answer.
-	StartComponents(ctx context.Context, node string) error
+	// StartComponents has those that were stopped started again, all when none is named. It returns when they have been told to, not when they answer.
+	StartComponents(ctx context.Context, node string, components ...string) error
 	// Started says since when each component of a control plane node runs, and how far that may be off. One that doesn't run is left out.
 	Started(ctx context.Context, node string) (since map[string]time.Time, within time.Duration, err error)
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -93,12 +94,15 @@ func (c *Cluster) StopComponents(ctx context.Context, node string, components []
 }
 
 // StartComponents implements cluster.EtcdRestorer: all at once, as a kubelet does that finds the manifests. Those that find no API yet end and are started again.
-func (c *Cluster) StartComponents(ctx context.Context, node string) error {
+func (c *Cluster) StartComponents(ctx context.Context, node string, components ...string) error {
 	p, err := c.planeOf(node)
 	if err != nil {
 		return err
 	}
 	for _, name := range bootOrder {
+		if len(components) > 0 && !slices.Contains(components, name) {
+			continue
+		}
 		if err := p.components[name].start(ctx); err != nil {
 			return fmt.Errorf("start components of %q: %w", node, err)
 		}

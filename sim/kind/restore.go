@@ -93,10 +93,10 @@ func (c *Cluster) absent(ctx context.Context, m machine, component string) error
 }
 
 // StartComponents implements cluster.EtcdRestorer: the manifests are moved back.
-func (c *Cluster) StartComponents(ctx context.Context, node string) error {
+func (c *Cluster) StartComponents(ctx context.Context, node string, components ...string) error {
 	m, err := c.machine(node)
 	if err == nil {
-		err = c.moveManifests(ctx, m, stoppedFolder, manifestsFolder)
+		err = c.moveManifests(ctx, m, stoppedFolder, manifestsFolder, components...)
 	}
 	if err != nil {
 		return fmt.Errorf("start components of %q: %w", node, err)

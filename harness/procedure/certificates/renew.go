@@ -191,11 +191,18 @@ func (r renewal) restart(ctx context.Context, nodes []string) error {
 	return r.restarted(ctx, nodes, began)
 }
 
+// restartNode ends the components of a node and starts them again, etcd before the others: an API server that is started with it listens and keeps whoever it is given waiting.
 func (r renewal) restartNode(ctx context.Context, node string) error {
 	for _, components := range stopOrder {
 		if err := r.operator.StopComponents(ctx, node, components); err != nil {
 			return err
 		}
+	}
+	if err := r.operator.StartComponents(ctx, node, "etcd"); err != nil {
+		return err
+	}
+	if err := procedure.AwaitEtcd(ctx, r.env); err != nil {
+		return err
 	}
 	return r.operator.StartComponents(ctx, node)
 }

@@ -158,7 +158,7 @@ func (Restore) Do(ctx context.Context, env *procedure.Env, step scenario.Step, o
 	case actionKey:
 		return w.newKey(ctx)
 	case actionStart:
-		return w.each(ctx, restorer.StartComponents)
+		return w.each(ctx, func(ctx context.Context, node string) error { return restorer.StartComponents(ctx, node) })
 	case actionReady:
 		return w.ready(ctx)
 	}
