@@ -146,6 +146,9 @@ func (k *Kubelets) syncPod(ctx context.Context, key string) (time.Duration, erro
 	if m == nil {
 		return 0, nil
 	}
+	if !k.shows(key, pod) {
+		return 0, k.podMissing(ctx, key)
+	}
 	ctx, release, up := k.hold(ctx, m)
 	if !up {
 		return 0, nil
@@ -226,6 +229,14 @@ func (k *Kubelets) removePod(ctx context.Context, pod *corev1.Pod) error {
 	return nil
 }
 
+// shows says whether a pod is what its key has in the API: any pod, but a mirror pod only when it shows the static pod's file as it is now, as with a kubelet.
+func (k *Kubelets) shows(key string, pod *corev1.Pod) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	static, ok := k.statics[key]
+	return !ok || pod.Annotations[corev1.MirrorPodAnnotationKey] == configHash(static.pod)
+}
+
 // podMissing forgets a pod that is not in the API any more, unless it shows a static pod: that is shown again.
 func (k *Kubelets) podMissing(ctx context.Context, key string) error {
 	k.mu.Lock()
@@ -242,18 +253,44 @@ func (k *Kubelets) podMissing(ctx context.Context, key string) error {
 		return nil
 	}
 	defer release()
-	k.mu.Lock()
-	known := !static.on.booting && !static.on.gone
-	mirror := static.on.mirror(static.pod, k.clock.Now())
-	k.mu.Unlock()
-	if !known {
-		return nil // registration wakes it
+	return k.showStatic(ctx, key)
+}
+
+// showStatic makes the mirror pod of a static pod, in place of one that shows an earlier file: which file that is may change while this asks the API.
+func (k *Kubelets) showStatic(ctx context.Context, key string) error {
+	for range 5 {
+		k.mu.Lock()
+		static := k.statics[key]
+		known := !static.on.booting && !static.on.gone
+		mirror := static.on.mirror(static.pod, k.clock.Now())
+		k.mu.Unlock()
+		if !known {
+			return nil // registration wakes it
+		}
+		api := k.client.CoreV1().Pods(mirror.Namespace)
+		_, err := api.Create(ctx, mirror, metav1.CreateOptions{})
+		if err == nil {
+			return nil
+		} else if !apierrors.IsAlreadyExists(err) {
+			return fmt.Errorf("create mirror pod %q: %w", key, err)
+		}
+		there, err := api.Get(ctx, mirror.Name, metav1.GetOptions{})
+		switch {
+		case apierrors.IsNotFound(err):
+			continue
+		case err != nil:
+			return fmt.Errorf("get mirror pod %q: %w", key, err)
+		case k.shows(key, there):
+			return nil
+		}
+		k.mu.Lock()
+		k.bury(key)
+		k.mu.Unlock()
+		if err := k.removePod(ctx, there); err != nil {
+			return err
+		}
 	}
-	_, err := k.client.CoreV1().Pods(mirror.Namespace).Create(ctx, mirror, metav1.CreateOptions{})
-	if err != nil && !apierrors.IsAlreadyExists(err) {
-		return fmt.Errorf("create mirror pod %q: %w", key, err)
-	}
-	return nil
+	return fmt.Errorf("create mirror pod %q: somebody else makes it again and again", key)
 }
 
 // bury forgets a pod and frees its address. The caller holds mu.

@@ -42,3 +42,21 @@ func TestSetStaticPod(t *testing.T) {
 	s.Expect(s.k.PowerOff("cp-1")).To(Succeed())
 	s.Expect(s.k.SetStaticPod(t.Context(), "cp-1", next)).To(MatchError(ContainSubstring("no power or no connection")))
 }
+
+// TestMirrorOfAnotherFile: a mirror pod that shows an earlier file of a static pod, whoever left it there, makes room for one that shows the file as it is.
+func TestMirrorOfAnotherFile(t *testing.T) {
+	static := nodes[0].StaticPods[0]
+	left := static.DeepCopy()
+	left.Name, left.UID = mirrorName(static, "cp-1"), "left"
+	left.Annotations = map[string]string{corev1.MirrorPodAnnotationKey: "earlier"}
+	left.Spec.NodeName = "cp-1"
+	left.Spec.Containers = []corev1.Container{{Name: "etcd", Image: "etcd:2"}}
+	s := sail(t, nodes, left)
+	s.Eventually(func(g Gomega) {
+		p, err := s.client.CoreV1().Pods("kube-system").Get(t.Context(), "etcd-cp-1", metav1.GetOptions{})
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(p.UID).NotTo(Equal(left.UID))
+		g.Expect(p.Spec.Containers[0].Image).To(Equal("etcd:3"))
+		g.Expect(p.Status.Phase).To(Equal(corev1.PodRunning))
+	}).Should(Succeed())
+}
