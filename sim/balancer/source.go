@@ -1,8 +1,8 @@
 package balancer
 
-import _ "embed"
+import "embed"
 
 // Source is the source of this package, for the program in kind's load balancer container, which is built where the container's image is.
 //
-//go:embed balancer.go
-var Source string
+//go:embed balancer.go health.go
+var Source embed.FS

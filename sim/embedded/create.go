@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -205,15 +206,41 @@ func (c *Cluster) startControlPlane(ctx context.Context, p *controlPlane, api ch
 	return nil
 }
 
-// serve puts an API server behind the balancer. In the end all are there, and the balancer passes over one that does not
-// accept connections; but one that listens and isn't ready yet must not be given requests.
+// serve puts an API server behind the balancer: one that listens and isn't ready yet must not be given requests. The second to come has the balancer ask
+// them whether they are healthy.
 func (c *Cluster) serve(p *controlPlane, api chan<- struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.serving = append(c.serving, p.serverAddress())
 	c.balancer.SetBackends(c.serving)
-	if len(c.serving) == 1 {
+	switch len(c.serving) {
+	case 1:
 		close(api)
+	case 2:
+		c.running.Go(c.checkHealth)
+	}
+}
+
+// checkHealth gives connections to those API servers only that are healthy, as kind's balancer does: one that ended and was started again listens before it
+// can answer, and one whose etcd is away answers nothing.
+func (c *Cluster) checkHealth() {
+	var health balancer.Health
+	var given []string
+	tick := time.NewTicker(balancer.HealthInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-c.life.Done():
+			return
+		}
+		c.mu.Lock()
+		serving := slices.Clone(c.serving)
+		c.mu.Unlock()
+		if good := health.Healthy(c.life, serving); !slices.Equal(good, given) {
+			c.balancer.SetBackends(good)
+			given = good
+		}
 	}
 }
 

@@ -113,6 +113,7 @@ func (p *Provider) Settings() []string {
 	return []string{
 		"nodes are containers that share this machine's kernel, disk and clock",
 		"the kubelets neither evict pods nor remove images when the machine's disk fills up, as kind sets them up; where a scenario fills disks, each node has one of its own (etcd's data, the kubelet's folder), from which they evict as by default, with a taint that goes after 30 s in place of 5 min",
+		"where this machine has control groups of version 1, kubelets from 1.35 on are told to take them (failCgroupV1), and kubeadm from 1.35 on is told to upgrade them without its verification of the node's system",
 	}
 }
 

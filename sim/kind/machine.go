@@ -1,6 +1,7 @@
 package kind
 
 import (
+	"context"
 	"fmt"
 	"regexp"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"sigs.k8s.io/kind/pkg/apis/config/v1alpha4"
 
 	"github.com/seatrial/seatrial/harness/cluster"
+	"github.com/seatrial/seatrial/sim/engine"
 )
 
 // plainName is a DNS label.
@@ -81,7 +83,12 @@ func configuration(spec cluster.Spec, image Image, oldCgroups bool) (*v1alpha4.C
 	return config, certificates(config, spec, image.Version)
 }
 
-// refusesOldCgroups tells whether a kubelet of this version refuses control groups of version 1 unless told otherwise.
+// oldCgroups tells whether the machine has control groups of version 1, be it in part.
+func (c *Cluster) oldCgroups(ctx context.Context) bool {
+	return engine.Look(ctx, c.engine.Name).Cgroups != engine.Unified
+}
+
+// refusesOldCgroups tells whether a kubelet and a kubeadm of this version refuse control groups of version 1 unless told otherwise.
 // https://kubernetes.io/docs/concepts/architecture/cgroups/#deprecation-of-cgroup-v1
 func refusesOldCgroups(version string) bool {
 	return minorOf(version) >= 35

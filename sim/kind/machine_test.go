@@ -51,6 +51,19 @@ func TestOldCgroups(t *testing.T) {
 	}
 }
 
+// TestKubeadmAndOldCgroups: so is kubeadm, and only then.
+func TestKubeadmAndOldCgroups(t *testing.T) {
+	g := NewWithT(t)
+	for _, c := range []struct {
+		version string
+		old     bool
+		more    []string
+	}{{"v1.34.4", true, nil}, {"v1.35.4", false, nil}, {"v1.35.4", true, []string{"--ignore-preflight-errors=SystemVerification"}}} {
+		args := []string{"upgrade", "node"}
+		g.Expect(acceptingOldCgroups(args, c.version, c.old)).To(Equal(append(args, c.more...)), "%+v", c)
+	}
+}
+
 // TestContainersAreNamedAsKindNamesThem: roles are kind's, and the first of a role has no number.
 func TestContainersAreNamedAsKindNamesThem(t *testing.T) {
 	g := NewWithT(t)

@@ -64,7 +64,7 @@ func (c *Cluster) kubeconfig() string { return filepath.Join(c.spec.StateDir, "k
 
 // runKind has the kind library make the cluster, in a process of its own.
 func (c *Cluster) runKind(ctx context.Context) error {
-	shape, err := configuration(c.spec, c.image, engine.Look(ctx, c.engine.Name).Cgroups != engine.Unified)
+	shape, err := configuration(c.spec, c.image, c.oldCgroups(ctx))
 	if err != nil {
 		return err
 	}

@@ -185,14 +185,14 @@ func (c *Cluster) UpgradeControlPlane(ctx context.Context, node, version string,
 	if err != nil {
 		return err
 	}
-	argv := []string{"kubeadm", "upgrade", "node"}
+	argv := []string{"upgrade", "node"}
 	if how.First {
-		argv = []string{"kubeadm", "upgrade", "apply", "--yes", t.Version}
+		argv = []string{"upgrade", "apply", "--yes", t.Version}
 	}
 	if how.KeepCertificates {
 		argv = append(argv, "--certificate-renewal=false")
 	}
-	if _, err := c.run(ctx, m, nil, argv...); err != nil {
+	if err := c.kubeadm(ctx, m, t, argv...); err != nil {
 		waiting, cancel := context.WithTimeout(ctx, restoredTimeout)
 		defer cancel()
 		return errors.Join(refused(node, t, "", err), c.awaitServerOf(waiting, node))
@@ -206,8 +206,22 @@ func (c *Cluster) UpgradeWorker(ctx context.Context, node, version string) error
 	if err != nil {
 		return err
 	}
-	_, err = c.run(ctx, m, nil, "kubeadm", "upgrade", "node")
-	return refused(node, t, "", err)
+	return refused(node, t, "", c.kubeadm(ctx, m, t, "upgrade", "node"))
+}
+
+// kubeadm runs the target's kubeadm for an upgrade of a node.
+func (c *Cluster) kubeadm(ctx context.Context, m machine, t Target, args ...string) error {
+	_, err := c.run(ctx, m, nil, append([]string{"kubeadm"}, acceptingOldCgroups(args, t.Version, c.oldCgroups(ctx))...)...)
+	return err
+}
+
+// acceptingOldCgroups has kubeadm pass over control groups of version 1, which it refuses from 1.35 on although the kubelet was told to take them: then it is to
+// be told too, as it says itself. Its other checks of the node are passed over with it; before 1.35 they were made.
+func acceptingOldCgroups(args []string, version string, old bool) []string {
+	if old && refusesOldCgroups(version) {
+		return append(slices.Clone(args), "--ignore-preflight-errors=SystemVerification")
+	}
+	return args
 }
 
 // UpgradeKubelet installs kubelet and kubectl and restarts the kubelet. On a control plane it returns when what the new kubelet restarts answers again.

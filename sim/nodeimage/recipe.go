@@ -7,7 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"io/fs"
+	"maps"
 	"path"
 	"runtime/debug"
 	"strings"
@@ -49,23 +49,32 @@ func source(name string) string {
 	return string(data)
 }
 
-// own is a program of ours, with the sources that it is built from.
-func own(name string, extra map[string]string, require ...string) gobuild.Module {
-	const modulePath = "github.com/seatrial/seatrial"
-	dir := "sim/nodeimage/programs/" + name
-	files := map[string]string{}
-	entries, err := fs.ReadDir(programs, "programs/"+name)
+// sources are the Go files of a folder, its tests left out, by the path that they have below into. That they are there a test says.
+func sources(files embed.FS, folder, into string) map[string]string {
+	found := map[string]string{}
+	entries, err := files.ReadDir(folder)
 	if err != nil {
 		panic(err)
 	}
 	for _, e := range entries {
-		if strings.HasSuffix(e.Name(), ".go") && !strings.HasSuffix(e.Name(), "_test.go") {
-			files[dir+"/"+e.Name()] = source(name + "/" + e.Name())
+		if !strings.HasSuffix(e.Name(), ".go") || strings.HasSuffix(e.Name(), "_test.go") {
+			continue
 		}
+		text, err := files.ReadFile(path.Join(folder, e.Name()))
+		if err != nil {
+			panic(err)
+		}
+		found[path.Join(into, e.Name())] = string(text)
 	}
-	for name, text := range extra {
-		files[name] = text
-	}
+	return found
+}
+
+// own is a program of ours, with the sources that it is built from beside its own.
+func own(name string, extra map[string]string, require ...string) gobuild.Module {
+	const modulePath = "github.com/seatrial/seatrial"
+	dir := "sim/nodeimage/programs/" + name
+	files := sources(programs, "programs/"+name, dir)
+	maps.Copy(files, extra)
 	return gobuild.Module{
 		Name: name, Path: modulePath, Files: files, Require: require, Packages: map[string]string{name: modulePath + "/" + dir},
 	}
@@ -75,7 +84,7 @@ func own(name string, extra map[string]string, require ...string) gobuild.Module
 var (
 	workload = own("workload", nil)
 	pause    = own("pause", nil)
-	envoy    = own("envoy", map[string]string{"sim/balancer/balancer.go": balancer.Source})
+	envoy    = own("envoy", sources(balancer.Source, ".", "sim/balancer"))
 )
 
 // podnet is built with the client-go that seatrial is linked with.

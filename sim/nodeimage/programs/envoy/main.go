@@ -7,29 +7,17 @@ package main
 import (
 	"bufio"
 	"context"
-	"crypto/tls"
 	"fmt"
 	"net"
-	"net/http"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"regexp"
 	"slices"
-	"sync"
 	"syscall"
 	"time"
 
 	"github.com/seatrial/seatrial/sim/balancer"
-)
-
-const (
-	// interval is how often the files and the API servers are looked at; kind has Envoy look every two seconds.
-	interval = time.Second
-	// checkTimeout is how long an API server may take to say that it is healthy.
-	checkTimeout = 3 * time.Second
-	// threshold is how often in a row it has to fail before it gets no connections, and loses those that it has.
-	threshold = 2
 )
 
 func main() {
@@ -49,8 +37,8 @@ func main() {
 func run(ctx context.Context, dir string) error {
 	var b *balancer.Balancer
 	var given []string
-	failed := map[string]int{}
-	tick := time.NewTicker(interval)
+	var health balancer.Health
+	tick := time.NewTicker(balancer.HealthInterval)
 	defer tick.Stop()
 	for {
 		listen, err := addresses(filepath.Join(dir, "lds.yaml"))
@@ -67,7 +55,7 @@ func run(ctx context.Context, dir string) error {
 			}
 			defer b.Close()
 		}
-		if good := healthy(ctx, servers, failed); b != nil && !slices.Equal(good, given) {
+		if good := health.Healthy(ctx, servers); b != nil && !slices.Equal(good, given) {
 			b.SetBackends(good)
 			given = good
 		}
@@ -105,46 +93,4 @@ func addresses(path string) ([]string, error) {
 	}
 	slices.Sort(found)
 	return found, lines.Err()
-}
-
-// healthy are the servers that have not failed to say so too often in a row, which it counts in failed; when there is none, all of them: a client's own error says more
-// than a closed port.
-func healthy(ctx context.Context, servers []string, failed map[string]int) []string {
-	var checking sync.WaitGroup
-	ok := make([]bool, len(servers))
-	for i, server := range servers {
-		checking.Go(func() { ok[i] = check(ctx, server) })
-	}
-	checking.Wait()
-	var good []string
-	for i, server := range servers {
-		if failed[server]++; ok[i] {
-			failed[server] = 0
-		}
-		if failed[server] < threshold {
-			good = append(good, server)
-		}
-	}
-	if len(good) == 0 {
-		return servers
-	}
-	return good
-}
-
-// client trusts any certificate, as kind has Envoy do: only whether the server is well is asked.
-var client = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
-
-func check(ctx context.Context, server string) bool {
-	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
-	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+server+"/healthz", nil)
-	if err != nil {
-		return false
-	}
-	answer, err := client.Do(request)
-	if err != nil {
-		return false
-	}
-	answer.Body.Close()
-	return answer.StatusCode == http.StatusOK
 }
