@@ -202,8 +202,8 @@ func (r *rehearsal) recordCommand(c cluster.Command) {
 	_ = r.record(trace.Event{Kind: trace.KindCommand, Subject: "node/" + c.Node, Change: change}, data)
 }
 
-// restartsTimeout is how long the question which components ended may take.
-const restartsTimeout = 30 * time.Second
+// restartsTimeout is how long the question which components ended may take: that is until kubelets have told of them.
+const restartsTimeout = 3 * time.Minute
 
 // recordRestarts puts the components that ended unasked, and are not in it yet, into the recording, and says so.
 func (r *rehearsal) recordRestarts(ctx context.Context) error {

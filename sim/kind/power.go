@@ -1,6 +1,7 @@
 package kind
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -137,6 +138,18 @@ func (c *Cluster) restarts(ctx context.Context) (map[instance]int32, map[instanc
 	return counts, ends, nil
 }
 
+// withoutPod is an error when a component that was there when the cluster was ready is not among those that were counted.
+func (c *Cluster) withoutPod(counts map[instance]int32) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := range c.restarted {
+		if _, ok := counts[i]; !ok && !c.cycled[i.node] {
+			return fmt.Errorf("%s of node %q has none", i.component, i.node)
+		}
+	}
+	return nil
+}
+
 // noteRestarts remembers the restarts that were part of the cluster's creation.
 func (c *Cluster) noteRestarts(ctx context.Context) (err error) {
 	c.restarted, _, err = c.restarts(ctx)
@@ -144,19 +157,23 @@ func (c *Cluster) noteRestarts(ctx context.Context) (err error) {
 }
 
 // Restarts lists the components whose containers ended unasked since the cluster was ready, each with its last end. Those of nodes whose power was cut are left
-// out: there they end, and end again until they find each other.
+// out: there they end, and end again until they find each other. A component without a pod is waited for until the context ends: a kubelet that could not show its static pod, because
+// the API server was away, tries again when it looks at that pod next, and was seen to take two minutes.
 func (c *Cluster) Restarts(ctx context.Context) ([]cluster.Restart, error) {
-	counts, ends, err := c.restarts(ctx)
-	if err != nil {
-		return nil, err
+	var counts map[instance]int32
+	var ends map[instance]cluster.Restart
+	var failed error
+	err := ready.Poll(ctx, "each component that was there when the cluster was ready has a pod", func(ctx context.Context) error {
+		if counts, ends, failed = c.restarts(ctx); failed != nil {
+			return nil
+		}
+		return c.withoutPod(counts)
+	})
+	if err = cmp.Or(failed, err); err != nil {
+		return nil, fmt.Errorf("look for restarts: %w", err)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for i := range c.restarted {
-		if _, ok := counts[i]; !ok && !c.cycled[i.node] {
-			return nil, fmt.Errorf("look for restarts: %s of node %q was there when the cluster was ready, and its pod is not", i.component, i.node)
-		}
-	}
 	var found []cluster.Restart
 	for i, count := range counts {
 		if count <= c.restarted[i] || c.cycled[i.node] {
