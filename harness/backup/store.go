@@ -152,6 +152,18 @@ func (s *Store) put(ctx context.Context, snapshot string, o object) (Stored, err
 	return s.stat(ctx, o, m)
 }
 
+// PutBeside copies a file to where what belongs to a snapshot is: the snapshot's address, with a suffix.
+func (s *Store) PutBeside(ctx context.Context, file, snapshot, suffix string) error {
+	o, err := parse(snapshot)
+	if err == nil {
+		_, err = s.client.FPutObject(ctx, o.bucket, o.key+suffix, file, minio.PutObjectOptions{SendContentMd5: true})
+	}
+	if err != nil {
+		return fmt.Errorf("keep %q beside %s in the object storage at %s: %w", file, snapshot, s.at, said(err))
+	}
+	return nil
+}
+
 // Stat asks the store for a snapshot. The error says what of it is missing.
 func (s *Store) Stat(ctx context.Context, address string) (Stored, error) {
 	o, err := parse(address)

@@ -53,3 +53,16 @@ func expected() []string {
 	}
 	return files
 }
+
+// Shared are the files that all control planes have the same: the authorities and the key that signs the tokens of service accounts, each with its private part. A
+// cluster that is made anew needs them beside its etcd's data, or nobody who was known is known any more.
+//
+// https://kubernetes.io/docs/setup/production-environment/tools/kubeadm/high-availability/#manual-certs
+func Shared() []string {
+	return []string{
+		kubernetesCA, keyFile(kubernetesCA), etcdCA, keyFile(etcdCA), frontProxyCA, keyFile(frontProxyCA), accountsKey, pkiDir + "sa.key",
+	}
+}
+
+// keyFile is where the private key of what is in a file is.
+func keyFile(cert string) string { return strings.TrimSuffix(cert, ".crt") + ".key" }

@@ -170,7 +170,7 @@ func (n *Node) authoritiesOf(f cluster.CertificateFile) {
 		return // and read says so
 	}
 	signs := 0
-	if key, err := n.publicKeyOf(strings.TrimSuffix(f.Path, ".crt") + ".key"); err == nil {
+	if key, err := n.publicKeyOf(keyFile(f.Path)); err == nil {
 		signs = max(0, slices.IndexFunc(certs, func(c *x509.Certificate) bool { return sameKey(key, c.PublicKey) }))
 	}
 	for i, c := range certs {

@@ -7,13 +7,11 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
-	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/seatrial/seatrial/harness/cluster"
 	"github.com/seatrial/seatrial/harness/etcd"
-	"github.com/seatrial/seatrial/harness/objects"
 	"github.com/seatrial/seatrial/harness/trace"
 )
 
@@ -116,64 +114,3 @@ func awaitLeader(ctx context.Context, env *Env, name string, since time.Time) er
 
 // leaderEvery is the time between two looks at a lease, which is renewed every two seconds.
 const leaderEvery = 500 * time.Millisecond
-
-// AwaitWorkloads waits until every workload is complete. DaemonSets, which are rolled out over all nodes one after the other, only when it is told to.
-func AwaitWorkloads(ctx context.Context, env *Env, daemonSets bool) error {
-	refs, err := incomplete(ctx, env, daemonSets)
-	if err != nil {
-		return err
-	}
-	waits, ctx := errgroup.WithContext(ctx)
-	waits.SetLimit(awaitedAtOnce)
-	for _, ref := range refs {
-		fmt.Fprintf(env.Log, "%s is not complete yet\n", ref)
-		waits.Go(func() error { return FromWait(env.Objects.AwaitRollout(ctx, ref)) })
-	}
-	return waits.Wait()
-}
-
-// awaitedAtOnce is how many workloads are awaited side by side: where many nodes are worked on at a time, one that was complete a moment ago may not be when the others are.
-const awaitedAtOnce = 20
-
-// incomplete lists the Deployments and StatefulSets, and if asked the DaemonSets, that have not all their replicas, updated and ready. Those that are updated by hand can't be
-// waited for, and are passed over.
-func incomplete(ctx context.Context, env *Env, daemonSets bool) ([]objects.Ref, error) {
-	var refs []objects.Ref
-	look := func(kind string, o metav1.ObjectMeta, observed int64, byHand bool, want int32, have ...int32) {
-		done := observed >= o.Generation
-		for _, n := range have {
-			done = done && n == want
-		}
-		if !done && !byHand {
-			refs = append(refs, objects.Ref{Kind: kind, Namespace: o.Namespace, Name: o.Name})
-		}
-	}
-	apps, all := env.Kube.AppsV1(), metav1.ListOptions{}
-	deployments, err := apps.Deployments("").List(ctx, all)
-	if err != nil {
-		return nil, fmt.Errorf("list the deployments: %w", err)
-	}
-	for _, d := range deployments.Items {
-		look("deployment", d.ObjectMeta, d.Status.ObservedGeneration, false, *d.Spec.Replicas, d.Status.UpdatedReplicas, d.Status.Replicas, d.Status.AvailableReplicas)
-	}
-	sets, err := apps.StatefulSets("").List(ctx, all)
-	if err != nil {
-		return nil, fmt.Errorf("list the stateful sets: %w", err)
-	}
-	for _, s := range sets.Items {
-		byHand := s.Spec.UpdateStrategy.Type == appsv1.OnDeleteStatefulSetStrategyType
-		look("statefulset", s.ObjectMeta, s.Status.ObservedGeneration, byHand, *s.Spec.Replicas, s.Status.UpdatedReplicas, s.Status.ReadyReplicas)
-	}
-	if !daemonSets {
-		return refs, nil
-	}
-	daemons, err := apps.DaemonSets("").List(ctx, all)
-	if err != nil {
-		return nil, fmt.Errorf("list the daemon sets: %w", err)
-	}
-	for _, d := range daemons.Items {
-		byHand := d.Spec.UpdateStrategy.Type == appsv1.OnDeleteDaemonSetStrategyType
-		look("daemonset", d.ObjectMeta, d.Status.ObservedGeneration, byHand, d.Status.DesiredNumberScheduled, d.Status.UpdatedNumberScheduled, d.Status.NumberAvailable)
-	}
-	return refs, nil
-}

@@ -251,10 +251,11 @@ const (
 //
 // https://etcd.io/docs/v3.6/op-guide/recovery/#snapshotting-the-keyspace
 type Backup struct {
-	Node    string   `json:"node,omitempty" doc:"Control plane whose member it is taken from. Absent means one that has all that the others have, and rather one that is not the leader."`
-	Unasked bool     `json:"unasked,omitempty" doc:"Take it from node without asking the members whether it has what the others have, as etcdctl does, which a policy finds when it hasn't."`
-	To      string   `json:"to,omitempty" jsonschema:"default=here,enum=here,enum=objectStorage,enum=node" doc:"Where it is kept: here is the machine that seatrial runs on, objectStorage an S3-compatible store of the rehearsal, from which later steps get it, node is the control plane that it was taken on, which a policy finds; later steps read a copy that the rehearsal made, so they work although the node is lost."`
-	Timeout Duration `json:"timeout,omitempty" jsonschema:"default=5m" doc:"How long it may take."`
+	Node       string   `json:"node,omitempty" doc:"Control plane whose member it is taken from. Absent means one that has all that the others have, and rather one that is not the leader."`
+	Unasked    bool     `json:"unasked,omitempty" doc:"Take it from node without asking the members whether it has what the others have, as etcdctl does, which a policy finds when it hasn't."`
+	To         string   `json:"to,omitempty" jsonschema:"default=here,enum=here,enum=objectStorage,enum=node" doc:"Where it is kept: here is the machine that seatrial runs on, objectStorage an S3-compatible store of the rehearsal, from which later steps get it, node is the control plane that it was taken on, which a policy finds; later steps read a copy that the rehearsal made, so they work although the node is lost."`
+	WithoutPKI bool     `json:"withoutPKI,omitempty" doc:"Leave out the certificate authorities and the keys that sign service account tokens, which are kept beside the snapshot: etcd has none of them. A policy finds it."`
+	Timeout    Duration `json:"timeout,omitempty" jsonschema:"default=5m" doc:"How long it may take."`
 }
 
 // The ways in which a backup is damaged.

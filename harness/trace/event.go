@@ -401,6 +401,8 @@ type BackupData struct {
 	Objects   int    `json:"objects"`
 	// Digest is the hash of what it holds, whatever the order and the revision.
 	Digest string `json:"digest"`
+	// PKI are the files that are kept with it, of those that all control planes have the same, each where it is on a node: certificate authorities, keys. Those that can't be used are left out.
+	PKI []string `json:"pki"`
 	// Member is what the member said of itself right before; nil when it said nothing.
 	Member *EtcdData `json:"member,omitempty"`
 }

@@ -50,6 +50,11 @@ func store(ctx context.Context, env *procedure.Env, step string) error {
 		return err
 	}
 	fmt.Fprintf(env.Log, "%s has %d bytes\n", address(env, step), stored.Size)
+	if _, err := os.Stat(file(env, step) + pkiSuffix); err == nil {
+		if err := env.Storage.PutBeside(ctx, file(env, step)+pkiSuffix, address(env, step), pkiSuffix); err != nil {
+			return err
+		}
+	}
 	return errors.Join(
 		env.Record(trace.KindFact, "backup/"+step, trace.BackupStored, trace.StoredData{Time: stored.Time, Address: address(env, step), SizeBytes: stored.Size}),
 		os.Remove(file(env, step)),
@@ -84,6 +89,9 @@ func (Backup) Plan(step scenario.Step, _ plan.Setting) *plan.Op {
 	}
 	if step.Backup.Unasked {
 		title += ", without asking whether it has everything"
+	}
+	if step.Backup.WithoutPKI {
+		title += ", without the certificate authorities"
 	}
 	switch step.Backup.To {
 	case scenario.KeptObjectStorage:
@@ -138,6 +146,12 @@ func (Backup) Do(ctx context.Context, env *procedure.Env, step scenario.Step, op
 	fmt.Fprintf(env.Log, "%d bytes from etcd/%s, revision %d, %d objects\n", m.File.Size, node, m.File.Revision, m.Digest.Objects())
 	said.Time, said.ClusterID, said.Revision, said.SHA256, said.SizeBytes = m.Time, m.ClusterID, m.File.Revision, m.File.SHA256, m.File.Size
 	said.Objects, said.Digest = m.Digest.Objects(), m.Digest.Hash()
+	said.PKI = []string{}
+	if !step.Backup.WithoutPKI {
+		if said.PKI, err = keepPKI(ctx, env, node, file(env, step.ID)+pkiSuffix); err != nil {
+			return err
+		}
+	}
 	if i := slices.IndexFunc(standing, func(s trace.EtcdData) bool { return s.Node == node }); i >= 0 {
 		said.Member = &standing[i]
 	}

@@ -9,7 +9,7 @@
 # custom:
 #   severity: error
 #   scope: run
-#   needs: [restore]
+#   needs: [backup]
 #   remedy: >-
 #     Take backups into object storage (seatrial backup take s3://BUCKET/KEY), or copy them off the node right away, and look whether they arrived.
 package seatrial.backup.off_node

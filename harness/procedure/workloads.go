@@ -1,0 +1,209 @@
+package procedure
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/wait"
+
+	"github.com/seatrial/seatrial/harness/objects"
+	"github.com/seatrial/seatrial/harness/trace"
+)
+
+// workload is one that makes pods, as it was at a look.
+type workload struct {
+	ref      objects.Ref
+	wanted   int32
+	selector *metav1.LabelSelector
+	late     string // what is missing until it is complete by its own status, or ""
+}
+
+// AwaitWorkloads waits until every workload that is not complete has been so once: all its replicas updated and available by its status, and as many pods Ready, because while no
+// controller manager works, as after a power cut, what a workload says of itself is old. DaemonSets, which are rolled out over all nodes one after the other, are awaited only when it is
+// told to. Those that are updated by hand can't be waited for, and are passed over.
+func AwaitWorkloads(ctx context.Context, env *Env, daemonSets bool) error {
+	began := time.Now()
+	var awaited map[objects.Ref]string // with what was seen last
+	var last error
+	err := wait.PollUntilContextCancel(ctx, workloadsEvery, true, func(ctx context.Context) (bool, error) {
+		all, err := workloads(ctx, env, daemonSets)
+		if err == nil {
+			if awaited == nil {
+				awaited = map[objects.Ref]string{}
+				for _, w := range all {
+					if w.late != "" {
+						awaited[w.ref] = w.late
+						fmt.Fprintf(env.Log, "%s is not complete yet: %s\n", w.ref, w.late)
+					}
+				}
+			}
+			err = awaitedStill(ctx, env, all, awaited)
+		}
+		if failed := (*Failure)(nil); errors.As(err, &failed) || objects.Refused(err) {
+			return false, err
+		}
+		if ctx.Err() == nil { // otherwise the look was interrupted
+			last = err // the API may be away for a moment
+		}
+		return err == nil && len(awaited) == 0, nil
+	})
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() == nil:
+		return err
+	case errors.Is(ctx.Err(), context.Canceled):
+		return fmt.Errorf("wait for the workloads: %w", context.Cause(ctx))
+	}
+	return incomplete(awaited, last, time.Since(began))
+}
+
+// workloadsEvery is the time between two looks at the workloads: all at once, because where many nodes are worked on at a time many are incomplete.
+const workloadsEvery = 500 * time.Millisecond
+
+// incomplete is the error when the time is over.
+func incomplete(awaited map[objects.Ref]string, last error, after time.Duration) error {
+	f := &Failure{}
+	var said []string
+	for _, ref := range slices.SortedFunc(maps.Keys(awaited), func(a, b objects.Ref) int { return strings.Compare(a.String(), b.String()) }) {
+		f.Blockers = append(f.Blockers, trace.Blocker{Subject: ref.String(), Reason: awaited[ref]})
+		said = append(said, fmt.Sprintf("%s: %s", ref, awaited[ref]))
+	}
+	if last != nil {
+		said = append(said, last.Error())
+	}
+	f.Message = fmt.Sprintf("wait for the workloads: expected every one to be complete within %s, last seen: %s", after.Round(time.Second), strings.Join(said, "; "))
+	return f
+}
+
+// awaitedStill takes those that are complete by now from the awaited. One that is gone is.
+func awaitedStill(ctx context.Context, env *Env, all []workload, awaited map[objects.Ref]string) error {
+	known := map[objects.Ref]bool{}
+	var content []workload // whose status has what it wants
+	for _, w := range all {
+		known[w.ref] = true
+		if _, ok := awaited[w.ref]; !ok {
+			continue
+		}
+		if awaited[w.ref] = w.late; w.late == "" {
+			content = append(content, w)
+		}
+	}
+	maps.DeleteFunc(awaited, func(ref objects.Ref, _ string) bool { return !known[ref] })
+	if len(content) == 0 {
+		return nil
+	}
+	ready, err := readyPods(ctx, env)
+	if err != nil {
+		return err
+	}
+	for _, w := range content {
+		selector, err := metav1.LabelSelectorAsSelector(w.selector)
+		if err != nil {
+			return err
+		}
+		have := int32(0)
+		for _, pod := range ready[w.ref.Namespace] {
+			if selector.Matches(pod) {
+				have++
+			}
+		}
+		if awaited[w.ref] = fmt.Sprintf("its status says so, but %d of %d pods are Ready", have, w.wanted); have >= w.wanted {
+			delete(awaited, w.ref)
+		}
+	}
+	return nil
+}
+
+// readyPods are the labels of the pods that are Ready and stay, by namespace.
+func readyPods(ctx context.Context, env *Env) (map[string][]labels.Set, error) {
+	pods, err := env.Kube.CoreV1().Pods("").List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("list the pods: %w", err)
+	}
+	ready := map[string][]labels.Set{}
+	for _, pod := range pods.Items {
+		is := func(c corev1.PodCondition) bool { return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue }
+		if pod.DeletionTimestamp == nil && slices.ContainsFunc(pod.Status.Conditions, is) {
+			ready[pod.Namespace] = append(ready[pod.Namespace], pod.Labels)
+		}
+	}
+	return ready, nil
+}
+
+// workloads looks at the Deployments and StatefulSets, and if asked at the DaemonSets, that roll out by themselves.
+func workloads(ctx context.Context, env *Env, daemonSets bool) ([]workload, error) {
+	var all []workload
+	look := func(kind string, o metav1.ObjectMeta, observed int64, wanted int32, selector *metav1.LabelSelector, late string) {
+		if observed < o.Generation {
+			late = "its controller has not seen its last change yet"
+		}
+		all = append(all, workload{ref: objects.Ref{Kind: kind, Namespace: o.Namespace, Name: o.Name}, wanted: wanted, selector: selector, late: late})
+	}
+	apps, every := env.Kube.AppsV1(), metav1.ListOptions{}
+	deployments, err := apps.Deployments("").List(ctx, every)
+	if err != nil {
+		return nil, fmt.Errorf("list the deployments: %w", err)
+	}
+	for _, d := range deployments.Items {
+		if stuck(d) {
+			return nil, Failf("wait for deployment/%s/%s: it has exceeded its progress deadline", d.Namespace, d.Name)
+		}
+		want, s := *d.Spec.Replicas, d.Status
+		look("deployment", d.ObjectMeta, s.ObservedGeneration, want, d.Spec.Selector, lacks(want, s.UpdatedReplicas == want && s.Replicas == want, s.UpdatedReplicas, s.AvailableReplicas, s.Replicas))
+	}
+	sets, err := apps.StatefulSets("").List(ctx, every)
+	if err != nil {
+		return nil, fmt.Errorf("list the stateful sets: %w", err)
+	}
+	for _, d := range sets.Items {
+		if d.Spec.UpdateStrategy.Type == appsv1.OnDeleteStatefulSetStrategyType {
+			continue
+		}
+		want, s, held := *d.Spec.Replicas, d.Status, int32(0) // those below the partition are held back
+		if rolling := d.Spec.UpdateStrategy.RollingUpdate; rolling != nil && rolling.Partition != nil {
+			held = min(want, *rolling.Partition)
+		}
+		look("statefulset", d.ObjectMeta, s.ObservedGeneration, want, d.Spec.Selector, lacks(want, s.UpdatedReplicas >= want-held, s.UpdatedReplicas, s.ReadyReplicas, s.Replicas))
+	}
+	if !daemonSets {
+		return all, nil
+	}
+	daemons, err := apps.DaemonSets("").List(ctx, every)
+	if err != nil {
+		return nil, fmt.Errorf("list the daemon sets: %w", err)
+	}
+	for _, d := range daemons.Items {
+		if d.Spec.UpdateStrategy.Type == appsv1.OnDeleteDaemonSetStrategyType {
+			continue
+		}
+		s := d.Status
+		want := s.DesiredNumberScheduled
+		look("daemonset", d.ObjectMeta, s.ObservedGeneration, want, d.Spec.Selector, lacks(want, s.UpdatedNumberScheduled == want, s.UpdatedNumberScheduled, s.NumberAvailable, s.CurrentNumberScheduled))
+	}
+	return all, nil
+}
+
+// lacks says what a workload lacks by its status, or "".
+func lacks(want int32, updated bool, updatedReplicas, available, replicas int32) string {
+	if updated && available == want {
+		return ""
+	}
+	return fmt.Sprintf("it wants %d replicas; of %d, %d are updated and %d available", want, replicas, updatedReplicas, available)
+}
+
+// stuck tells whether a Deployment has stopped rolling out.
+func stuck(d appsv1.Deployment) bool {
+	return d.Status.ObservedGeneration >= d.Generation && slices.ContainsFunc(d.Status.Conditions, func(c appsv1.DeploymentCondition) bool {
+		return c.Type == appsv1.DeploymentProgressing && c.Reason == "ProgressDeadlineExceeded"
+	})
+}
