@@ -1,9 +1,15 @@
 package backup_test
 
 import (
+	"encoding/pem"
+	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -222,4 +228,46 @@ func TestStoreKeys(t *testing.T) {
 	_, err := clientOf(t, s, "not the secret").Put(t.Context(), path, address)
 	g.Expect(err).To(MatchError(ContainSubstring("it answered 403 SignatureDoesNotMatch")))
 	g.Expect(err.Error()).NotTo(ContainSubstring("not the secret"))
+}
+
+// TestStoreAsAWS: the program reaches a store over TLS, with the keys of ~/.aws/credentials, and refuses one whose certificate nobody vouches for.
+func TestStoreAsAWS(t *testing.T) {
+	g := NewWithT(t)
+	path, _ := nightly(t)
+	s := startStore(t)
+	_, err := clientOf(t, s, s.SecretKey).Put(t.Context(), path, address)
+	g.Expect(err).NotTo(HaveOccurred())
+	behind, err := url.Parse(s.URL)
+	g.Expect(err).NotTo(HaveOccurred())
+	front := httptest.NewTLSServer(httputil.NewSingleHostReverseProxy(behind))
+	defer front.Close()
+
+	home := t.TempDir()
+	program, authority := filepath.Join(home, "seatrial"), filepath.Join(home, "ca.crt")
+	run(t, "go", "build", "-o", program, "../../cmd/seatrial")
+	g.Expect(os.WriteFile(authority, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: front.Certificate().Raw}), 0o600)).To(Succeed())
+	g.Expect(os.Mkdir(filepath.Join(home, ".aws"), 0o700)).To(Succeed())
+	keys := func(secret string) {
+		text := fmt.Sprintf("[default]\naws_access_key_id = %s\naws_secret_access_key = %s\n", s.AccessKey, secret)
+		g.Expect(os.WriteFile(filepath.Join(home, ".aws", "credentials"), []byte(text), 0o600)).To(Succeed())
+	}
+	inspect := func(environment ...string) (string, error) {
+		c := exec.CommandContext(t.Context(), program, "backup", "inspect", address, "--s3-endpoint", front.URL, "--s3-region", objectstore.Region)
+		c.Env = append([]string{"HOME=" + home, "PATH=" + os.Getenv("PATH")}, environment...)
+		out, err := c.CombinedOutput()
+		return string(out), err
+	}
+	keys(s.SecretKey)
+	out, err := inspect("SSL_CERT_FILE=" + authority)
+	g.Expect(err).NotTo(HaveOccurred(), out)
+	g.Expect(out).To(ContainSubstring("nodes"))
+
+	out, err = inspect()
+	g.Expect(err).To(HaveOccurred())
+	g.Expect(out).To(ContainSubstring("certificate signed by unknown authority"))
+
+	keys("not the secret")
+	out, err = inspect("SSL_CERT_FILE=" + authority)
+	g.Expect(err).To(HaveOccurred())
+	g.Expect(out).To(And(ContainSubstring("403"), Not(ContainSubstring("not the secret"))))
 }
