@@ -29,6 +29,9 @@ spec:
     upgrade: {to: v1.34, workers: {parallel: 10, maxUnavailable: 10}, drain: {timeout: 2m, retryDelay: 1s}}
   policies:
     params: {availability/api_outage: {max: 2s}}
+    except: # a leader whose API server is replaced while the machine is busy can't renew its lease in time
+    - {id: component/not_restarted, subject: "component/*/kube-controller-manager", reason: it ends then and is started again}
+    - {id: component/not_restarted, subject: "component/*/kube-scheduler", reason: it ends then and is started again}
 `
 	fleetProbe = "  - {name: %[1]s, service: {namespace: default, name: %[1]s, port: 80}}\n"
 	fleetApp   = `---
