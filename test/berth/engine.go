@@ -35,13 +35,13 @@ var engineName = sync.OnceValue(func() string {
 	return ""
 })
 
-// engine asks the container engine.
-func (b *Berth) engine(args ...string) []string {
+// ask asks the container engine; that it has no answer fails g.
+func ask(g gomega.Gomega, args ...string) []string {
 	if engineName() == "" {
 		return nil
 	}
 	out, err := exec.Command(engineName(), args...).CombinedOutput() //nolint:noctx // a look
-	b.Expect(err).NotTo(gomega.HaveOccurred(), string(out))
+	g.Expect(err).NotTo(gomega.HaveOccurred(), string(out))
 	return strings.Fields(string(out))
 }
 
@@ -67,7 +67,7 @@ func (b *Berth) ofRuns(names []string) []string {
 
 // Containers are the containers of this berth's runs.
 func (b *Berth) Containers() []string {
-	return b.ofRuns(b.engine("ps", "--all", "--format", "{{.Names}}"))
+	return b.ofRuns(ask(b, "ps", "--all", "--format", "{{.Names}}"))
 }
 
 // InNode tells whether a program runs in a node of this berth's runs.
@@ -83,15 +83,16 @@ func (b *Berth) InNode(program string) bool {
 	})
 }
 
-// NothingInEngine is the promise for kind clusters: no container, volume or network of this berth's runs, no names that are served, and no claim.
+// NothingInEngine is the promise for kind clusters: no container, volume or network of this berth's runs, no names that are served, and no claim. The engine is asked again when it has no
+// answer: podman gives up a list of volumes when one of them is removed meanwhile.
 func (b *Berth) NothingInEngine(within time.Duration) {
 	b.t.Helper()
 	cache, err := os.UserCacheDir()
 	b.Expect(err).NotTo(gomega.HaveOccurred())
-	b.Eventually(func() []string {
-		left := b.Containers()
-		left = append(left, b.ofRuns(b.engine("network", "ls", "--format", "{{.Name}}"))...)
-		left = append(left, b.ofRuns(b.engine("volume", "ls", "--format", "{{.Name}}/{{.Labels}}"))...)
+	b.Eventually(func(g gomega.Gomega) []string {
+		left := b.ofRuns(ask(g, "ps", "--all", "--format", "{{.Names}}"))
+		left = append(left, b.ofRuns(ask(g, "network", "ls", "--format", "{{.Name}}"))...)
+		left = append(left, b.ofRuns(ask(g, "volume", "ls", "--format", "{{.Name}}/{{.Labels}}"))...)
 		claims, _ := filepath.Glob(filepath.Join(cache, "seatrial", "clusters", "*"))
 		served, _ := filepath.Glob("/run/containers/networks/aardvark-dns/*") // the names of podman's networks
 		return append(left, b.ofRuns(slices.Concat(claims, served))...)
