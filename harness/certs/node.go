@@ -208,22 +208,22 @@ func (n *Node) readCertificates(f cluster.CertificateFile) {
 		n.add(f, trace.CertificateData{Problem: err.Error()})
 		return
 	}
-	keyFile := f.Path
+	private := f.Path
 	if path.Ext(f.Path) == ".crt" {
-		keyFile = strings.TrimSuffix(f.Path, ".crt") + ".key"
+		private = keyFile(f.Path)
 	}
 	d := n.describe(f.Path, certs)
-	key, err := n.publicKeyOf(keyFile)
+	key, err := n.publicKeyOf(private)
 	switch {
 	case errors.Is(err, errAbsent) && d.Authority:
 		d.External = true
 	case err != nil:
 		d.Problem = err.Error()
 	case !slices.ContainsFunc(certs, func(c *x509.Certificate) bool { return sameKey(key, c.PublicKey) }) || !d.Authority && !sameKey(key, certs[0].PublicKey):
-		d.Problem = "its key, " + keyFile + ", is another certificate's"
+		d.Problem = "its key, " + private + ", is another certificate's"
 	}
 	if err == nil {
-		d.KeyMode = mode(n.files[keyFile])
+		d.KeyMode = mode(n.files[private])
 	}
 	if strings.HasPrefix(f.Path, kubeletPKI) && strings.HasPrefix(path.Base(f.Path), "kubelet-client") {
 		d.Rotates = n.kubeletRotates()

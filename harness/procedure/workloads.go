@@ -85,20 +85,22 @@ func incomplete(awaited map[objects.Ref]string, last error, after time.Duration)
 	return f
 }
 
-// awaitedStill takes those that are complete by now from the awaited. One that is gone is.
+// awaitedStill takes those that are complete by now from the awaited. One that is gone is not.
 func awaitedStill(ctx context.Context, env *Env, all []workload, awaited map[objects.Ref]string) error {
-	known := map[objects.Ref]bool{}
+	gone := maps.Clone(awaited)
 	var content []workload // whose status has what it wants
 	for _, w := range all {
-		known[w.ref] = true
 		if _, ok := awaited[w.ref]; !ok {
 			continue
 		}
+		delete(gone, w.ref)
 		if awaited[w.ref] = w.late; w.late == "" {
 			content = append(content, w)
 		}
 	}
-	maps.DeleteFunc(awaited, func(ref objects.Ref, _ string) bool { return !known[ref] })
+	for ref := range gone {
+		awaited[ref] = "it does not exist"
+	}
 	if len(content) == 0 {
 		return nil
 	}

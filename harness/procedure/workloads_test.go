@@ -12,6 +12,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes/fake"
+
+	"github.com/seatrial/seatrial/harness/objects"
 )
 
 // deployment is one that wants two replicas and has as many as are given, of its last generation.
@@ -49,6 +51,10 @@ func TestAwaitWorkloads(t *testing.T) {
 	g.Expect(errors.As(err, &failure)).To(BeTrue())
 	g.Expect(failure.Blockers).To(ConsistOf(HaveField("Subject", "deployment/shop/web")))
 	g.Expect(env.Log).To(ContainSubstring("deployment/shop/web is not complete yet"))
+
+	gone := map[objects.Ref]string{{Kind: "deployment", Namespace: "shop", Name: "gone"}: late}
+	g.Expect(awaitedStill(t.Context(), env, nil, gone)).To(Succeed())
+	g.Expect(gone).To(HaveEach("it does not exist"), "a workload that somebody removed was not completed")
 
 	waiting := make(chan error, 1)
 	go func() { waiting <- AwaitWorkloads(t.Context(), env, true) }()

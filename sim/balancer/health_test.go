@@ -14,10 +14,11 @@ import (
 func answering(t *testing.T, status int) string {
 	t.Helper()
 	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != "/healthz" {
-			status = http.StatusNotFound
+		if r.URL.Path == "/healthz" {
+			w.WriteHeader(status)
+		} else {
+			http.NotFound(w, r)
 		}
-		w.WriteHeader(status)
 	}))
 	t.Cleanup(s.Close)
 	return s.Listener.Addr().String()

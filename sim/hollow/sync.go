@@ -237,7 +237,7 @@ func (k *Kubelets) shows(key string, pod *corev1.Pod) bool {
 	return !ok || pod.Annotations[corev1.MirrorPodAnnotationKey] == configHash(static.pod)
 }
 
-// podMissing forgets a pod that is not in the API any more, unless it shows a static pod: that is shown again.
+// podMissing forgets a pod that is not in the API any more, unless it is a static pod's: that is shown again, in place of what shows an earlier file of it.
 func (k *Kubelets) podMissing(ctx context.Context, key string) error {
 	k.mu.Lock()
 	static, ok := k.statics[key]

@@ -164,12 +164,16 @@ func (c *Cluster) Restarts(ctx context.Context) ([]cluster.Restart, error) {
 	var ends map[instance]cluster.Restart
 	var failed error
 	err := ready.Poll(ctx, "each component that was there when the cluster was ready has a pod", func(ctx context.Context) error {
-		if counts, ends, failed = c.restarts(ctx); failed != nil {
-			return nil
+		counts, ends, failed = c.restarts(ctx)
+		switch {
+		case failed == nil:
+			return c.withoutPod(counts)
+		case errors.Is(failed, context.DeadlineExceeded): // a look has less time than the question
+			return failed
 		}
-		return c.withoutPod(counts)
+		return nil
 	})
-	if err = cmp.Or(failed, err); err != nil {
+	if err = cmp.Or(err, failed); err != nil {
 		return nil, fmt.Errorf("look for restarts: %w", err)
 	}
 	c.mu.Lock()

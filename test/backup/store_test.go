@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
 	. "github.com/onsi/gomega"
 
@@ -228,6 +229,31 @@ func TestStoreKeys(t *testing.T) {
 	_, err := clientOf(t, s, "not the secret").Put(t.Context(), path, address)
 	g.Expect(err).To(MatchError(ContainSubstring("it answered 403 SignatureDoesNotMatch")))
 	g.Expect(err.Error()).NotTo(ContainSubstring("not the secret"))
+}
+
+// TestStorePutBeside: what belongs to a snapshot is where it is, whole, and the snapshot is what it was.
+func TestStorePutBeside(t *testing.T) {
+	g := NewWithT(t)
+	path, _ := nightly(t)
+	s := startStore(t)
+	store := clientOf(t, s, s.SecretKey)
+	_, err := store.Put(t.Context(), path, address)
+	g.Expect(err).NotTo(HaveOccurred())
+	file := filepath.Join(t.TempDir(), "pki.tar")
+	g.Expect(os.WriteFile(file, []byte("the authorities"), 0o600)).To(Succeed())
+	g.Expect(store.PutBeside(t.Context(), file, address, ".pki.tar")).To(Succeed())
+
+	at, err := url.Parse(s.URL)
+	g.Expect(err).NotTo(HaveOccurred())
+	client, err := minio.New(at.Host, &minio.Options{Creds: credentials.NewStaticV4(s.AccessKey, s.SecretKey, ""), Region: objectstore.Region})
+	g.Expect(err).NotTo(HaveOccurred())
+	there, err := client.GetObject(t.Context(), "backups", "cluster/nightly.db.pki.tar", minio.GetObjectOptions{})
+	g.Expect(err).NotTo(HaveOccurred())
+	defer there.Close()
+	g.Expect(io.ReadAll(there)).To(BeEquivalentTo("the authorities"))
+	_, err = store.Stat(t.Context(), address)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(clientOf(t, s, "not the secret").PutBeside(t.Context(), file, address, ".pki.tar")).To(MatchError(ContainSubstring("it answered 403")))
 }
 
 // TestStoreAsAWS: the program reaches a store over TLS, with the keys of ~/.aws/credentials, and refuses one whose certificate nobody vouches for.

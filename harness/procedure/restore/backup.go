@@ -40,8 +40,8 @@ func here(ctx context.Context, env *procedure.Env, step string) (path string, go
 	return path, true, err
 }
 
-// store puts a step's snapshot into object storage, and does not leave it here.
-func store(ctx context.Context, env *procedure.Env, step string) error {
+// store puts a step's snapshot into object storage, with what is kept of the PKI, and leaves nothing of it here.
+func store(ctx context.Context, env *procedure.Env, step string, withPKI bool) error {
 	if env.Storage == nil {
 		return errors.New("the rehearsal has no object storage")
 	}
@@ -50,8 +50,12 @@ func store(ctx context.Context, env *procedure.Env, step string) error {
 		return err
 	}
 	fmt.Fprintf(env.Log, "%s has %d bytes\n", address(env, step), stored.Size)
-	if _, err := os.Stat(file(env, step) + pkiSuffix); err == nil {
-		if err := env.Storage.PutBeside(ctx, file(env, step)+pkiSuffix, address(env, step), pkiSuffix); err != nil {
+	if withPKI {
+		pki := file(env, step) + pkiSuffix
+		if err := env.Storage.PutBeside(ctx, pki, address(env, step), pkiSuffix); err != nil {
+			return err
+		}
+		if err := os.Remove(pki); err != nil {
 			return err
 		}
 	}
@@ -158,7 +162,7 @@ func (Backup) Do(ctx context.Context, env *procedure.Env, step scenario.Step, op
 	if err := env.Record(trace.KindFact, "backup/"+step.ID, trace.BackupTaken, said); err != nil || step.Backup.To != scenario.KeptObjectStorage {
 		return err
 	}
-	return store(ctx, env, step.ID)
+	return store(ctx, env, step.ID, len(said.PKI) > 0)
 }
 
 // choose is backup.Choose, unless the one that is named is taken as it is.
