@@ -43,6 +43,9 @@ func Main([]string) int {
 		finish()
 	}()
 	if err := create(os.Stdin, &logger{out: os.Stderr}); err != nil {
+		for slices.ContainsFunc(proc.Children(), letFinish) { // the library returns with its first error, while it makes other containers
+			time.Sleep(finishInterval)
+		}
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
@@ -55,12 +58,17 @@ func finish() {
 	_ = os.Unsetenv("PATH") // it fails for names that are none
 	for ; ; time.Sleep(finishInterval) {
 		for _, pid := range proc.Children() {
-			cmdline, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-			if err == nil && !unbroken(strings.Split(string(cmdline), "\x00")) {
+			if !letFinish(pid) {
 				_ = unix.Kill(pid, unix.SIGKILL) // it is ours until it is waited for, and may have ended
 			}
 		}
 	}
+}
+
+// letFinish tells whether a child is a command of the engine that must be let finish, or has ended by now.
+func letFinish(pid int) bool {
+	cmdline, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	return err != nil || unbroken(strings.Split(string(cmdline), "\x00"))
 }
 
 // unbroken tells whether a command line is one of the engine that must be let finish. The engine may be a script, whose command line has its shell before it.
