@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -148,10 +149,35 @@ func TestDigestInParts(t *testing.T) {
 	g.Expect(err).NotTo(HaveOccurred())
 	defer db.Close()
 	for _, atOnce := range []int{1, 4, 1000} {
-		d := newDigester()
-		g.Expect(db.View(func(tx *bbolt.Tx) error { return newest(t.Context(), tx.Bucket(keyBucket), atOnce, d.add) })).To(Succeed())
-		g.Expect(*d.digest).To(Equal(manifest.Digest), "%d at once", atOnce)
+		var d *Digest
+		g.Expect(db.View(func(tx *bbolt.Tx) (err error) {
+			d, err = digestOf(func(add func(key, value []byte)) error { return newest(t.Context(), tx.Bucket(keyBucket), atOnce, add) })
+			return err
+		})).To(Succeed())
+		g.Expect(*d).To(Equal(manifest.Digest), "%d at once", atOnce)
 	}
+}
+
+// TestDigestOfWhatIsGone: a file that is cut off while it is read breaks the digest, in whichever goroutine it is noticed, and not the process.
+func TestDigestOfWhatIsGone(t *testing.T) {
+	g := NewWithT(t)
+	file, err := os.Create(filepath.Join(t.TempDir(), "file"))
+	g.Expect(err).NotTo(HaveOccurred())
+	defer file.Close()
+	size := 4 * os.Getpagesize()
+	g.Expect(file.Truncate(int64(size))).To(Succeed())
+	mapped, err := syscall.Mmap(int(file.Fd()), 0, size, syscall.PROT_READ, syscall.MAP_SHARED)
+	g.Expect(err).NotTo(HaveOccurred())
+	defer func() { g.Expect(syscall.Munmap(mapped)).To(Succeed()) }()
+	g.Expect(file.Truncate(0)).To(Succeed())
+	g.Expect(func() {
+		_, _ = digestOf(func(add func(key, value []byte)) error {
+			for range 100 * entriesAtOnce {
+				add([]byte("/registry/minions/worker-1"), mapped)
+			}
+			return nil
+		})
+	}).To(PanicWith(MatchError(ContainSubstring("invalid memory address"))))
 }
 
 // TestDigestInPages: what is read in several answers is as it was at the one revision, whatever was written since.

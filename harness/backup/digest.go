@@ -10,11 +10,13 @@ import (
 	"hash"
 	"maps"
 	"math/bits"
+	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
+	"sync"
 
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
-	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
@@ -61,11 +63,20 @@ type Resource struct {
 // Sum is a hash of a set: the sum of the hashes of its elements, which their order does not change.
 type Sum [4]uint64
 
-// add adds a hash, modulo 2^256.
+// add adds a hash.
 func (s *Sum) add(h *[sha256.Size]byte) {
+	var one Sum
+	for i := range one {
+		one[i] = binary.LittleEndian.Uint64(h[8*i:])
+	}
+	s.plus(one)
+}
+
+// plus adds another sum, modulo 2^256.
+func (s *Sum) plus(other Sum) {
 	var carry uint64
 	for i := range s {
-		s[i], carry = bits.Add64(s[i], binary.LittleEndian.Uint64(h[8*i:]), carry)
+		s[i], carry = bits.Add64(s[i], other[i], carry)
 	}
 }
 
@@ -186,40 +197,103 @@ const (
 	pageBytes = 8 << 20
 )
 
-// OfCluster makes the digest of a running etcd, as it is or was at a revision; 0 is now.
-func OfCluster(ctx context.Context, kv clientv3.KV, revision int64) (*Digest, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	pages := make(chan []*mvccpb.KeyValue)
-	var err error
-	go func() {
-		defer close(pages)
-		err = readPages(ctx, kv, revision, pages)
+// entry is an object as it is stored.
+type entry struct{ key, value []byte }
+
+// entriesAtOnce is how many entries are handed over at a time.
+const entriesAtOnce = 64
+
+// digestOf makes the digest of what read adds, on all processors: sums don't depend on the order. What was added stays readable until digestOf returns. A fault in reading it, where it is a
+// file that is mapped into memory, panics here, as one in read does.
+func digestOf(read func(add func(key, value []byte)) error) (*Digest, error) {
+	work := make(chan []entry, runtime.GOMAXPROCS(0))
+	parts := make([]*digester, runtime.GOMAXPROCS(0))
+	broken := make([]any, len(parts))
+	var hashing sync.WaitGroup
+	for i := range parts {
+		parts[i] = newDigester()
+		hashing.Go(func() { broken[i] = parts[i].addAll(work) })
+	}
+	err := func() error {
+		defer hashing.Wait()
+		defer close(work)
+		batch := make([]entry, 0, entriesAtOnce)
+		err := read(func(key, value []byte) {
+			if batch = append(batch, entry{key, value}); len(batch) == entriesAtOnce {
+				work <- batch
+				batch = make([]entry, 0, entriesAtOnce)
+			}
+		})
+		work <- batch
+		return err
 	}()
-	d := newDigester()
-	for page := range pages {
-		for _, kv := range page {
-			d.add(kv.Key, kv.Value)
+	for _, b := range broken {
+		if b != nil {
+			panic(b)
 		}
 	}
 	if err != nil {
 		return nil, err
 	}
-	return d.digest, nil
+	digest := parts[0].digest
+	for _, part := range parts[1:] {
+		digest.merge(part.digest)
+	}
+	return digest, nil
 }
 
-// readPages sends all that an etcd has, in parts.
-func readPages(ctx context.Context, kv clientv3.KV, revision int64, pages chan<- []*mvccpb.KeyValue) error {
+// addAll adds all that comes. When that panics it says with what, and adds no more of it.
+func (d *digester) addAll(work <-chan []entry) (broken any) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true)) // which is so for one goroutine only
+	defer func() {
+		broken = recover()
+		for range work { //nolint:revive // whoever sends is not to wait for ever
+		}
+	}()
+	for batch := range work {
+		for _, e := range batch {
+			d.add(e.key, e.value)
+		}
+	}
+	return nil
+}
+
+// merge adds what another digest has of other objects.
+func (d *Digest) merge(other *Digest) {
+	for name, from := range other.Resources {
+		to := d.Resources[name]
+		if to == nil {
+			d.Resources[name] = from
+			continue
+		}
+		to.Objects += from.Objects
+		to.Bytes += from.Bytes
+		to.Opaque += from.Opaque
+		for namespace, n := range from.Namespaces {
+			to.Namespaces[namespace] += n
+		}
+		to.Identities.plus(from.Identities)
+		to.Values.plus(from.Values)
+	}
+}
+
+// OfCluster makes the digest of a running etcd, as it is or was at a revision; 0 is now.
+func OfCluster(ctx context.Context, kv clientv3.KV, revision int64) (*Digest, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	return digestOf(func(add func(key, value []byte)) error { return readPages(ctx, kv, revision, add) })
+}
+
+// readPages adds all that an etcd has, which it asks for in parts.
+func readPages(ctx context.Context, kv clientv3.KV, revision int64, add func(key, value []byte)) error {
 	limit := int64(firstPage)
 	for from := "\x00"; ; {
 		page, err := kv.Get(ctx, from, clientv3.WithFromKey(), clientv3.WithLimit(limit), clientv3.WithRev(revision))
 		if err != nil {
 			return fmt.Errorf("read etcd from %q: %w", strings.TrimSuffix(from, "\x00"), err)
 		}
-		select {
-		case pages <- page.Kvs:
-		case <-ctx.Done():
-			return context.Cause(ctx)
+		for _, kv := range page.Kvs {
+			add(kv.Key, kv.Value)
 		}
 		if !page.More {
 			return nil

@@ -13,6 +13,7 @@ import (
 	"io"
 	"os"
 	"runtime/debug"
+	"syscall"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -146,11 +147,12 @@ var (
 
 // read reads what is in a database, as view does, and makes the digest of it.
 func (f *File) read(ctx context.Context, path string) (*Digest, error) {
-	d := newDigester()
-	if err := f.view(path, func(keys *bbolt.Bucket) error { return newest(ctx, keys, knownAtOnce, d.add) }); err != nil {
-		return nil, err
-	}
-	return d.digest, nil
+	var d *Digest
+	err := f.view(path, func(keys *bbolt.Bucket) (err error) {
+		d, err = digestOf(func(add func(key, value []byte)) error { return newest(ctx, keys, knownAtOnce, add) })
+		return err
+	})
+	return d, err
 }
 
 // view reads what a database says of itself, and has do read its keys. It is only to be called for one whose hash is right, or that etcd has served: bbolt follows what is written in the
@@ -162,7 +164,7 @@ func (f *File) view(path string, do func(keys *bbolt.Bucket) error) (err error) 
 			err = fmt.Errorf("its database is broken: %v: %w", broken, ErrNotSnapshot)
 		}
 	}()
-	db, err := bbolt.Open(path, 0, &bbolt.Options{ReadOnly: true, Timeout: lockTimeout})
+	db, err := bbolt.Open(path, 0, &bbolt.Options{ReadOnly: true, Timeout: lockTimeout, MmapFlags: syscall.MAP_POPULATE})
 	if err != nil {
 		return fmt.Errorf("%w: %w", err, ErrNotSnapshot)
 	}

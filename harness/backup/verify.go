@@ -6,12 +6,11 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+	"sync"
 
 	"github.com/coreos/go-semver/semver"
-	"go.etcd.io/bbolt"
 	"go.etcd.io/etcd/api/v3/version"
 	clientv3 "go.etcd.io/etcd/client/v3"
-	"golang.org/x/sync/errgroup"
 )
 
 // ErrDiffers is wrapped when what a snapshot restores to is not what its manifest says.
@@ -42,39 +41,55 @@ type Verification struct {
 func Verify(ctx context.Context, path string, scratch Scratch) (*Verification, error) {
 	v := &Verification{Unchecked: []string{}}
 	var err error
-	if v.File, err = whole(ctx, path); err == nil {
-		err = v.File.view(path, func(*bbolt.Bucket) error { return nil })
-	}
-	if err != nil {
-		return nil, fmt.Errorf("snapshot %q: %w", path, err)
-	}
-	if newer, err := v.File.newer(version.Version); err != nil || newer {
-		return nil, errors.Join(err, fmt.Errorf("snapshot %q: it is of etcd %s, and there is %s: %w", path, v.File.StorageVersion, version.Version, ErrNewer))
-	}
 	if v.Manifest, err = ReadManifest(path); errors.Is(err, fs.ErrNotExist) {
 		v.Unchecked = append(v.Unchecked, "there is no manifest beside it, so nothing says what it is to hold")
 	} else if err != nil {
 		return nil, err
 	}
-	if err := v.prove(ctx, path, scratch); err != nil {
+	// Restoring compares the hash too, before all else, so it need not wait for what the file says. That says better what is wrong.
+	restoring, stop := context.WithCancel(ctx)
+	defer stop()
+	var restoreErr error
+	var both sync.WaitGroup
+	both.Go(func() { v.Digest, restoreErr = restored(restoring, path, scratch) })
+	held, err := v.read(ctx, path)
+	if err != nil {
+		stop()
+	}
+	both.Wait()
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("snapshot %q: %w", path, err)
+	case restoreErr != nil:
+		return nil, fmt.Errorf("verify snapshot %q: %w", path, restoreErr)
+	}
+	if err := v.compare(held); err != nil {
 		return nil, fmt.Errorf("verify snapshot %q: %w", path, err)
 	}
 	return v, nil
 }
 
-// prove compares what is restored with what is to be there.
-func (v *Verification) prove(ctx context.Context, path string, scratch Scratch) error {
+// read looks whether the file can be proven at all, and makes the digest of what is in it.
+func (v *Verification) read(ctx context.Context, path string) (_ *Digest, err error) {
+	if v.File, err = whole(ctx, path); err != nil {
+		return nil, err
+	}
+	held, err := v.File.read(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	if newer, err := v.File.newer(version.Version); err != nil || newer {
+		return nil, errors.Join(err, fmt.Errorf("it is of etcd %s, and there is %s: %w", v.File.StorageVersion, version.Version, ErrNewer))
+	}
 	if m := v.Manifest; m != nil && m.File != v.File {
-		return fmt.Errorf("its manifest is of another one, with the SHA-256 %s and the revision %d: %w", m.File.SHA256, m.File.Revision, ErrDiffers)
+		return nil, fmt.Errorf("its manifest is of another one, with the SHA-256 %s and the revision %d: %w", m.File.SHA256, m.File.Revision, ErrDiffers)
 	}
-	var read *Digest
-	both, ctx := errgroup.WithContext(ctx)
-	both.Go(func() (err error) { v.Digest, err = restored(ctx, path, scratch); return err })
-	both.Go(func() (err error) { read, err = new(File).read(ctx, path); return err })
-	if err := both.Wait(); err != nil {
-		return err
-	}
-	if err := same("what is in the file", read, v.Digest); err != nil {
+	return held, nil
+}
+
+// compare compares what is restored with what is to be there.
+func (v *Verification) compare(held *Digest) error {
+	if err := same("what is in the file", held, v.Digest); err != nil {
 		return err
 	}
 	if v.Manifest != nil {

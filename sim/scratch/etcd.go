@@ -27,6 +27,8 @@ const (
 	name       = "scratch"
 	peer       = "http://localhost:2380"
 	advertised = "http://localhost:2379"
+	// heartbeat and the time without one after which it stands for election are short: it is alone, and leads only when that time is over.
+	heartbeat = 10 * time.Millisecond
 )
 
 // Etcd starts members of etcd that are thrown away.
@@ -69,6 +71,7 @@ func (m member) serve(ctx context.Context, from string, look func(*clientv3.Clie
 	clients := "unix://" + filepath.Join(m.dir, "c")
 	config, err := yaml.Marshal(map[string]any{
 		"name": name, "data-dir": m.data(), "unsafe-no-fsync": true, "log-level": "warn",
+		"heartbeat-interval": heartbeat.Milliseconds(), "election-timeout": (5 * heartbeat).Milliseconds(),
 		"listen-client-urls": clients, "advertise-client-urls": advertised, "listen-peer-urls": "unix://" + filepath.Join(m.dir, "p"),
 		"initial-advertise-peer-urls": peer, "initial-cluster": name + "=" + peer,
 	})
