@@ -18,6 +18,7 @@ import (
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/seatrial/seatrial/harness/etcd"
 )
@@ -183,29 +184,17 @@ func (s standing) unfit(all []standing) string {
 // Take takes a snapshot from a member, puts it at path with its manifest beside it, and reads it again. Until it is whole it has another name. Who may read it reads every Secret: it is
 // for its owner alone.
 func Take(ctx context.Context, from Member, path string, now func() time.Time) (*Manifest, error) {
-	return takeBy(ctx, from, path, now, func(ctx context.Context, file string) (File, error) { return fetch(ctx, from.Client, file) })
+	return TakeBy(ctx, from, path, now, func(ctx context.Context, file string) error { return fetch(ctx, from.Client, file) })
 }
 
 // TakeBy is Take where something else writes the snapshot to a file: etcdctl snapshot save on a node.
 func TakeBy(ctx context.Context, from Member, path string, now func() time.Time, save func(ctx context.Context, file string) error) (*Manifest, error) {
-	return takeBy(ctx, from, path, now, func(ctx context.Context, file string) (File, error) {
-		if err := save(ctx, file); err != nil {
-			return File{}, err
-		}
-		return whole(ctx, file)
-	})
-}
-
-func takeBy(ctx context.Context, from Member, path string, now func() time.Time, save saver) (*Manifest, error) {
 	m, err := take(ctx, from, path, now, save)
 	if err != nil {
 		return nil, fmt.Errorf("take a snapshot of etcd from %s to %q: %w", from.Endpoint, path, errors.Join(err, removed(path+partialSuffix)))
 	}
 	return m, nil
 }
-
-// saver writes a snapshot to a file and looks whether it is whole.
-type saver func(ctx context.Context, file string) (File, error)
 
 func removed(path string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -214,7 +203,7 @@ func removed(path string) error {
 	return nil
 }
 
-func take(ctx context.Context, from Member, path string, now func() time.Time, save saver) (*Manifest, error) {
+func take(ctx context.Context, from Member, path string, now func() time.Time, save func(ctx context.Context, file string) error) (*Manifest, error) {
 	status, err := from.status(ctx)
 	if err != nil {
 		return nil, err
@@ -224,14 +213,12 @@ func take(ctx context.Context, from Member, path string, now func() time.Time, s
 		ClusterID: fmt.Sprintf("%x", status.Header.ClusterId), MemberID: fmt.Sprintf("%x", status.Header.MemberId),
 	}
 	partial := path + partialSuffix
-	if m.File, err = save(ctx, partial); err != nil {
+	if err := save(ctx, partial); err != nil {
 		return nil, err
 	}
-	digest, err := m.File.read(ctx, partial)
-	if err != nil {
+	if err := m.look(ctx, partial); err != nil {
 		return nil, err
 	}
-	m.Digest = *digest
 	raw, err := json.MarshalIndent(m, "", "  ")
 	if err != nil {
 		return nil, err
@@ -239,30 +226,45 @@ func take(ctx context.Context, from Member, path string, now func() time.Time, s
 	if err := write(path+manifestSuffix, append(raw, '\n')); err != nil {
 		return nil, err
 	}
-	return m, errors.Join(os.Rename(partial, path), syncDir(filepath.Dir(path)))
+	return m, errors.Join(os.Rename(partial, path), syncPath(filepath.Dir(path)))
 }
 
-// fetch writes the stream of a snapshot, with the hash that etcd sends after it, to a file. It is hashed on the way.
-func fetch(ctx context.Context, client *clientv3.Client, path string) (_ File, err error) {
+// look reads what was saved: its hash and what is in it, side by side, while the disk gets it. Where the hash is wrong that is what is said, whatever else is.
+func (m *Manifest) look(ctx context.Context, path string) error {
+	all, ctx := errgroup.WithContext(ctx)
+	all.Go(func() error { return syncPath(path) })
+	var content File
+	var digest *Digest
+	var contentErr error
+	all.Go(func() error {
+		digest, contentErr = content.read(ctx, path)
+		return nil
+	})
+	all.Go(func() (err error) { m.File, err = whole(ctx, path); return err })
+	if err := cmp.Or(all.Wait(), contentErr); err != nil {
+		return err
+	}
+	content.Size, content.SHA256 = m.File.Size, m.File.SHA256
+	m.File, m.Digest = content, *digest
+	return nil
+}
+
+// fetch writes the stream of a snapshot, with the hash that etcd sends after it, to a file.
+func fetch(ctx context.Context, client *clientv3.Client, path string) (err error) {
 	stream, err := client.SnapshotWithVersion(ctx)
 	if err != nil {
-		return File{}, err
+		return err
 	}
 	defer func() { err = errors.Join(err, stream.Snapshot.Close()) }()
 	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
-		return File{}, err
+		return err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
-	s := newSeal()
-	size, err := io.Copy(io.MultiWriter(file, s), stream.Snapshot)
-	if err != nil {
-		return File{}, fmt.Errorf("after %d bytes: %w", size, err)
+	if size, err := io.Copy(file, stream.Snapshot); err != nil {
+		return fmt.Errorf("after %d bytes: %w", size, err)
 	}
-	if err := file.Sync(); err != nil {
-		return File{}, err
-	}
-	return s.file()
+	return nil
 }
 
 // write writes a file in one piece.
@@ -279,11 +281,11 @@ func write(path string, content []byte) (err error) {
 	return os.Rename(partial, path)
 }
 
-// syncDir makes the names in a folder last.
-func syncDir(path string) error {
-	dir, err := os.Open(path)
+// syncPath makes what was written to a file last, or the names in a folder.
+func syncPath(path string) error {
+	opened, err := os.Open(path)
 	if err != nil {
 		return err
 	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return errors.Join(opened.Sync(), opened.Close())
 }

@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
-	"sync"
 
 	"github.com/coreos/go-semver/semver"
+	"go.etcd.io/bbolt"
 	"go.etcd.io/etcd/api/v3/version"
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
@@ -21,7 +21,7 @@ var ErrNewer = errors.New("it can't be proven with an older etcd")
 
 // Scratch restores snapshots into an etcd that is thrown away.
 type Scratch interface {
-	// Restore starts one with what is in the snapshot, whose hash it compares, has look ask it, ends it, and says where the database is that it served. end throws that away.
+	// Restore starts one with what is in the snapshot, whose hash was compared already, has look ask it, ends it, and says where the database is that it served. end throws that away.
 	Restore(ctx context.Context, snapshot string, look func(*clientv3.Client) error) (database string, end func() error, err error)
 }
 
@@ -36,66 +36,70 @@ type Verification struct {
 	Unchecked []string `json:"unchecked"`
 }
 
-// Verify looks whether the hash of a snapshot is right, restores it, and compares what is there then with what is in the file and with its manifest. Errors wrap [ErrUnfit] when
-// it is not to be restored from, and [ErrNewer] when that can't be told.
+// Verify looks whether the hash of a snapshot is right, restores it, and compares what is there then with its manifest or, where there is none, with what is in the file. Errors wrap
+// [ErrUnfit] when it is not to be restored from, and [ErrNewer] when that can't be told.
 func Verify(ctx context.Context, path string, scratch Scratch) (*Verification, error) {
-	v := &Verification{Unchecked: []string{}}
-	var err error
-	if v.Manifest, err = ReadManifest(path); errors.Is(err, fs.ErrNotExist) {
-		v.Unchecked = append(v.Unchecked, "there is no manifest beside it, so nothing says what it is to hold")
-	} else if err != nil {
+	v, err := Look(ctx, path)
+	if err != nil {
 		return nil, err
 	}
-	// Restoring compares the hash too, before all else, so it need not wait for what the file says. That says better what is wrong.
-	restoring, stop := context.WithCancel(ctx)
-	defer stop()
-	var restoreErr error
-	var both sync.WaitGroup
-	both.Go(func() { v.Digest, restoreErr = restored(restoring, path, scratch) })
-	held, err := v.read(ctx, path)
-	if err != nil {
-		stop()
-	}
-	both.Wait()
-	switch {
-	case err != nil:
+	return v, v.Prove(ctx, path, scratch)
+}
+
+// Look is the first part of [Verify]: whether the file can be proven at all, and is the one of its manifest. The digest is not made yet.
+func Look(ctx context.Context, path string) (*Verification, error) {
+	v := &Verification{Unchecked: []string{}}
+	if err := v.look(ctx, path); err != nil {
 		return nil, fmt.Errorf("snapshot %q: %w", path, err)
-	case restoreErr != nil:
-		return nil, fmt.Errorf("verify snapshot %q: %w", path, restoreErr)
-	}
-	if err := v.compare(held); err != nil {
-		return nil, fmt.Errorf("verify snapshot %q: %w", path, err)
 	}
 	return v, nil
 }
 
-// read looks whether the file can be proven at all, and makes the digest of what is in it.
-func (v *Verification) read(ctx context.Context, path string) (_ *Digest, err error) {
+func (v *Verification) look(ctx context.Context, path string) (err error) {
 	if v.File, err = whole(ctx, path); err != nil {
-		return nil, err
+		return err
 	}
-	held, err := v.File.read(ctx, path)
-	if err != nil {
-		return nil, err
+	if err := v.File.view(path, func(*bbolt.Bucket) error { return nil }); err != nil {
+		return err
 	}
 	if newer, err := v.File.newer(version.Version); err != nil || newer {
-		return nil, errors.Join(err, fmt.Errorf("it is of etcd %s, and there is %s: %w", v.File.StorageVersion, version.Version, ErrNewer))
+		return errors.Join(err, fmt.Errorf("it is of etcd %s, and there is %s: %w", v.File.StorageVersion, version.Version, ErrNewer))
 	}
-	if m := v.Manifest; m != nil && m.File != v.File {
-		return nil, fmt.Errorf("its manifest is of another one, with the SHA-256 %s and the revision %d: %w", m.File.SHA256, m.File.Revision, ErrDiffers)
+	if v.Manifest, err = ReadManifest(path); errors.Is(err, fs.ErrNotExist) {
+		v.Unchecked = append(v.Unchecked, "there is no manifest beside it, so nothing says what it is to hold")
+		return nil
 	}
-	return held, nil
+	if err == nil && v.Manifest.File != v.File {
+		return fmt.Errorf("its manifest is of another one, with the SHA-256 %s and the revision %d: %w", v.Manifest.File.SHA256, v.Manifest.File.Revision, ErrDiffers)
+	}
+	return err
+}
+
+// Prove is the second part of [Verify]: it restores the snapshot and compares.
+func (v *Verification) Prove(ctx context.Context, path string, scratch Scratch) (err error) {
+	if v.Digest, err = restored(ctx, path, scratch); err == nil {
+		err = v.compare(ctx, path)
+	}
+	if err != nil {
+		return fmt.Errorf("verify snapshot %q: %w", path, err)
+	}
+	return nil
 }
 
 // compare compares what is restored with what is to be there.
-func (v *Verification) compare(held *Digest) error {
-	if err := same("what is in the file", held, v.Digest); err != nil {
-		return err
-	}
+func (v *Verification) compare(ctx context.Context, path string) error {
+	what, want := "its manifest", &Digest{}
 	if v.Manifest != nil {
-		if err := same("its manifest", &v.Manifest.Digest, v.Digest); err != nil {
+		want = &v.Manifest.Digest
+	} else {
+		var err error
+		if want, err = new(File).read(ctx, path); err != nil {
 			return err
 		}
+		what = "what is in the file"
+	}
+	if err := same(what, want, v.Digest); err != nil {
+		return err
 	}
 	opaque := 0
 	for _, r := range v.Digest.Resources {

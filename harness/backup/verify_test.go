@@ -27,7 +27,7 @@ func (h *held) Restore(ctx context.Context, _ string, look func(*clientv3.Client
 		return h.database, end, errors.Join(h.err, look(h.member.Client))
 	}
 	path := filepath.Join(h.dir, "db")
-	_, err := fetch(ctx, h.member.Client, path)
+	err := fetch(ctx, h.member.Client, path)
 	return path, end, errors.Join(err, look(h.member.Client))
 }
 
@@ -51,7 +51,7 @@ func TestVerify(t *testing.T) {
 	g.Expect(err).NotTo(HaveOccurred())
 	_, err = Verify(t.Context(), path, restored)
 	g.Expect(err).To(MatchError(ErrDiffers))
-	g.Expect(err).To(MatchError(ContainSubstring("what is in the file and what was restored differ: nodes: 1 and 0 objects")))
+	g.Expect(err).To(MatchError(ContainSubstring("its manifest and what was restored differ: nodes: 1 and 0 objects")))
 	g.Expect(restored.ended).To(Equal(2))
 
 	// it has all in its database, and does not serve it
@@ -97,4 +97,8 @@ func TestVerify(t *testing.T) {
 	v, err = Verify(t.Context(), path, restored)
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(v.Unchecked).To(ContainElement(ContainSubstring("there is no manifest beside it")))
+	_, err = m.Client.Delete(t.Context(), "/registry/minions/worker-1")
+	g.Expect(err).NotTo(HaveOccurred())
+	_, err = Verify(t.Context(), path, restored)
+	g.Expect(err).To(MatchError(ContainSubstring("what is in the file and what was restored differ: nodes: 1 and 0 objects")))
 }

@@ -7,7 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
+	"io"
 	"path/filepath"
 	"sync"
 	"time"
@@ -38,7 +38,7 @@ type Etcd struct {
 	Entry, Ready string
 }
 
-// Restore restores a snapshot with etcdutl's own code, which compares its hash, starts a member with that, has look ask it, ends it, and says where the database is that it served. It
+// Restore restores a snapshot, whose hash was compared already, with etcdutl's own code, starts a member with that, has look ask it, ends it, and says where the database is that it served. It
 // listens at a socket in a folder of ours alone. end throws the database away; so does the end of this process, however it ends.
 func (e Etcd) Restore(ctx context.Context, from string, look func(*clientv3.Client) error) (database string, end func() error, err error) {
 	dir, err := e.Supervisor.TempDir("", "seatrial-restore-*")
@@ -61,31 +61,14 @@ type member struct {
 // data is the folder of the member's data.
 func (m member) data() string { return filepath.Join(m.dir, "data") }
 
+// serve restores the snapshot and serves it. The member is started meanwhile, and waits for its configuration.
 func (m member) serve(ctx context.Context, from string, look func(*clientv3.Client) error) (err error) {
-	err = snapshot.NewV3(zap.NewNop()).Restore(snapshot.RestoreConfig{
-		SnapshotPath: from, Name: name, OutputDataDir: m.data(), PeerURLs: []string{peer}, InitialCluster: name + "=" + peer, InitialClusterToken: name,
-	})
-	if err != nil {
-		return err
-	}
-	clients := "unix://" + filepath.Join(m.dir, "c")
-	config, err := yaml.Marshal(map[string]any{
-		"name": name, "data-dir": m.data(), "unsafe-no-fsync": true, "log-level": "warn",
-		"heartbeat-interval": heartbeat.Milliseconds(), "election-timeout": (5 * heartbeat).Milliseconds(),
-		"listen-client-urls": clients, "advertise-client-urls": advertised, "listen-peer-urls": "unix://" + filepath.Join(m.dir, "p"),
-		"initial-advertise-peer-urls": peer, "initial-cluster": name + "=" + peer,
-	})
-	if err != nil {
-		return err
-	}
-	file := filepath.Join(m.dir, "etcd.yaml")
-	if err := os.WriteFile(file, config, 0o600); err != nil {
-		return err
-	}
+	stdin, configuration := io.Pipe()
+	defer configuration.Close()
 	ready := make(chan struct{})
 	serves := sync.OnceFunc(func() { close(ready) })
 	process, err := m.etcd.Supervisor.Start(ctx, proc.Command{
-		Name: "etcd of the snapshot", Args: []string{m.etcd.Entry, file},
+		Name: "etcd of the snapshot", Args: []string{m.etcd.Entry, "/dev/stdin"}, Stdin: stdin,
 		OnLine: func(line string) {
 			if line == m.etcd.Ready {
 				serves()
@@ -96,6 +79,22 @@ func (m member) serve(ctx context.Context, from string, look func(*clientv3.Clie
 		return err
 	}
 	defer func() { err = errors.Join(err, process.Kill()) }() // nobody writes to it, so its database is as it served it
+	err = snapshot.NewV3(zap.NewNop()).Restore(snapshot.RestoreConfig{
+		SnapshotPath: from, Name: name, OutputDataDir: m.data(), PeerURLs: []string{peer}, InitialCluster: name + "=" + peer, InitialClusterToken: name, SkipHashCheck: true,
+	})
+	if err != nil {
+		return err
+	}
+	config, err := m.config()
+	if err != nil {
+		return err
+	}
+	if _, err := configuration.Write(config); err != nil {
+		return fmt.Errorf("tell it what it is: %w", err)
+	}
+	if err := configuration.Close(); err != nil {
+		return err
+	}
 	waiting, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	select {
@@ -105,9 +104,22 @@ func (m member) serve(ctx context.Context, from string, look func(*clientv3.Clie
 	case <-waiting.Done():
 		return fmt.Errorf("wait until it serves: %w", context.Cause(waiting))
 	}
-	client, err := clientv3.New(clientv3.Config{Endpoints: []string{clients}, Logger: zap.NewNop()})
+	client, err := clientv3.New(clientv3.Config{Endpoints: []string{m.clients()}, Logger: zap.NewNop()})
 	if err != nil {
 		return err
 	}
 	return errors.Join(look(client), client.Close())
+}
+
+// clients is where it listens for them.
+func (m member) clients() string { return "unix://" + filepath.Join(m.dir, "c") }
+
+// config is its configuration file.
+func (m member) config() ([]byte, error) {
+	return yaml.Marshal(map[string]any{
+		"name": name, "data-dir": m.data(), "unsafe-no-fsync": true, "log-level": "warn",
+		"heartbeat-interval": heartbeat.Milliseconds(), "election-timeout": (5 * heartbeat).Milliseconds(),
+		"listen-client-urls": m.clients(), "advertise-client-urls": advertised, "listen-peer-urls": "unix://" + filepath.Join(m.dir, "p"),
+		"initial-advertise-peer-urls": peer, "initial-cluster": name + "=" + peer,
+	})
 }
