@@ -11,6 +11,7 @@ import (
 	"hash"
 	"hash/maphash"
 	"io"
+	"maps"
 	"os"
 	"runtime/debug"
 	"syscall"
@@ -199,13 +200,21 @@ const (
 // knownAtOnce bounds how many keys are remembered: about 20 MB.
 const knownAtOnce = 400_000
 
-// newest calls add for what each key was last, unless it was deleted. What was seen of a key is remembered while older revisions are read; where there are more keys than can be
-// remembered, the bucket is read several times, each time for a part of them.
+// share is a part of the keys: those whose mark has a remainder.
+type share struct {
+	modulus, remainder uint64
+	// done is the oldest revision at which what was newest of them is added already; nil when none is.
+	done []byte
+}
+
+// newest calls add for what each key was last, unless it was deleted. What was seen of a key is remembered while older revisions are read. Where there are more keys than can be
+// remembered, half of them are forgotten, and the bucket is read once more for that half.
 func newest(ctx context.Context, keys *bbolt.Bucket, atOnce int, add func(key, value []byte)) error {
-	parts := uint64(keys.Stats().KeyN/atOnce + 1)
 	seeds := [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}
 	known := map[[2]uint64]struct{}{}
-	for part := range parts {
+	for left := []share{{modulus: 1}}; len(left) > 0; {
+		now := left[len(left)-1]
+		left = left[:len(left)-1]
 		clear(known)
 		cursor := keys.Cursor()
 		for at, record := cursor.Last(); at != nil; at, record = cursor.Prev() {
@@ -217,15 +226,25 @@ func newest(ctx context.Context, keys *bbolt.Bucket, atOnce int, add func(key, v
 				return err
 			}
 			mark := [2]uint64{maphash.Bytes(seeds[0], key), maphash.Bytes(seeds[1], key)}
-			if mark[0]%parts != part {
+			if mark[0]%now.modulus != now.remainder {
 				continue
 			}
 			if _, ok := known[mark]; ok {
 				continue
 			}
 			known[mark] = struct{}{}
-			if len(at) != tombstoneSize {
+			reached := now.done == nil || bytes.Compare(at, now.done) < 0
+			if reached && len(at) != tombstoneSize {
 				add(key, value)
+			}
+			for len(known) > atOnce && now.modulus < 1<<62 {
+				other := share{modulus: 2 * now.modulus, remainder: now.remainder + now.modulus, done: now.done}
+				if reached {
+					other.done = at
+				}
+				left = append(left, other)
+				now.modulus = other.modulus
+				maps.DeleteFunc(known, func(mark [2]uint64, _ struct{}) bool { return mark[0]%now.modulus != now.remainder })
 			}
 		}
 	}

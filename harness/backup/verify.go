@@ -88,18 +88,18 @@ func (v *Verification) Prove(ctx context.Context, path string, scratch Scratch) 
 
 // compare compares what is restored with what is to be there.
 func (v *Verification) compare(ctx context.Context, path string) error {
-	what, want := "its manifest", &Digest{}
 	if v.Manifest != nil {
-		want = &v.Manifest.Digest
-	} else {
-		var err error
-		if want, err = new(File).read(ctx, path); err != nil {
+		if err := same("its manifest", &v.Manifest.Digest, v.Digest); err != nil {
 			return err
 		}
-		what = "what is in the file"
-	}
-	if err := same(what, want, v.Digest); err != nil {
-		return err
+	} else {
+		held, err := new(File).read(ctx, path)
+		if err != nil {
+			return err
+		}
+		if err := same("what is in the file", held, v.Digest); err != nil {
+			return err
+		}
 	}
 	opaque := 0
 	for _, r := range v.Digest.Resources {
