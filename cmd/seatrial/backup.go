@@ -158,10 +158,14 @@ func (a *app) backupFolder(ctx context.Context) (dir string, end func() error, e
 	return dir, func() error { return supervisor.RemoveDir(dir) }, err
 }
 
-// takeBackup takes a snapshot from a member to a file or, with a store, to an address in it.
-func (a *app) takeBackup(ctx context.Context, from backup.Member, store *backup.Store, to string) (_ *backup.Manifest, err error) {
+// takeBackup takes a snapshot from a member to a file or, with a store, to an address in it. With a folder of certificates what control planes share of them is kept beside it.
+func (a *app) takeBackup(ctx context.Context, from backup.Member, store *backup.Store, to, pki string) (_ *backup.Manifest, err error) {
 	if store == nil {
-		return backup.Take(ctx, from, to, time.Now)
+		m, err := backup.Take(ctx, from, to, time.Now)
+		if err == nil && pki != "" {
+			err = keepPKI(pki, to)
+		}
+		return m, err
 	}
 	dir, end, err := a.backupFolder(ctx)
 	if err != nil {
@@ -173,20 +177,38 @@ func (a *app) takeBackup(ctx context.Context, from backup.Member, store *backup.
 	if err != nil {
 		return nil, err
 	}
-	_, err = store.Put(ctx, path, to)
+	if pki != "" {
+		if err := keepPKI(pki, path); err != nil {
+			return nil, err
+		}
+		if err := store.PutBeside(ctx, path+backup.PKISuffix, to, backup.PKISuffix); err != nil {
+			return nil, err
+		}
+	}
+	_, err = store.Put(ctx, path, to) // last, for with it the backup counts as whole
 	return manifest, err
+}
+
+// keepPKI writes what is in a folder of certificates beside a snapshot.
+func keepPKI(dir, snapshot string) error {
+	files, err := backup.PKIBelow(dir)
+	if err != nil {
+		return err
+	}
+	return backup.WritePKI(snapshot+backup.PKISuffix, files)
 }
 
 func newBackupTakeCommand(a *app) *cobra.Command {
 	var f etcdFlags
 	var s storeFlags
-	var member, output string
+	var member, pki, output string
 	c := &cobra.Command{
 		Use:   "take FILE",
 		Short: "Take a snapshot of etcd, with a manifest beside it",
 		Long: "Ask the members how they are, take a snapshot from one that has all that the others have, and write it to FILE, and to\n" +
 			"FILE.manifest.json what it is of: when, from whom, its hash, and how many objects of which resource are in it, with a digest\n" +
-			"of them. Until it is whole it has another name; in object storage it is whole when its manifest is there.\n\n" + objectStorage,
+			"of them. Until it is whole it has another name; in object storage it is whole when its manifest is there. With --pki what makes\n" +
+			"the cluster the one that everybody knows is kept too, without which a snapshot restores nothing elsewhere.\n\n" + objectStorage,
 		Example: "  seatrial backup take snapshot.db --endpoints https://10.0.0.1:2379,https://10.0.0.2:2379,https://10.0.0.3:2379 \\\n" +
 			"    --cacert /etc/kubernetes/pki/etcd/ca.crt --cert /etc/kubernetes/pki/etcd/server.crt --key /etc/kubernetes/pki/etcd/server.key\n" +
 			"  seatrial backup take s3://backups/production/$(date -u +%FT%H%M).db --s3-endpoint https://minio.example.com",
@@ -208,7 +230,7 @@ func newBackupTakeCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			manifest, err := a.takeBackup(c.Context(), from, store, args[0])
+			manifest, err := a.takeBackup(c.Context(), from, store, args[0], pki)
 			if err != nil {
 				return err
 			}
@@ -221,6 +243,7 @@ func newBackupTakeCommand(a *app) *cobra.Command {
 	}
 	f.register(c)
 	s.register(c)
+	c.Flags().StringVar(&pki, "pki", "", "folder as /etc/kubernetes/pki, whose authorities and service account keys are kept beside FILE in FILE.pki.tar: encrypt it")
 	c.Flags().StringVar(&member, "member", "", "take it from this one of the endpoints, or not at all")
 	c.Flags().StringVarP(&output, "output", "o", "text", "text or json")
 	return c

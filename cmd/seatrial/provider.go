@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -61,6 +62,13 @@ func (a *app) newProvider(ctx context.Context, f providerFlags, progress io.Writ
 					return err
 				}
 				return b.WithWorkload(ctx, do)
+			},
+			Seatrial: func(to io.Writer) error {
+				self, err := os.Executable()
+				if err != nil {
+					return err
+				}
+				return nodeimage.WriteImage(to, cluster.SeatrialImage, self, "usr/local/bin/seatrial")
 			},
 		}), nil
 	}

@@ -141,7 +141,13 @@ func startStorage(ctx context.Context) (*procedure.Storage, func() error, error)
 	if err != nil {
 		return nil, nil, errors.Join(err, served.Close())
 	}
-	return &procedure.Storage{Store: client, Bucket: bucket}, served.Close, nil
+	serve := func(ctx context.Context, host string) (map[string]string, error) {
+		url, err := served.ServeAt(ctx, host)
+		return map[string]string{
+			"AWS_ENDPOINT_URL_S3": url, "AWS_REGION": objectstore.Region, "AWS_ACCESS_KEY_ID": served.AccessKey, "AWS_SECRET_ACCESS_KEY": served.SecretKey,
+		}, err
+	}
+	return &procedure.Storage{Store: client, Bucket: bucket, Serve: serve, Arrived: map[string]string{}}, served.Close, nil
 }
 
 // command is the command line that does the same again, quoted for a shell.

@@ -218,7 +218,7 @@ func TestManifest(t *testing.T) {
 	g.Expect(again).To(Equal(manifest))
 	files, err := filepath.Glob(filepath.Join(filepath.Dir(path), "*"))
 	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(files).To(ConsistOf(path, path+manifestSuffix), "nothing half is left")
+	g.Expect(files).To(ConsistOf(path, path+ManifestSuffix), "nothing half is left")
 	for _, file := range files {
 		info, err := os.Stat(file)
 		g.Expect(err).NotTo(HaveOccurred())

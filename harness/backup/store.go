@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
@@ -144,7 +145,7 @@ func (s *Store) put(ctx context.Context, snapshot string, o object) (Stored, err
 		return Stored{}, err
 	}
 	options := minio.PutObjectOptions{SendContentMd5: true} // the store compares it with what it got
-	for _, suffix := range []string{"", manifestSuffix} {
+	for _, suffix := range []string{"", ManifestSuffix} {
 		if _, err := s.client.FPutObject(ctx, o.bucket, o.key+suffix, snapshot+suffix, options); err != nil {
 			return Stored{}, err
 		}
@@ -162,6 +163,46 @@ func (s *Store) PutBeside(ctx context.Context, file, snapshot, suffix string) er
 		return fmt.Errorf("keep %q beside %s in the object storage at %s: %w", file, snapshot, s.at, said(err))
 	}
 	return nil
+}
+
+// GetBeside copies what belongs to a snapshot to a file for its owner alone: what is at the snapshot's address, with a suffix. The error wraps [fs.ErrNotExist] when nothing is.
+func (s *Store) GetBeside(ctx context.Context, snapshot, suffix, file string) error {
+	o, err := parse(snapshot)
+	if err == nil {
+		err = s.copy(ctx, object{o.bucket, o.key + suffix}, func(from io.Reader) (err error) {
+			to, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, to.Close()) }()
+			_, err = io.Copy(to, from)
+			return err
+		})
+	}
+	if answer(err).Code == minio.NoSuchKey {
+		err = errors.Join(err, fs.ErrNotExist)
+	}
+	if err != nil {
+		return fmt.Errorf("get %s%s from the object storage at %s: %w", snapshot, suffix, s.at, said(err))
+	}
+	return nil
+}
+
+// listAtOnce is how many objects are asked for at a time: the most that S3 gives.
+const listAtOnce = 1000
+
+// Snapshots lists the addresses of the snapshots in a bucket that are whole: their manifests are there. Those that are no snapshots of ours are left out.
+func (s *Store) Snapshots(ctx context.Context, bucket string) ([]string, error) {
+	var found []string
+	for o := range s.client.ListObjects(ctx, bucket, minio.ListObjectsOptions{Recursive: true, MaxKeys: listAtOnce}) {
+		if o.Err != nil {
+			return nil, fmt.Errorf("list bucket %q of the object storage at %s: %w", bucket, s.at, said(o.Err))
+		}
+		if key, ok := strings.CutSuffix(o.Key, ManifestSuffix); ok {
+			found = append(found, Address(bucket, key))
+		}
+	}
+	return found, nil
 }
 
 // Stat asks the store for a snapshot. The error says what of it is missing.
@@ -185,7 +226,7 @@ func (s *Store) stat(ctx context.Context, o object, m *Manifest) (Stored, error)
 	if err != nil {
 		return Stored{}, err
 	}
-	manifest, err := s.client.StatObject(ctx, o.bucket, o.key+manifestSuffix, minio.StatObjectOptions{})
+	manifest, err := s.client.StatObject(ctx, o.bucket, o.key+ManifestSuffix, minio.StatObjectOptions{})
 	if err != nil {
 		return Stored{}, err
 	}
@@ -198,7 +239,7 @@ func (s *Store) stat(ctx context.Context, o object, m *Manifest) (Stored, error)
 // manifest reads the manifest of a snapshot, which is small.
 func (s *Store) manifest(ctx context.Context, o object) (*Manifest, error) {
 	var raw bytes.Buffer
-	err := s.copy(ctx, object{o.bucket, o.key + manifestSuffix}, func(from io.Reader) error {
+	err := s.copy(ctx, object{o.bucket, o.key + ManifestSuffix}, func(from io.Reader) error {
 		raw.Reset()
 		_, err := raw.ReadFrom(io.LimitReader(from, manifestLimit))
 		return err
@@ -262,7 +303,7 @@ func (s *Store) get(ctx context.Context, o object, partial, snapshot string) err
 	if err != nil {
 		return err
 	}
-	if err := write(snapshot+manifestSuffix, append(raw, '\n')); err != nil {
+	if err := write(snapshot+ManifestSuffix, append(raw, '\n')); err != nil {
 		return err
 	}
 	return os.Rename(partial, snapshot)

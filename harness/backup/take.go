@@ -40,15 +40,15 @@ type Manifest struct {
 	Digest      Digest `json:"digest"`
 }
 
-// manifestSuffix is what a manifest's name has after the snapshot's.
-const manifestSuffix = ".manifest.json"
+// ManifestSuffix is what a manifest's name has after the snapshot's.
+const ManifestSuffix = ".manifest.json"
 
 // partialSuffix is what a file is called until it is whole.
 const partialSuffix = ".partial"
 
 // ReadManifest reads the manifest beside a snapshot.
 func ReadManifest(snapshot string) (*Manifest, error) {
-	raw, err := os.ReadFile(snapshot + manifestSuffix)
+	raw, err := os.ReadFile(snapshot + ManifestSuffix)
 	if err != nil {
 		return nil, fmt.Errorf("read the manifest of snapshot %q: %w", snapshot, err)
 	}
@@ -223,7 +223,7 @@ func take(ctx context.Context, from Member, path string, now func() time.Time, s
 	if err != nil {
 		return nil, err
 	}
-	if err := write(path+manifestSuffix, append(raw, '\n')); err != nil {
+	if err := write(path+ManifestSuffix, append(raw, '\n')); err != nil {
 		return nil, err
 	}
 	return m, errors.Join(os.Rename(partial, path), syncPath(filepath.Dir(path)))

@@ -196,6 +196,8 @@ const (
 	CapEncryption Capability = "encryption"
 	// CapCertificates is CertOperator.
 	CapCertificates Capability = "certificates"
+	// CapPods is Pods.
+	CapPods Capability = "pods"
 	// CapReopen is Reopener, of the provider.
 	CapReopen Capability = "reopen"
 )
@@ -258,6 +260,17 @@ type Encryption interface {
 
 // EncryptionKeySize is in bytes.
 const EncryptionKeySize = 32
+
+// Pods is a cluster whose pods are programs that really run, and that reach this machine.
+type Pods interface {
+	// LoadSeatrial gives the control plane nodes the image [SeatrialImage].
+	LoadSeatrial(ctx context.Context) error
+	// HostAddress is an IP address of this machine that pods with their node's network reach.
+	HostAddress(ctx context.Context) (string, error)
+}
+
+// SeatrialImage is an image of the program that rehearses, for pods that run it. Nobody pulls it: imagePullPolicy is Never or IfNotPresent.
+const SeatrialImage = "seatrial.dev/seatrial:local"
 
 // Etcd is a cluster whose etcd members can be asked, each for itself.
 type Etcd interface {

@@ -86,9 +86,11 @@ func (m metadata) custom(n *yaml.Node, p *Policy) {
 		"scope": func(n *yaml.Node) {
 			p.Scope = Scope(m.oneOf(n, []string{string(ScopePlan), string(ScopeMoment), string(ScopeRun)}))
 		},
-		"remedy":     func(n *yaml.Node) { p.Remedy = m.text(n) },
-		"on":         func(n *yaml.Node) { p.On = m.someOf(n, world.Collections) },
-		"needs":      func(n *yaml.Node) { p.Needs = m.someOf(n, append(scenario.Kinds(), plan.UsesProbe, plan.UsesEtcd)) },
+		"remedy": func(n *yaml.Node) { p.Remedy = m.text(n) },
+		"on":     func(n *yaml.Node) { p.On = m.someOf(n, world.Collections) },
+		"needs": func(n *yaml.Node) {
+			p.Needs = m.someOf(n, append(scenario.Kinds(), plan.UsesProbe, plan.UsesEtcd, plan.UsesCronJob))
+		},
 		"mayBeEmpty": func(n *yaml.Node) { p.MayBeEmpty = m.truth(n) },
 		"params":     func(n *yaml.Node) { p.Params = m.params(n) },
 	})

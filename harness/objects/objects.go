@@ -78,6 +78,7 @@ var kinds = map[string]schema.GroupVersionKind{
 	"statefulset": {Group: "apps", Version: "v1", Kind: "StatefulSet"},
 	"daemonset":   {Group: "apps", Version: "v1", Kind: "DaemonSet"},
 	"pod":         {Version: "v1", Kind: "Pod"},
+	"job":         {Group: "batch", Version: "v1", Kind: "Job"},
 	"node":        {Version: "v1", Kind: "Node"},
 	"lease":       {Group: "coordination.k8s.io", Version: "v1", Kind: "Lease"},
 	"namespace":   {Version: "v1", Kind: "Namespace"},
@@ -303,6 +304,29 @@ func (c *Client) AwaitCondition(ctx context.Context, ref Ref, name, status strin
 		return strings.EqualFold(seen, status), why, nil
 	})
 }
+
+// AwaitJob waits until a Job is complete. One that failed is an error that says why.
+func (c *Client) AwaitJob(ctx context.Context, ref Ref) error {
+	return c.await(ctx, ref, "condition Complete=True", func(o *unstructured.Unstructured) (bool, string, error) {
+		if o == nil {
+			return false, "it does not exist", nil
+		}
+		if failed, why := condition(o, "Failed"); failed == string(metav1.ConditionTrue) {
+			return false, why, &FailedError{Ref: ref, Why: why}
+		}
+		done, why := condition(o, "Complete")
+		return done == string(metav1.ConditionTrue), why, nil
+	})
+}
+
+// FailedError says that an object ended otherwise than it was waited for.
+type FailedError struct {
+	Ref Ref
+	// Why is the condition that says so.
+	Why string
+}
+
+func (e *FailedError) Error() string { return fmt.Sprintf("%s has failed: %s", e.Ref, e.Why) }
 
 // condition finds the status of a condition, by its name in any case, and describes it; "" when there is none.
 func condition(o *unstructured.Unstructured, name string) (status, description string) {

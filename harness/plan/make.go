@@ -53,6 +53,8 @@ const (
 	UsesProbe = "probe"
 	// UsesEtcd in Plan.Uses says that the members of etcd can be asked how they are.
 	UsesEtcd = "etcd"
+	// UsesCronJob in Plan.Uses says that a CronJob takes a backup.
+	UsesCronJob = "cronJob"
 )
 
 // ObjectsTimeout is how long the workloads of one file may take to become ready before the first step.
@@ -101,6 +103,12 @@ func Make(f *scenario.File, provider cluster.Provider, find func(kind string) Ex
 			if !provider.Has(c) {
 				return nil, &MissingError{Step: step.ID, Provider: provider.Name(), Capability: c}
 			}
+		}
+		if step.Backup != nil && step.Backup.CronJob != nil {
+			if !provider.Has(cluster.CapPods) {
+				return nil, &MissingError{Step: step.ID, Provider: provider.Name(), Capability: cluster.CapPods}
+			}
+			p.Uses = append(p.Uses, UsesCronJob)
 		}
 		p.Ops = append(p.Ops, expander.Plan(step, setting))
 		setting = setting.after(step)

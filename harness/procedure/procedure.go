@@ -76,6 +76,10 @@ type Env struct {
 type Storage struct {
 	*backup.Store
 	Bucket string
+	// Serve has it listen at an address of this machine too, for the cluster's pods, and says how to use it from there: environment variables as the AWS CLI reads them.
+	Serve func(ctx context.Context, host string) (map[string]string, error)
+	// Arrived says where backups are that others put there, by the steps that had them taken.
+	Arrived map[string]string
 }
 
 // Failure says that the cluster did not let an op finish.
@@ -89,11 +93,15 @@ func (f *Failure) Error() string { return f.Message }
 // Failf makes a Failure without blockers.
 func Failf(format string, args ...any) error { return &Failure{Message: fmt.Sprintf(format, args...)} }
 
-// FromWait turns the time-out of a wait into a Failure: the cluster had its time. Other errors stay.
+// FromWait turns the time-out of a wait into a Failure, the cluster had its time, and so an end that was another than was waited for. Other errors stay.
 func FromWait(err error) error {
 	var timeout *objects.TimeoutError
 	if errors.As(err, &timeout) {
 		return &Failure{Message: err.Error(), Blockers: []trace.Blocker{{Subject: timeout.Ref.String(), Reason: timeout.LastSeen}}}
+	}
+	var failed *objects.FailedError
+	if errors.As(err, &failed) {
+		return &Failure{Message: err.Error(), Blockers: []trace.Blocker{{Subject: failed.Ref.String(), Reason: failed.Why}}}
 	}
 	return err
 }

@@ -254,8 +254,15 @@ type Backup struct {
 	Node       string   `json:"node,omitempty" doc:"Control plane whose member it is taken from. Absent means one that has all that the others have, and rather one that is not the leader."`
 	Unasked    bool     `json:"unasked,omitempty" doc:"Take it from node without asking the members whether it has what the others have, as etcdctl does, which a policy finds when it hasn't."`
 	To         string   `json:"to,omitempty" jsonschema:"default=here,enum=here,enum=objectStorage,enum=node" doc:"Where it is kept: here is the machine that seatrial runs on, objectStorage an S3-compatible store of the rehearsal, from which later steps get it, node is the control plane that it was taken on, which a policy finds; later steps read a copy that the rehearsal made, so they work although the node is lost."`
+	CronJob    *CronJob `json:"cronJob,omitempty" doc:"Have it taken by a CronJob of the scenario's objects that runs seatrial backup take. It is kept in objectStorage then, and without more of the other fields."`
 	WithoutPKI bool     `json:"withoutPKI,omitempty" doc:"Leave out the certificate authorities and the keys that sign service account tokens, which are kept beside the snapshot: etcd has none of them. A policy finds it."`
 	Timeout    Duration `json:"timeout,omitempty" jsonschema:"default=5m" doc:"How long it may take."`
+}
+
+// CronJob is who takes backups in the cluster. One Job of it is started at once, as kubectl create job --from does; what it puts into object storage is the backup.
+type CronJob struct {
+	Name    string `json:"name" jsonschema:"required" doc:"NAMESPACE/NAME of the CronJob. When it starts Jobs by itself is looked at by a policy; the Job of the rehearsal is started at once."`
+	Storage string `json:"storage" jsonschema:"required" doc:"Name of the Secret in that namespace from which its containers have the object storage, by envFrom. The step makes it, with AWS_ENDPOINT_URL_S3, AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of the rehearsal's own store, and its bucket as BUCKET."`
 }
 
 // The ways in which a backup is damaged.

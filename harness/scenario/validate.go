@@ -438,6 +438,9 @@ func (c *checker) step(path string, s Step) {
 			c.report(path+".unasked", "say which node: without asking the members none can be chosen")
 		}
 		c.oneOf(path+".to", s.Backup.To, KeptHere, KeptObjectStorage, KeptNode)
+		if s.Backup.CronJob != nil {
+			c.backupCronJob(path, s.Backup)
+		}
 		c.backups = append(c.backups, s.ID)
 		if s.Backup.To == KeptObjectStorage {
 			c.stored = append(c.stored, s.ID)
@@ -609,5 +612,21 @@ func (c *checker) policies(p Policies) {
 		if strings.TrimSpace(e.Reason) == "" {
 			c.report(path+".reason", "say why the finding is accepted")
 		}
+	}
+}
+
+// backupCronJob checks a backup that a CronJob takes.
+func (c *checker) backupCronJob(path string, s *Backup) {
+	if s.To != KeptObjectStorage {
+		c.report(path+".to", "a CronJob's backup is kept in %s, from which the rehearsal gets it", KeptObjectStorage)
+	}
+	if s.Node != "" || s.Unasked || s.WithoutPKI {
+		c.report(path+".cronJob", "node, unasked and withoutPKI are for the CronJob's command to say")
+	}
+	if namespace, name, ok := strings.Cut(s.CronJob.Name, "/"); !ok || namespace == "" || name == "" || strings.Contains(name, "/") {
+		c.report(path+".cronJob.name", "%q: expected NAMESPACE/NAME", s.CronJob.Name)
+	}
+	if s.CronJob.Storage == "" {
+		c.report(path+".cronJob.storage", "name the Secret that its containers have the object storage from")
 	}
 }

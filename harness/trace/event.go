@@ -405,6 +405,21 @@ type BackupData struct {
 	PKI []string `json:"pki"`
 	// Member is what the member said of itself right before; nil when it said nothing.
 	Member *EtcdData `json:"member,omitempty"`
+	// CronJob is who took it; nil when it was the rehearsal.
+	CronJob *CronJobData `json:"cronJob,omitempty"`
+}
+
+// CronJobData is a CronJob that takes backups.
+type CronJobData struct {
+	// Subject is cronjob/NAMESPACE/NAME, Job the one that took this backup.
+	Subject string `json:"subject"`
+	Job     string `json:"job"`
+	// Schedule is when it starts Jobs, in the format of cron.
+	Schedule string `json:"schedule"`
+	// Suspended says that it starts none.
+	Suspended bool `json:"suspended"`
+	// LongestSeconds is the longest time between two of them by the schedule, of those within the next 366 days; 0 when there are no two.
+	LongestSeconds float64 `json:"longestSeconds"`
 }
 
 // StoredData is the data of the fact BackupStored: object storage has it, with its manifest.

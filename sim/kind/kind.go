@@ -65,6 +65,8 @@ type Options struct {
 	StageDir string
 	// Workload gives do the workload program and its image as an archive, for nodes whose image has neither.
 	Workload func(ctx context.Context, do func(program, archive string) error) error
+	// Seatrial writes [cluster.SeatrialImage] as an archive.
+	Seatrial func(to io.Writer) error
 	// Dir is the folder that claims are in. Empty means seatrial/clusters in the user's cache folder.
 	Dir string
 	// patch changes kind's configuration: tests break clusters with it.
@@ -105,7 +107,7 @@ func (p *Provider) Name() string { return Name }
 
 // Has tells whether the clusters implement the capability.
 func (p *Provider) Has(c cluster.Capability) bool {
-	return slices.Contains([]cluster.Capability{cluster.CapPower, cluster.CapService, cluster.CapKeep, cluster.CapComponents, cluster.CapNetwork, cluster.CapDisk, cluster.CapUpgrade, cluster.CapEtcd, cluster.CapRestore, cluster.CapManifests, cluster.CapReopen, cluster.CapCertificates}, c)
+	return slices.Contains([]cluster.Capability{cluster.CapPower, cluster.CapService, cluster.CapKeep, cluster.CapComponents, cluster.CapNetwork, cluster.CapDisk, cluster.CapUpgrade, cluster.CapEtcd, cluster.CapRestore, cluster.CapManifests, cluster.CapReopen, cluster.CapCertificates, cluster.CapPods}, c)
 }
 
 // Settings lists what differs from production on purpose.

@@ -54,6 +54,11 @@ func (i *ingredients) components(proxyRootfs string) []component {
 	}
 }
 
+// WriteImage writes an image of one executable of this machine, at a path in it, as an archive that `ctr images import` and `docker load` read.
+func WriteImage(out io.Writer, ref, executable, at string) error {
+	return component{ref: ref, files: map[string]string{at: executable}, entrypoint: []string{"/" + at}}.write(out)
+}
+
 // write writes the image as an archive that `ctr images import` and `docker load` read.
 func (c component) write(out io.Writer) error {
 	ref, err := name.NewTag(c.ref)

@@ -4,6 +4,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -16,7 +17,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
 	. "github.com/onsi/gomega"
 
@@ -231,8 +231,8 @@ func TestStoreKeys(t *testing.T) {
 	g.Expect(err.Error()).NotTo(ContainSubstring("not the secret"))
 }
 
-// TestStorePutBeside: what belongs to a snapshot is where it is, whole, and the snapshot is what it was.
-func TestStorePutBeside(t *testing.T) {
+// TestStoreBeside: what belongs to a snapshot is where it is, whole, and the snapshot is what it was.
+func TestStoreBeside(t *testing.T) {
 	g := NewWithT(t)
 	path, _ := nightly(t)
 	s := startStore(t)
@@ -243,14 +243,11 @@ func TestStorePutBeside(t *testing.T) {
 	g.Expect(os.WriteFile(file, []byte("the authorities"), 0o600)).To(Succeed())
 	g.Expect(store.PutBeside(t.Context(), file, address, ".pki.tar")).To(Succeed())
 
-	at, err := url.Parse(s.URL)
-	g.Expect(err).NotTo(HaveOccurred())
-	client, err := minio.New(at.Host, &minio.Options{Creds: credentials.NewStaticV4(s.AccessKey, s.SecretKey, ""), Region: objectstore.Region})
-	g.Expect(err).NotTo(HaveOccurred())
-	there, err := client.GetObject(t.Context(), "backups", "cluster/nightly.db.pki.tar", minio.GetObjectOptions{})
-	g.Expect(err).NotTo(HaveOccurred())
-	defer there.Close()
-	g.Expect(io.ReadAll(there)).To(BeEquivalentTo("the authorities"))
+	got := filepath.Join(t.TempDir(), "got.tar")
+	g.Expect(store.GetBeside(t.Context(), address, ".pki.tar", got)).To(Succeed())
+	g.Expect(os.ReadFile(got)).To(BeEquivalentTo("the authorities"))
+	g.Expect(store.GetBeside(t.Context(), address, ".none", got)).To(MatchError(fs.ErrNotExist))
+	g.Expect(store.Snapshots(t.Context(), "backups")).To(Equal([]string{address}), "what belongs to a snapshot is none")
 	_, err = store.Stat(t.Context(), address)
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(clientOf(t, s, "not the secret").PutBeside(t.Context(), file, address, ".pki.tar")).To(MatchError(ContainSubstring("it answered 403")))

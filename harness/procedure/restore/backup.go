@@ -4,6 +4,7 @@
 package restore
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -27,7 +28,7 @@ func file(env *procedure.Env, step string) string { return filepath.Join(env.Bac
 
 // address is where it is in object storage, when it is there.
 func address(env *procedure.Env, step string) string {
-	return backup.Address(env.Storage.Bucket, env.Run+"/"+step+".db")
+	return cmp.Or(env.Storage.Arrived[step], backup.Address(env.Storage.Bucket, env.Run+"/"+step+".db"))
 }
 
 // here gives the file of a step's snapshot. One that is in object storage only is got from there.
@@ -51,8 +52,8 @@ func store(ctx context.Context, env *procedure.Env, step string, withPKI bool) e
 	}
 	fmt.Fprintf(env.Log, "%s has %d bytes\n", address(env, step), stored.Size)
 	if withPKI {
-		pki := file(env, step) + pkiSuffix
-		if err := env.Storage.PutBeside(ctx, pki, address(env, step), pkiSuffix); err != nil {
+		pki := file(env, step) + backup.PKISuffix
+		if err := env.Storage.PutBeside(ctx, pki, address(env, step), backup.PKISuffix); err != nil {
 			return err
 		}
 		if err := os.Remove(pki); err != nil {
@@ -91,6 +92,9 @@ func (Backup) Plan(step scenario.Step, _ plan.Setting) *plan.Op {
 	if step.Backup.Node != "" {
 		title = "take a snapshot of etcd from the member of " + step.Backup.Node
 	}
+	if by := step.Backup.CronJob; by != nil {
+		title = "have the CronJob " + by.Name + " take a snapshot of etcd"
+	}
 	if step.Backup.Unasked {
 		title += ", without asking whether it has everything"
 	}
@@ -116,6 +120,9 @@ func (Backup) Do(ctx context.Context, env *procedure.Env, step scenario.Step, op
 	}
 	if err := os.MkdirAll(env.Backups, 0o700); err != nil {
 		return err
+	}
+	if step.Backup.CronJob != nil {
+		return takeByCronJob(ctx, env, step)
 	}
 	nodes := map[string]string{} // by endpoint
 	var members []backup.Member
@@ -152,7 +159,7 @@ func (Backup) Do(ctx context.Context, env *procedure.Env, step scenario.Step, op
 	said.Objects, said.Digest = m.Digest.Objects(), m.Digest.Hash()
 	said.PKI = []string{}
 	if !step.Backup.WithoutPKI {
-		if said.PKI, err = keepPKI(ctx, env, node, file(env, step.ID)+pkiSuffix); err != nil {
+		if said.PKI, err = keepPKI(ctx, env, node, file(env, step.ID)+backup.PKISuffix); err != nil {
 			return err
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/util/cert"
 	"k8s.io/client-go/util/keyutil"
 
+	"github.com/seatrial/seatrial/harness/backup"
 	"github.com/seatrial/seatrial/harness/certs"
 	"github.com/seatrial/seatrial/harness/cluster"
 	"github.com/seatrial/seatrial/harness/procedure"
@@ -81,7 +82,7 @@ func TestKeepPKI(t *testing.T) {
 			for path, text := range content {
 				on.files = append(on.files, cluster.CertificateFile{Path: path, Mode: 0o600, Content: []byte(text)})
 			}
-			file := filepath.Join(t.TempDir(), "nightly.db"+pkiSuffix)
+			file := filepath.Join(t.TempDir(), "nightly.db"+backup.PKISuffix)
 			kept, err := keepPKI(t.Context(), &procedure.Env{Cluster: on}, "cp-1", file)
 			g.Expect(err).NotTo(HaveOccurred())
 			var want []string

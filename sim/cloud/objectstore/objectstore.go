@@ -15,6 +15,7 @@ import (
 
 	"github.com/rclone/gofakes3"
 	"github.com/rclone/gofakes3/s3mem"
+	"golang.org/x/sync/errgroup"
 )
 
 // headerTimeout is how long a client may take to say what it wants.
@@ -27,8 +28,8 @@ type Store struct {
 	// AccessKey and SecretKey are those that it takes requests from, signed with version 4. They are made for it, and of no use elsewhere.
 	AccessKey, SecretKey string
 
-	server *http.Server
-	ended  chan error
+	server  *http.Server
+	serving errgroup.Group
 }
 
 // Region is the one that the store says it is in.
@@ -44,21 +45,37 @@ func Start(ctx context.Context, bucket string, before ...func(http.Handler) http
 	if err != nil {
 		return nil, fmt.Errorf("start object storage: %w", err)
 	}
-	s := &Store{URL: "http://" + listener.Addr().String(), AccessKey: rand.Text(), SecretKey: rand.Text(), ended: make(chan error, 1)}
+	s := &Store{URL: "http://" + listener.Addr().String(), AccessKey: rand.Text(), SecretKey: rand.Text()}
 	handler := gofakes3.New(backend, gofakes3.WithV4Auth(map[string]string{s.AccessKey: s.SecretKey}), gofakes3.WithIntegrityCheck(true)).Server()
 	for i := len(before) - 1; i >= 0; i-- {
 		handler = before[i](handler)
 	}
 	s.server = &http.Server{Handler: handler, ReadHeaderTimeout: headerTimeout}
-	go func() { s.ended <- s.server.Serve(listener) }()
+	s.serve(listener)
 	return s, nil
+}
+
+// serve serves until the end.
+func (s *Store) serve(listener net.Listener) {
+	s.serving.Go(func() error {
+		if err := s.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+		return nil
+	})
+}
+
+// ServeAt serves at an address of this machine too, and returns the URL: to others than this machine.
+func (s *Store) ServeAt(ctx context.Context, host string) (string, error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort(host, "0"))
+	if err != nil {
+		return "", fmt.Errorf("serve object storage at %s: %w", host, err)
+	}
+	s.serve(listener)
+	return "http://" + listener.Addr().String(), nil
 }
 
 // Close ends it, with all that is in it.
 func (s *Store) Close() error {
-	err := s.server.Close()
-	if ended := <-s.ended; !errors.Is(ended, http.ErrServerClosed) {
-		err = errors.Join(err, ended)
-	}
-	return err
+	return errors.Join(s.server.Close(), s.serving.Wait())
 }
