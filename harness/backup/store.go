@@ -188,13 +188,10 @@ func (s *Store) GetBeside(ctx context.Context, snapshot, suffix, file string) er
 	return nil
 }
 
-// listAtOnce is how many objects are asked for at a time: the most that S3 gives.
-const listAtOnce = 1000
-
 // Snapshots lists the addresses of the snapshots in a bucket that are whole: their manifests are there. Those that are no snapshots of ours are left out.
 func (s *Store) Snapshots(ctx context.Context, bucket string) ([]string, error) {
 	var found []string
-	for o := range s.client.ListObjects(ctx, bucket, minio.ListObjectsOptions{Recursive: true, MaxKeys: listAtOnce}) {
+	for o := range s.client.ListObjects(ctx, bucket, minio.ListObjectsOptions{Recursive: true}) {
 		if o.Err != nil {
 			return nil, fmt.Errorf("list bucket %q of the object storage at %s: %w", bucket, s.at, said(o.Err))
 		}

@@ -35,9 +35,20 @@ type Store struct {
 // Region is the one that the store says it is in.
 const Region = "us-east-1"
 
+// memory is the library's, which takes an empty delimiter for one.
+type memory struct{ *s3mem.Backend }
+
+// ListBucket implements [gofakes3.Backend].
+func (m memory) ListBucket(ctx context.Context, name string, prefix *gofakes3.Prefix, page gofakes3.ListBucketPage) (*gofakes3.ObjectList, error) {
+	if prefix != nil && prefix.Delimiter == "" {
+		prefix.HasDelimiter = false
+	}
+	return m.Backend.ListBucket(ctx, name, prefix, page)
+}
+
 // Start starts a store with a bucket. before, when there are any, get each request first, the first of them first: they stand for what goes wrong.
 func Start(ctx context.Context, bucket string, before ...func(http.Handler) http.Handler) (*Store, error) {
-	backend := s3mem.New()
+	backend := memory{s3mem.New()}
 	if err := backend.CreateBucket(ctx, bucket); err != nil {
 		return nil, fmt.Errorf("make bucket %q: %w", bucket, err)
 	}
