@@ -38,7 +38,7 @@ func TestScenarios(t *testing.T) {
 		return 1
 	}
 	slices.SortStableFunc(others, func(a, b string) int { return cmp.Compare(later(a), later(b)) })
-	expected(t, 1, append([]string{"--parallel", "3"}, others...)...) // drain-ha-disk-full takes nodes with disks of their own
+	expected(t, 3, append([]string{"--parallel", "3"}, others...)...) // drain-ha-disk-full takes nodes with disks of their own, and a CronJob pods that run
 }
 
 // TestUpgrades runs those that upgrade, and those whose certificates expire. They mostly wait, and so run side by side, and beside TestResumed.
