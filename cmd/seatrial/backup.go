@@ -23,6 +23,7 @@ import (
 	certutil "k8s.io/client-go/util/cert"
 
 	"github.com/seatrial/seatrial/harness/backup"
+	"github.com/seatrial/seatrial/harness/cluster"
 	"github.com/seatrial/seatrial/sim/embedded"
 	"github.com/seatrial/seatrial/sim/proc"
 	"github.com/seatrial/seatrial/sim/scratch"
@@ -158,12 +159,12 @@ func (a *app) backupFolder(ctx context.Context) (dir string, end func() error, e
 	return dir, func() error { return supervisor.RemoveDir(dir) }, err
 }
 
-// takeBackup takes a snapshot from a member to a file or, with a store, to an address in it. With a folder of certificates what control planes share of them is kept beside it.
-func (a *app) takeBackup(ctx context.Context, from backup.Member, store *backup.Store, to, pki string) (_ *backup.Manifest, err error) {
+// takeBackup takes a snapshot from a member to a file or, with a store, to an address in it. Certificates and keys, if there are any, are kept beside it.
+func (a *app) takeBackup(ctx context.Context, from backup.Member, store *backup.Store, to string, pki []cluster.CertificateFile) (_ *backup.Manifest, err error) {
 	if store == nil {
 		m, err := backup.Take(ctx, from, to, time.Now)
-		if err == nil && pki != "" {
-			err = keepPKI(pki, to)
+		if err == nil && len(pki) > 0 {
+			err = backup.WritePKI(to+backup.PKISuffix, pki)
 		}
 		return m, err
 	}
@@ -177,8 +178,8 @@ func (a *app) takeBackup(ctx context.Context, from backup.Member, store *backup.
 	if err != nil {
 		return nil, err
 	}
-	if pki != "" {
-		if err := keepPKI(pki, path); err != nil {
+	if len(pki) > 0 {
+		if err := backup.WritePKI(path+backup.PKISuffix, pki); err != nil {
 			return nil, err
 		}
 		if err := store.PutBeside(ctx, path+backup.PKISuffix, to, backup.PKISuffix); err != nil {
@@ -187,15 +188,6 @@ func (a *app) takeBackup(ctx context.Context, from backup.Member, store *backup.
 	}
 	_, err = store.Put(ctx, path, to) // last, for with it the backup counts as whole
 	return manifest, err
-}
-
-// keepPKI writes what is in a folder of certificates beside a snapshot.
-func keepPKI(dir, snapshot string) error {
-	files, err := backup.PKIBelow(dir)
-	if err != nil {
-		return err
-	}
-	return backup.WritePKI(snapshot+backup.PKISuffix, files)
 }
 
 func newBackupTakeCommand(a *app) *cobra.Command {
@@ -221,6 +213,12 @@ func newBackupTakeCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			var kept []cluster.CertificateFile
+			if pki != "" {
+				if kept, err = backup.PKIBelow(pki); err != nil {
+					return usageError{err}
+				}
+			}
 			members, err := f.members(c.Context())
 			if err != nil {
 				return err
@@ -230,7 +228,7 @@ func newBackupTakeCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			manifest, err := a.takeBackup(c.Context(), from, store, args[0], pki)
+			manifest, err := a.takeBackup(c.Context(), from, store, args[0], kept)
 			if err != nil {
 				return err
 			}

@@ -2,6 +2,7 @@ package objects
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -22,6 +23,7 @@ import (
 var (
 	deployments = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"}
 	pods        = schema.GroupVersionResource{Version: "v1", Resource: "pods"}
+	jobs        = schema.GroupVersionResource{Group: "batch", Version: "v1", Resource: "jobs"}
 	leases      = schema.GroupVersionResource{Group: "coordination.k8s.io", Version: "v1", Resource: "leases"}
 )
 
@@ -32,10 +34,11 @@ func newClient(objects ...runtime.Object) (*Client, dynamic.Interface) {
 	discovery.Resources = []*metav1.APIResourceList{
 		{GroupVersion: "v1", APIResources: []metav1.APIResource{{Name: "pods", Kind: "Pod", Namespaced: true}}},
 		{GroupVersion: "apps/v1", APIResources: []metav1.APIResource{{Name: "deployments", Kind: "Deployment", Namespaced: true}}},
+		{GroupVersion: "batch/v1", APIResources: []metav1.APIResource{{Name: "jobs", Kind: "Job", Namespaced: true}}},
 		{GroupVersion: "coordination.k8s.io/v1", APIResources: []metav1.APIResource{{Name: "leases", Kind: "Lease", Namespaced: true}}},
 	}
 	dyn := dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), map[schema.GroupVersionResource]string{
-		deployments: "DeploymentList", pods: "PodList", leases: "LeaseList",
+		deployments: "DeploymentList", pods: "PodList", leases: "LeaseList", jobs: "JobList",
 	}, objects...)
 	return &Client{dynamic: dyn, mapper: restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(discovery))}, dyn
 }
@@ -121,6 +124,27 @@ func TestAwaitPod(t *testing.T) {
 	short, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
 	g.Expect(client.AwaitCondition(short, ref, "Ready", "True")).To(MatchError(ContainSubstring("Ready=False (ContainersNotReady")))
+}
+
+// TestAwaitJob: a Job that is complete is, one that failed says why at once, and one that runs on is waited for.
+func TestAwaitJob(t *testing.T) {
+	g := NewWithT(t)
+	ref := Ref{Kind: "job", Namespace: "kube-system", Name: "backup"}
+	ended := func(condition string) error {
+		job := object("batch/v1", "Job", ref.Namespace, ref.Name, map[string]any{"status": map[string]any{"conditions": []any{
+			map[string]any{"type": condition, "status": "True", "reason": "BackoffLimitExceeded", "message": "Job has reached the specified backoff limit"},
+		}}})
+		client, _ := newClient(job)
+		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		defer cancel()
+		return client.AwaitJob(ctx, ref)
+	}
+	g.Expect(ended("Complete")).To(Succeed())
+	var failed *FailedError
+	g.Expect(errors.As(ended("Failed"), &failed)).To(BeTrue())
+	g.Expect(failed).To(MatchError("job/kube-system/backup has failed: Failed=True (BackoffLimitExceeded: Job has reached the specified backoff limit)"))
+	var timeout *TimeoutError
+	g.Expect(errors.As(ended("Suspended"), &timeout)).To(BeTrue())
 }
 
 // TestAwaitRenewed must not be content with a lease from before.

@@ -105,6 +105,8 @@ func TestMissingCapability(t *testing.T) {
 	g.Expect(err).To(MatchError(&plan.MissingError{Step: "roll", Provider: "paper", Capability: cluster.CapUpgrade}))
 	_, err = plan.Make(load(t, "drain-web"), provider{}, find)
 	g.Expect(err).To(MatchError(&plan.MissingError{Step: "probes", Provider: "paper", Capability: cluster.CapService}))
+	_, err = plan.Make(load(t, "backup-cronjob"), provider{cluster.CapEtcd, cluster.CapRestore}, find)
+	g.Expect(err).To(MatchError(&plan.MissingError{Step: "backup", Provider: "paper", Capability: cluster.CapPods}))
 }
 
 // TestPromised has the scenario's nodes and objects, those that a step applies too.
