@@ -250,17 +250,6 @@ type Manifest struct {
 	Pod string
 }
 
-// Encryption is a cluster whose API servers encrypt Secrets, made with Spec.EncryptSecrets.
-//
-// https://kubernetes.io/docs/tasks/administer-cluster/encrypt-data/
-type Encryption interface {
-	// SetEncryptionKey gives the API server of a control plane node a key of [EncryptionKeySize] bytes in place of the one that it has, for when it starts the next time.
-	SetEncryptionKey(ctx context.Context, node string, key []byte) error
-}
-
-// EncryptionKeySize is in bytes.
-const EncryptionKeySize = 32
-
 // Pods is a cluster whose pods are programs that really run, and that reach this machine.
 type Pods interface {
 	// LoadSeatrial gives the control plane nodes the image [SeatrialImage].

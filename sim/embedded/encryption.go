@@ -2,13 +2,9 @@ package embedded
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"fmt"
 	"os"
 	"path/filepath"
-
-	"sigs.k8s.io/yaml"
 
 	"github.com/seatrial/seatrial/harness/cluster"
 )
@@ -23,10 +19,7 @@ func (c *Cluster) encryptSecrets() error {
 	if !c.spec.EncryptSecrets {
 		return nil
 	}
-	key := make([]byte, cluster.EncryptionKeySize)
-	if _, err := rand.Read(key); err != nil {
-		return err
-	}
+	key := cluster.NewEncryptionKey()
 	for _, p := range c.planes {
 		if err := p.writeEncryptionConfig(key); err != nil {
 			return err
@@ -47,19 +40,8 @@ func (c *Cluster) SetEncryptionKey(_ context.Context, node string, key []byte) e
 	return p.writeEncryptionConfig(key)
 }
 
-// writeEncryptionConfig writes one key, and that what is not encrypted is read too, as it is where encryption was introduced.
-// https://kubernetes.io/docs/tasks/administer-cluster/encrypt-data/
 func (p *controlPlane) writeEncryptionConfig(key []byte) error {
-	config, err := yaml.Marshal(map[string]any{
-		"apiVersion": "apiserver.config.k8s.io/v1", "kind": "EncryptionConfiguration",
-		"resources": []any{map[string]any{
-			"resources": []string{"secrets"},
-			"providers": []any{
-				map[string]any{"secretbox": map[string]any{"keys": []any{map[string]any{"name": "key1", "secret": base64.StdEncoding.EncodeToString(key)}}}},
-				map[string]any{"identity": map[string]any{}},
-			},
-		}},
-	})
+	config, err := cluster.EncryptionConfig(key)
 	if err != nil {
 		return err
 	}

@@ -208,9 +208,13 @@ func validityPatch(spec cluster.Spec, version string) (*v1alpha4.PatchJSON6902, 
 			common = append(common, argument{"feature-gates", cluster.Switches(spec.FeatureGates)})
 		}
 		manager = append(manager, common...)
+		server := []argument{{"runtime-config", cluster.Switches(spec.RuntimeConfig)}}
+		if spec.EncryptSecrets {
+			server = append(server, argument{encryptionFlag, encryptionDir + "/" + encryptionFile})
+		}
 		operations = append(operations,
 			operation{"add", "/apiVersion", "kubeadm.k8s.io/v1beta4"},
-			operation{"add", "/apiServer/extraArgs", append([]argument{{"runtime-config", cluster.Switches(spec.RuntimeConfig)}}, common...)},
+			operation{"add", "/apiServer/extraArgs", append(server, common...)},
 			operation{"add", "/scheduler/extraArgs", append([]argument{}, common...)},
 		)
 	}

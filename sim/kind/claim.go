@@ -162,7 +162,7 @@ func (l *claim) remove(ctx context.Context, e *engine.Client) error {
 		}
 		failed = left.remove(ctx, e)
 	}
-	if err := os.RemoveAll(l.disks()); err != nil {
+	if err := errors.Join(os.RemoveAll(l.disks()), os.RemoveAll(l.keys())); err != nil {
 		return err
 	}
 	for _, path := range []string{l.kubeconfig(), l.path} {

@@ -107,7 +107,7 @@ func (p *Provider) Name() string { return Name }
 
 // Has tells whether the clusters implement the capability.
 func (p *Provider) Has(c cluster.Capability) bool {
-	return slices.Contains([]cluster.Capability{cluster.CapPower, cluster.CapService, cluster.CapKeep, cluster.CapComponents, cluster.CapNetwork, cluster.CapDisk, cluster.CapUpgrade, cluster.CapEtcd, cluster.CapRestore, cluster.CapManifests, cluster.CapReopen, cluster.CapCertificates, cluster.CapPods}, c)
+	return slices.Contains([]cluster.Capability{cluster.CapPower, cluster.CapService, cluster.CapKeep, cluster.CapComponents, cluster.CapNetwork, cluster.CapDisk, cluster.CapUpgrade, cluster.CapEtcd, cluster.CapRestore, cluster.CapManifests, cluster.CapReopen, cluster.CapCertificates, cluster.CapPods, cluster.CapEncryption}, c)
 }
 
 // Settings lists what differs from production on purpose.

@@ -76,6 +76,11 @@ func (c *Cluster) runKind(ctx context.Context) error {
 			return err
 		}
 	}
+	if c.spec.EncryptSecrets {
+		if err := c.encryptSecrets(shape); err != nil {
+			return err
+		}
+	}
 	config, err := yaml.Marshal(shape)
 	if err != nil {
 		return err

@@ -2,7 +2,6 @@ package restore
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"maps"
@@ -245,10 +244,7 @@ func (w work) newKey(ctx context.Context) error {
 	if !ok {
 		return fmt.Errorf("cluster lacks the capability %q, which its provider promised", cluster.CapEncryption)
 	}
-	key := make([]byte, cluster.EncryptionKeySize)
-	if _, err := rand.Read(key); err != nil {
-		return err
-	}
+	key := cluster.NewEncryptionKey()
 	return w.each(ctx, func(ctx context.Context, node string) error { return encryption.SetEncryptionKey(ctx, node, key) })
 }
 
