@@ -48,6 +48,8 @@ type Env struct {
 	Cluster cluster.Cluster
 	Kube    kubernetes.Interface
 	Objects *objects.Client
+	// Looks are shared by those who wait for workloads.
+	Looks *Looks
 	// Etcd asks the members of etcd; nil when the cluster has none to ask.
 	Etcd *etcd.Members
 	// Backups is a private folder for backups of etcd, outside of the cluster. It goes with the run, for whoever reads one reads every Secret.

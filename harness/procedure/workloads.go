@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/kubernetes"
 
 	"github.com/seatrial/seatrial/harness/objects"
 	"github.com/seatrial/seatrial/harness/trace"
@@ -35,18 +36,18 @@ func AwaitWorkloads(ctx context.Context, env *Env, daemonSets bool) error {
 	var awaited map[objects.Ref]string // with what was seen last
 	var last error
 	err := wait.PollUntilContextCancel(ctx, workloadsEvery, true, func(ctx context.Context) (bool, error) {
-		all, err := workloads(ctx, env, daemonSets)
+		seen, err := env.Looks.since(ctx, latest(began, time.Now().Add(-workloadsEvery)), func(ctx context.Context) (look, error) { return lookAt(ctx, env.Kube) })
 		if err == nil {
 			if awaited == nil {
 				awaited = map[objects.Ref]string{}
-				for _, w := range all {
-					if w.late != "" {
+				for _, w := range seen.workloads {
+					if w.late != "" && (daemonSets || w.ref.Kind != "daemonset") {
 						awaited[w.ref] = w.late
 						fmt.Fprintf(env.Log, "%s is not complete yet: %s\n", w.ref, w.late)
 					}
 				}
 			}
-			err = awaitedStill(ctx, env, all, awaited)
+			err = awaitedStill(seen, awaited)
 		}
 		if failed := (*Failure)(nil); errors.As(err, &failed) || objects.Refused(err) {
 			return false, err
@@ -67,8 +68,63 @@ func AwaitWorkloads(ctx context.Context, env *Env, daemonSets bool) error {
 	return incomplete(awaited, last, time.Since(began))
 }
 
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
 // workloadsEvery is the time between two looks at the workloads: all at once, because where many nodes are worked on at a time many are incomplete.
 const workloadsEvery = 500 * time.Millisecond
+
+// look is the workloads and the pods as they were.
+type look struct {
+	workloads []workload
+	ready     map[string][]labels.Set
+}
+
+// Looks are looks at all workloads, which everybody who waits for them shares: where many nodes are worked on at a time, each would look for itself otherwise.
+type Looks struct {
+	turn  chan struct{} // has one element while nobody looks
+	began time.Time
+	last  look
+	err   error
+}
+
+// NewLooks makes some for a cluster.
+func NewLooks() *Looks {
+	l := &Looks{turn: make(chan struct{}, 1)}
+	l.turn <- struct{}{}
+	return l
+}
+
+// since gives a look that began at a time or later: the last one, or a new one.
+func (l *Looks) since(ctx context.Context, at time.Time, take func(context.Context) (look, error)) (look, error) {
+	select {
+	case <-l.turn:
+		defer func() { l.turn <- struct{}{} }()
+	case <-ctx.Done():
+		return look{}, context.Cause(ctx)
+	}
+	if !l.began.Before(at) {
+		return l.last, l.err
+	}
+	began := time.Now()
+	seen, err := take(ctx)
+	if ctx.Err() == nil { // otherwise it was interrupted, which is not for others
+		l.began, l.last, l.err = began, seen, err
+	}
+	return seen, err
+}
+
+// lookAt looks at the workloads first, so that what is Ready is no older than what they say of themselves.
+func lookAt(ctx context.Context, kube kubernetes.Interface) (seen look, err error) {
+	if seen.workloads, err = workloads(ctx, kube); err == nil {
+		seen.ready, err = readyPods(ctx, kube)
+	}
+	return seen, err
+}
 
 // incomplete is the error when the time is over.
 func incomplete(awaited map[objects.Ref]string, last error, after time.Duration) error {
@@ -86,10 +142,10 @@ func incomplete(awaited map[objects.Ref]string, last error, after time.Duration)
 }
 
 // awaitedStill takes those that are complete by now from the awaited. One that is gone is not.
-func awaitedStill(ctx context.Context, env *Env, all []workload, awaited map[objects.Ref]string) error {
+func awaitedStill(seen look, awaited map[objects.Ref]string) error {
 	gone := maps.Clone(awaited)
 	var content []workload // whose status has what it wants
-	for _, w := range all {
+	for _, w := range seen.workloads {
 		if _, ok := awaited[w.ref]; !ok {
 			continue
 		}
@@ -101,20 +157,13 @@ func awaitedStill(ctx context.Context, env *Env, all []workload, awaited map[obj
 	for ref := range gone {
 		awaited[ref] = "it does not exist"
 	}
-	if len(content) == 0 {
-		return nil
-	}
-	ready, err := readyPods(ctx, env)
-	if err != nil {
-		return err
-	}
 	for _, w := range content {
 		selector, err := metav1.LabelSelectorAsSelector(w.selector)
 		if err != nil {
 			return err
 		}
 		have := int32(0)
-		for _, pod := range ready[w.ref.Namespace] {
+		for _, pod := range seen.ready[w.ref.Namespace] {
 			if selector.Matches(pod) {
 				have++
 			}
@@ -127,8 +176,8 @@ func awaitedStill(ctx context.Context, env *Env, all []workload, awaited map[obj
 }
 
 // readyPods are the labels of the pods that are Ready and stay, by namespace.
-func readyPods(ctx context.Context, env *Env) (map[string][]labels.Set, error) {
-	pods, err := env.Kube.CoreV1().Pods("").List(ctx, metav1.ListOptions{})
+func readyPods(ctx context.Context, kube kubernetes.Interface) (map[string][]labels.Set, error) {
+	pods, err := kube.CoreV1().Pods("").List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return nil, fmt.Errorf("list the pods: %w", err)
 	}
@@ -142,8 +191,8 @@ func readyPods(ctx context.Context, env *Env) (map[string][]labels.Set, error) {
 	return ready, nil
 }
 
-// workloads looks at the Deployments and StatefulSets, and if asked at the DaemonSets, that roll out by themselves.
-func workloads(ctx context.Context, env *Env, daemonSets bool) ([]workload, error) {
+// workloads looks at the Deployments, StatefulSets and DaemonSets that roll out by themselves.
+func workloads(ctx context.Context, kube kubernetes.Interface) ([]workload, error) {
 	var all []workload
 	look := func(kind string, o metav1.ObjectMeta, observed int64, wanted int32, selector *metav1.LabelSelector, late string) {
 		if observed < o.Generation {
@@ -151,7 +200,7 @@ func workloads(ctx context.Context, env *Env, daemonSets bool) ([]workload, erro
 		}
 		all = append(all, workload{ref: objects.Ref{Kind: kind, Namespace: o.Namespace, Name: o.Name}, wanted: wanted, selector: selector, late: late})
 	}
-	apps, every := env.Kube.AppsV1(), metav1.ListOptions{}
+	apps, every := kube.AppsV1(), metav1.ListOptions{}
 	deployments, err := apps.Deployments("").List(ctx, every)
 	if err != nil {
 		return nil, fmt.Errorf("list the deployments: %w", err)
@@ -176,9 +225,6 @@ func workloads(ctx context.Context, env *Env, daemonSets bool) ([]workload, erro
 			held = min(want, *rolling.Partition)
 		}
 		look("statefulset", d.ObjectMeta, s.ObservedGeneration, want, d.Spec.Selector, lacks(want, s.UpdatedReplicas >= want-held, s.UpdatedReplicas, s.ReadyReplicas, s.Replicas))
-	}
-	if !daemonSets {
-		return all, nil
 	}
 	daemons, err := apps.DaemonSets("").List(ctx, every)
 	if err != nil {

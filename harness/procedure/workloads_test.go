@@ -38,7 +38,7 @@ func readyPod(name string) *corev1.Pod {
 func TestAwaitWorkloads(t *testing.T) {
 	g := NewWithT(t)
 	client := fake.NewClientset(deployment(2, 1), readyPod("web-1"))
-	env := &Env{Kube: client, Log: &bytes.Buffer{}}
+	env := &Env{Kube: client, Log: &bytes.Buffer{}, Looks: NewLooks()}
 	short := func() error {
 		ctx, cancel := context.WithTimeout(t.Context(), 2*workloadsEvery)
 		defer cancel()
@@ -53,7 +53,7 @@ func TestAwaitWorkloads(t *testing.T) {
 	g.Expect(env.Log).To(ContainSubstring("deployment/shop/web is not complete yet"))
 
 	gone := map[objects.Ref]string{{Kind: "deployment", Namespace: "shop", Name: "gone"}: late}
-	g.Expect(awaitedStill(t.Context(), env, nil, gone)).To(Succeed())
+	g.Expect(awaitedStill(look{}, gone)).To(Succeed())
 	g.Expect(gone).To(HaveEach("it does not exist"), "a workload that somebody removed was not completed")
 
 	waiting := make(chan error, 1)
@@ -65,6 +65,32 @@ func TestAwaitWorkloads(t *testing.T) {
 	_, err = client.CoreV1().Pods("shop").Create(t.Context(), readyPod("web-2"), metav1.CreateOptions{})
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Eventually(waiting, 10*time.Second).Should(Receive(BeNil()))
+}
+
+// TestLooks: who asks for a look that began late enough gets the last one, and its error too; one that was interrupted is for nobody else.
+func TestLooks(t *testing.T) {
+	g := NewWithT(t)
+	l, taken := NewLooks(), 0
+	fails := errors.New("the API is away")
+	take := func(context.Context) (look, error) { taken++; return look{}, fails }
+	asked := time.Now()
+	for range 3 {
+		_, err := l.since(t.Context(), asked, take)
+		g.Expect(err).To(MatchError(fails))
+	}
+	g.Expect(taken).To(Equal(1))
+	_, _ = l.since(t.Context(), time.Now(), take)
+	g.Expect(taken).To(Equal(2))
+
+	interrupted, cancel := context.WithCancel(t.Context())
+	later := time.Now().Add(time.Hour)
+	_, _ = l.since(interrupted, later, func(context.Context) (look, error) { cancel(); return look{}, context.Canceled })
+	_, err := l.since(t.Context(), asked, take)
+	g.Expect(err).To(MatchError(fails))
+	g.Expect(taken).To(Equal(2))
+	<-l.turn // somebody looks
+	_, err = l.since(interrupted, later, take)
+	g.Expect(err).To(MatchError(context.Canceled))
 }
 
 // TestWorkloads: what a workload lacks, by its kind.
@@ -97,7 +123,7 @@ func TestWorkloads(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
-			found, err := workloads(t.Context(), &Env{Kube: test.client}, true)
+			found, err := workloads(t.Context(), test.client)
 			g.Expect(err).NotTo(HaveOccurred())
 			var late []string
 			for _, w := range found {
@@ -108,6 +134,6 @@ func TestWorkloads(t *testing.T) {
 	}
 	stopped := deployment(1, 1)
 	stopped.Status.Conditions = []appsv1.DeploymentCondition{{Type: appsv1.DeploymentProgressing, Status: corev1.ConditionFalse, Reason: "ProgressDeadlineExceeded"}}
-	_, err := workloads(t.Context(), &Env{Kube: fake.NewClientset(stopped)}, false)
+	_, err := workloads(t.Context(), fake.NewClientset(stopped))
 	NewWithT(t).Expect(err).To(MatchError(ContainSubstring("deployment/shop/web: it has exceeded its progress deadline")))
 }

@@ -105,7 +105,7 @@ func (r *rehearsal) connect(ctx context.Context, record observe.Recorder) error 
 		return err
 	}
 	r.stage.env = procedure.Env{
-		Cluster: r.stage.cluster, Kube: kube, Objects: client, Manifests: r.File.Manifests, Background: procedure.NewBackground(context.WithoutCancel(ctx)),
+		Cluster: r.stage.cluster, Kube: kube, Objects: client, Manifests: r.File.Manifests, Background: procedure.NewBackground(context.WithoutCancel(ctx)), Looks: procedure.NewLooks(),
 		FirstCertificates: r.firstCertificates, Run: r.ID, Backups: filepath.Join(r.StateDir, "backups"), Storage: r.Storage, Scratch: r.Scratch,
 	}
 	if r.stage.env.Etcd, err = dialEtcd(ctx, r.stage.cluster); err != nil {
