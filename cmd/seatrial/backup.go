@@ -162,11 +162,12 @@ func (a *app) backupFolder(ctx context.Context) (dir string, end func() error, e
 // takeBackup takes a snapshot from a member to a file or, with a store, to an address in it. Certificates and keys, if there are any, are kept beside it.
 func (a *app) takeBackup(ctx context.Context, from backup.Member, store *backup.Store, to string, pki []cluster.CertificateFile) (_ *backup.Manifest, err error) {
 	if store == nil {
-		m, err := backup.Take(ctx, from, to, time.Now)
-		if err == nil && len(pki) > 0 {
-			err = backup.WritePKI(to+backup.PKISuffix, pki)
+		if len(pki) > 0 {
+			if err := backup.WritePKI(to+backup.PKISuffix, pki); err != nil {
+				return nil, err
+			}
 		}
-		return m, err
+		return backup.Take(ctx, from, to, time.Now) // last, for with it the backup is there
 	}
 	dir, end, err := a.backupFolder(ctx)
 	if err != nil {

@@ -302,6 +302,6 @@ func readPages(ctx context.Context, kv clientv3.KV, revision int64, add func(key
 			revision = page.Header.Revision // which is that of now, whatever was asked for
 		}
 		from = string(page.Kvs[len(page.Kvs)-1].Key) + "\x00"
-		limit = max(firstPage, limit*pageBytes/int64((*etcdserverpb.RangeResponse)(page).Size()))
+		limit = max(1, limit*pageBytes/int64((*etcdserverpb.RangeResponse)(page).Size()))
 	}
 }

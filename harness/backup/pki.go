@@ -2,6 +2,7 @@ package backup
 
 import (
 	"archive/tar"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -19,13 +20,9 @@ import (
 const PKISuffix = ".pki.tar"
 
 // WritePKI writes certificates and keys, each by where it is on a node, to a file that its owner alone reads.
-func WritePKI(file string, files []cluster.CertificateFile) (err error) {
-	to, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, to.Close()) }()
-	archive := tar.NewWriter(to)
+func WritePKI(file string, files []cluster.CertificateFile) error {
+	var content bytes.Buffer
+	archive := tar.NewWriter(&content)
 	for _, f := range files {
 		header := tar.Header{Name: strings.TrimPrefix(f.Path, "/"), Mode: int64(f.Mode.Perm()), Size: int64(len(f.Content)), ModTime: f.Written}
 		if err := archive.WriteHeader(&header); err != nil {
@@ -35,11 +32,15 @@ func WritePKI(file string, files []cluster.CertificateFile) (err error) {
 			return err
 		}
 	}
-	return archive.Close()
+	if err := archive.Close(); err != nil {
+		return err
+	}
+	return write(file, content.Bytes())
 }
 
-// ReadPKI lists the files in an archive of [WritePKI] that can be used. An authority whose key is kept elsewhere is in it without. node is where it is from, for what is said.
-func ReadPKI(node, file string) ([]string, error) {
+// ReadPKI gives the files in an archive of [WritePKI] that can be used, by their paths. An authority whose key is kept elsewhere is among them without. node is where they are from, for what is
+// said.
+func ReadPKI(node, file string) ([]cluster.CertificateFile, error) {
 	from, err := os.Open(file)
 	if err != nil {
 		return nil, err
@@ -60,21 +61,26 @@ func ReadPKI(node, file string) ([]string, error) {
 		}
 		files = append(files, cluster.CertificateFile{Path: "/" + header.Name, Mode: fs.FileMode(header.Mode), Written: header.ModTime, Content: content})
 	}
-	usable := []string{}
-	for _, f := range files {
-		usable = append(usable, f.Path)
+	for path := range problems(node, files) {
+		files = slices.DeleteFunc(files, func(f cluster.CertificateFile) bool { return f.Path == path })
 	}
-	for _, d := range certs.Read(node, files).Found() {
-		if d.Problem != "" {
-			usable = slices.DeleteFunc(usable, func(path string) bool { return path == d.Path })
-		}
-	}
-	slices.Sort(usable)
-	return usable, nil
+	slices.SortFunc(files, func(a, b cluster.CertificateFile) int { return strings.Compare(a.Path, b.Path) })
+	return files, nil
 }
 
-// PKIBelow reads what control planes share of certificates and keys in a folder that is as /etc/kubernetes/pki of a control plane. The error names the first that can't be read: an
-// authority's key may be kept elsewhere on purpose, all else has to be there.
+// problems says why files of a node can't be used, by their paths.
+func problems(node string, files []cluster.CertificateFile) map[string]string {
+	found := map[string]string{}
+	for _, d := range certs.Read(node, files).Found() {
+		if d.Problem != "" {
+			found[d.Path] = d.Problem
+		}
+	}
+	return found
+}
+
+// PKIBelow reads what control planes share of certificates and keys in a folder that is as /etc/kubernetes/pki of a control plane. Each can be used, and only the key of an authority may be
+// missing: it may be kept elsewhere on purpose.
 func PKIBelow(dir string) ([]cluster.CertificateFile, error) {
 	var files []cluster.CertificateFile
 	for _, path := range certs.Shared() {
@@ -91,6 +97,9 @@ func PKIBelow(dir string) ([]cluster.CertificateFile, error) {
 			return nil, fmt.Errorf("read the certificate authorities: %w", err)
 		}
 		files = append(files, cluster.CertificateFile{Path: path, Mode: info.Mode(), Written: info.ModTime(), Content: content})
+	}
+	for path, problem := range problems(dir, files) {
+		return nil, fmt.Errorf("read the certificate authorities: %s can't be used: %s", filepath.Join(dir, strings.TrimPrefix(path, "/etc/kubernetes/pki/")), problem)
 	}
 	return files, nil
 }

@@ -156,7 +156,7 @@ func (f *File) read(ctx context.Context, path string) (*Digest, error) {
 	return d, err
 }
 
-// view reads what a database says of itself, and has do read its keys. It is only to be called for one whose hash is right, or that etcd has served: bbolt follows what is written in the
+// view reads what a database says of itself, and has do read its keys. It is only to be relied on for one whose hash is right, or that etcd has served: bbolt follows what is written in the
 // pages, wherever that leads. Where it notices it panics, and that is an error; somebody who makes a database to deceive it, hash and all, is not kept out.
 func (f *File) view(path string, do func(keys *bbolt.Bucket) error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true)) // the file is mapped into memory

@@ -139,12 +139,19 @@ func (s *Store) Put(ctx context.Context, snapshot, address string) (Stored, erro
 	return stored, nil
 }
 
+// unfinished is the manifest of what is being copied.
+const unfinished = "{}"
+
 func (s *Store) put(ctx context.Context, snapshot string, o object) (Stored, error) {
 	m, err := ReadManifest(snapshot)
 	if err != nil {
 		return Stored{}, err
 	}
 	options := minio.PutObjectOptions{SendContentMd5: true} // the store compares it with what it got
+	// What may be there under that name is not whole from now on, whatever becomes of this one: its manifest has no digest. It is not removed, for who may put need not be allowed to.
+	if _, err := s.client.PutObject(ctx, o.bucket, o.key+ManifestSuffix, strings.NewReader(unfinished), int64(len(unfinished)), options); err != nil {
+		return Stored{}, err
+	}
 	for _, suffix := range []string{"", ManifestSuffix} {
 		if _, err := s.client.FPutObject(ctx, o.bucket, o.key+suffix, snapshot+suffix, options); err != nil {
 			return Stored{}, err
@@ -241,15 +248,15 @@ func (s *Store) manifest(ctx context.Context, o object) (*Manifest, error) {
 		_, err := raw.ReadFrom(io.LimitReader(from, manifestLimit))
 		return err
 	})
-	if answer(err).Code == minio.NoSuchKey {
+	if answer(err).Code == minio.NoSuchKey || raw.String() == unfinished {
 		return nil, fmt.Errorf("it has no manifest, so its copying did not end: %w", errors.Join(err, ErrUnfit))
 	}
 	if err != nil {
 		return nil, err
 	}
-	m := &Manifest{}
-	if err := json.Unmarshal(raw.Bytes(), m); err != nil {
-		return nil, fmt.Errorf("read its manifest: %w", err)
+	m, err := parseManifest(raw.Bytes())
+	if err != nil {
+		return nil, fmt.Errorf("read its manifest: %w: %w", err, ErrUnfit)
 	}
 	return m, nil
 }

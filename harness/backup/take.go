@@ -52,9 +52,26 @@ func ReadManifest(snapshot string) (*Manifest, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the manifest of snapshot %q: %w", snapshot, err)
 	}
+	m, err := parseManifest(raw)
+	if err != nil {
+		return nil, fmt.Errorf("read the manifest of snapshot %q: %w", snapshot, err)
+	}
+	return m, nil
+}
+
+// parseManifest reads a manifest, which has to say what the snapshot holds.
+func parseManifest(raw []byte) (*Manifest, error) {
 	m := &Manifest{}
 	if err := json.Unmarshal(raw, m); err != nil {
-		return nil, fmt.Errorf("read the manifest of snapshot %q: %w", snapshot, err)
+		return nil, err
+	}
+	if m.Digest.Resources == nil {
+		return nil, errors.New("it has no digest")
+	}
+	for name, r := range m.Digest.Resources {
+		if r == nil {
+			return nil, fmt.Errorf("its digest has nothing for %q", name)
+		}
 	}
 	return m, nil
 }

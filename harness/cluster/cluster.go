@@ -347,8 +347,10 @@ type EtcdRestorer interface {
 type EtcdRestore struct {
 	// Token makes the ids of the new cluster and its members others than any before: --initial-cluster-token.
 	Token string
-	// BumpRevision is by how much the revision goes on beyond the snapshot's, so that it doesn't go back for whoever watches: --bump-revision, with --mark-compacted. 0 leaves it.
+	// BumpRevision is by how much the revision goes on beyond the snapshot's, so that it doesn't go back for whoever watches: --bump-revision. 0 leaves it.
 	BumpRevision uint64
+	// MarkCompacted tells whoever watches, where the revision is bumped, to list anew: --mark-compacted.
+	MarkCompacted bool
 	// RemoveOld removes the old data before the new is made, instead of keeping it.
 	RemoveOld bool
 }

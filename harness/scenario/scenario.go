@@ -293,14 +293,15 @@ type LoseEtcd struct {
 //
 // https://etcd.io/docs/v3.6/op-guide/recovery/#restoring-a-cluster
 type Restore struct {
-	Backup       string   `json:"backup" jsonschema:"required" doc:"Id of the step that took the backup."`
-	Nodes        []string `json:"nodes,omitempty" doc:"Control planes whose members are restored. Absent means all; fewer is what a policy finds."`
-	Stop         []string `json:"stop,omitempty" doc:"Components that are stopped on every control plane meanwhile, etcd among them. Absent means etcd, kube-apiserver, kube-controller-manager and kube-scheduler. Those that go on keep what they remember of the time before, which a policy finds."`
-	Unchecked    bool     `json:"unchecked,omitempty" doc:"Don't look whether the backup is whole before anything is stopped or replaced, which a policy finds."`
-	RemoveOld    bool     `json:"removeOld,omitempty" doc:"Remove the data that the members had before it is known whether the restore goes well, instead of keeping it, which a policy finds."`
-	BumpRevision *int64   `json:"bumpRevision,omitempty" jsonschema:"default=1000000000,minimum=0" doc:"etcdutl snapshot restore --bump-revision, with --mark-compacted: the revision goes on beyond all that clients have seen, so that their watches don't wait for what was there before. 0 leaves both out, which a policy finds."`
-	NewKey       bool     `json:"newKey,omitempty" doc:"Give the API servers another encryption key before they start, as where the old one was not backed up, which a policy finds. The cluster has encryptSecrets."`
-	Timeout      Duration `json:"timeout,omitempty" jsonschema:"default=5m" doc:"How long each part of it may take."`
+	Backup        string   `json:"backup" jsonschema:"required" doc:"Id of the step that took the backup."`
+	Nodes         []string `json:"nodes,omitempty" doc:"Control planes whose members are restored. Absent means all; fewer is what a policy finds."`
+	Stop          []string `json:"stop,omitempty" doc:"Components that are stopped on every control plane meanwhile, etcd among them. Absent means etcd, kube-apiserver, kube-controller-manager and kube-scheduler. Those that go on keep what they remember of the time before, which a policy finds."`
+	Unchecked     bool     `json:"unchecked,omitempty" doc:"Don't look whether the backup is whole before anything is stopped or replaced, which a policy finds."`
+	RemoveOld     bool     `json:"removeOld,omitempty" doc:"Remove the data that the members had before it is known whether the restore goes well, instead of keeping it, which a policy finds."`
+	BumpRevision  *int64   `json:"bumpRevision,omitempty" jsonschema:"default=1000000000,minimum=0" doc:"etcdutl snapshot restore --bump-revision: the revision goes on beyond all that clients have seen, so that their watches don't wait for what was there before. 0 leaves it out, which a policy finds."`
+	MarkCompacted *bool    `json:"markCompacted,omitempty" jsonschema:"default=true" doc:"etcdutl snapshot restore --mark-compacted, with bumpRevision: clients that go on from what they have seen are told to list anew."`
+	NewKey        bool     `json:"newKey,omitempty" doc:"Give the API servers another encryption key before they start, as where the old one was not backed up, which a policy finds. The cluster has encryptSecrets."`
+	Timeout       Duration `json:"timeout,omitempty" jsonschema:"default=5m" doc:"How long each part of it may take."`
 }
 
 // CheckCertificates is the step checkCertificates.

@@ -114,6 +114,9 @@ func (s Step) setDefaults() {
 		if bump := int64(DefaultBump); s.Restore.BumpRevision == nil {
 			s.Restore.BumpRevision = &bump
 		}
+		if mark := true; s.Restore.MarkCompacted == nil {
+			s.Restore.MarkCompacted = &mark
+		}
 		if len(s.Restore.Stop) == 0 {
 			s.Restore.Stop = slices.Clone(Components)
 		}
@@ -174,6 +177,8 @@ type checker struct {
 	validity time.Duration
 	// stored are those of them that are in object storage.
 	stored []string
+	// restores is how many steps restore.
+	restores int
 	// version is what the control planes have when the step that is checked begins, as far as the file says it.
 	version string
 }
@@ -456,6 +461,9 @@ func (c *checker) step(path string, s Step) {
 	case s.LoseEtcd != nil:
 		c.controlPlanes(path+".nodes", s.LoseEtcd.Nodes)
 	case s.Restore != nil:
+		if c.restores++; c.restores > 1 {
+			c.report(path, "a scenario restores once: what is judged of a restore is not told apart from what is of another")
+		}
 		c.backup(path+".backup", s.Restore.Backup)
 		c.controlPlanes(path+".nodes", s.Restore.Nodes)
 		for i, component := range s.Restore.Stop {

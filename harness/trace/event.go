@@ -506,8 +506,9 @@ type InformersData struct {
 
 // SecretsData is the data of the fact SecretsRead.
 type SecretsData struct {
-	// Secrets is how many the backup holds.
+	// Secrets is how many the backup holds. Read is how many each API server has read, of the first hundred that etcd has; the least of them.
 	Secrets int `json:"secrets"`
+	Read    int `json:"read"`
 	// Problem is why they could not be read, or "".
 	Problem string `json:"problem"`
 }
@@ -517,6 +518,8 @@ type StartData struct {
 	// Restore is the subject of the facts about the restore: restore/STEP.
 	Restore string    `json:"restore"`
 	Time    time.Time `json:"time"`
+	// WithinSeconds is how far Time may be off.
+	WithinSeconds float64 `json:"withinSeconds"`
 }
 
 // DeprecatedData is the data of the fact Requested.

@@ -151,7 +151,7 @@ func (p *controlPlane) restore(file string, how cluster.EtcdRestore, peers []str
 	err := snapshot.NewV3(zap.NewNop()).Restore(snapshot.RestoreConfig{
 		SnapshotPath: file, Name: p.node, OutputDataDir: restored, PeerURLs: []string{p.peerURL()},
 		InitialCluster: strings.Join(peers, ","), InitialClusterToken: how.Token,
-		RevisionBump: how.BumpRevision, MarkCompacted: how.BumpRevision > 0})
+		RevisionBump: how.BumpRevision, MarkCompacted: how.BumpRevision > 0 && how.MarkCompacted})
 	if err != nil {
 		return "", errors.Join(err, os.RemoveAll(restored))
 	}

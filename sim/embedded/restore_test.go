@@ -44,7 +44,7 @@ func TestRestoreEtcd(t *testing.T) {
 	lost := write("lost")
 	g.Expect(c.StopComponents(t.Context(), "cp-1", []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"})).To(Succeed())
 
-	how := cluster.EtcdRestore{Token: "restored", BumpRevision: 1_000_000_000}
+	how := cluster.EtcdRestore{Token: "restored", BumpRevision: 1_000_000_000, MarkCompacted: true}
 	damaged := filepath.Join(t.TempDir(), "damaged.db")
 	g.Expect(os.WriteFile(damaged, make([]byte, 1024), 0o600)).To(Succeed())
 	_, err = c.RestoreMember(t.Context(), "cp-1", damaged, how)

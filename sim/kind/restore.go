@@ -45,10 +45,14 @@ func (c *Cluster) SaveSnapshot(ctx context.Context, node, file string, leave boo
 	_, err = c.run(ctx, m, nil, "etcdctl", "snapshot", "save", snapshotFile, "--endpoints=https://127.0.0.1:2379",
 		"--cacert="+pki+"ca.crt", "--cert="+pki+"server.crt", "--key="+pki+"server.key")
 	if err == nil {
+		_, err = c.run(ctx, m, nil, "etcdutl", "snapshot", "status", snapshotFile, "--write-out=json")
+	}
+	if err == nil {
 		err = c.fetch(ctx, m, snapshotFile, file)
 	}
-	if err == nil && !leave {
-		_, err = c.run(ctx, m, nil, "rm", snapshotFile)
+	if !leave || err != nil {
+		_, removed := c.run(ctx, m, nil, "rm", "-f", snapshotFile)
+		err = errors.Join(err, removed)
 	}
 	return snapshotFile, err
 }
@@ -104,10 +108,7 @@ func (c *Cluster) StartComponents(ctx context.Context, node string, components .
 	return nil
 }
 
-// ageWithin is what a process's age in whole seconds, and the time that asking for it takes, may be off by.
-const ageWithin = 2 * time.Second
-
-// Started implements cluster.StaticPods.
+// Started implements cluster.StaticPods. A process's age is in whole seconds, and was asked for a moment after the time that it is taken from.
 func (c *Cluster) Started(ctx context.Context, node string) (map[string]time.Time, time.Duration, error) {
 	m, err := c.machine(node)
 	if err != nil {
@@ -127,7 +128,7 @@ func (c *Cluster) Started(ctx context.Context, node string) (map[string]time.Tim
 			since[component] = now.Add(-time.Duration(seconds) * time.Second)
 		}
 	}
-	return since, ageWithin, nil
+	return since, time.Second + time.Since(now), nil
 }
 
 // moveManifests moves the manifests that are in a folder, all or those of some components.
@@ -176,7 +177,7 @@ func (c *Cluster) restoreData(ctx context.Context, m machine, file string, how c
 		return "", err
 	}
 	defer snapshot.Close()
-	if _, err := c.run(ctx, m, snapshot, "cp", "/dev/stdin", snapshotFile); err != nil {
+	if _, err := c.run(ctx, m, snapshot, "install", "--mode=0600", "/dev/stdin", snapshotFile); err != nil {
 		return "", err
 	}
 	if _, err := c.run(ctx, m, nil, "rm", "-rf", restoredFolder); err != nil { // of an attempt that was killed
@@ -208,7 +209,10 @@ func (c *Cluster) restoreCommand(node string, how cluster.EtcdRestore) []string 
 		"--initial-cluster=" + strings.Join(peers, ","), "--initial-advertise-peer-urls=" + peer(node), "--initial-cluster-token=" + how.Token,
 	}
 	if how.BumpRevision > 0 {
-		argv = append(argv, "--bump-revision="+strconv.FormatUint(how.BumpRevision, 10), "--mark-compacted")
+		argv = append(argv, "--bump-revision="+strconv.FormatUint(how.BumpRevision, 10))
+		if how.MarkCompacted {
+			argv = append(argv, "--mark-compacted")
+		}
 	}
 	return argv
 }

@@ -21,5 +21,6 @@ func TestRestoreCommand(t *testing.T) {
 		"--initial-cluster=cp-1=https://10.89.0.2:2380,cp-2=https://10.89.0.3:2380", "--initial-advertise-peer-urls=https://10.89.0.3:2380", "--initial-cluster-token=drill-1",
 	}
 	g.Expect(c.restoreCommand("cp-2", cluster.EtcdRestore{Token: "drill-1"})).To(Equal(plain))
-	g.Expect(c.restoreCommand("cp-2", cluster.EtcdRestore{Token: "drill-1", BumpRevision: 1000})).To(Equal(append(plain, "--bump-revision=1000", "--mark-compacted")))
+	g.Expect(c.restoreCommand("cp-2", cluster.EtcdRestore{Token: "drill-1", BumpRevision: 1000, MarkCompacted: true})).To(Equal(append(plain, "--bump-revision=1000", "--mark-compacted")))
+	g.Expect(c.restoreCommand("cp-2", cluster.EtcdRestore{Token: "drill-1", BumpRevision: 1000})).To(Equal(append(plain, "--bump-revision=1000")))
 }

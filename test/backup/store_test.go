@@ -231,6 +231,34 @@ func TestStoreKeys(t *testing.T) {
 	g.Expect(err.Error()).NotTo(ContainSubstring("not the secret"))
 }
 
+// TestStoreReplaced: where a backup is replaced and the copying breaks off, what is there counts for whole no longer, though the new one is as long as the old.
+func TestStoreReplaced(t *testing.T) {
+	g := NewWithT(t)
+	path, _ := nightly(t)
+	breaks := false
+	s, err := objectstore.Start(t.Context(), "backups", func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if breaks && r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, ".db") {
+				w.WriteHeader(http.StatusForbidden)
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+	})
+	g.Expect(err).NotTo(HaveOccurred())
+	t.Cleanup(func() { g.Expect(s.Close()).To(Succeed()) })
+	store := clientOf(t, s, s.SecretKey)
+	_, err = store.Put(t.Context(), path, address)
+	g.Expect(err).NotTo(HaveOccurred())
+	breaks = true
+	_, err = store.Put(t.Context(), path, address)
+	g.Expect(err).To(MatchError(ContainSubstring("it answered 403")))
+	_, err = store.Stat(t.Context(), address)
+	g.Expect(err).To(MatchError(backup.ErrUnfit))
+	_, err = store.Get(t.Context(), address, t.TempDir())
+	g.Expect(err).To(MatchError(backup.ErrUnfit))
+}
+
 // TestStoreBeside: what belongs to a snapshot is where it is, whole, and the snapshot is what it was.
 func TestStoreBeside(t *testing.T) {
 	g := NewWithT(t)

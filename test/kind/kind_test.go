@@ -66,6 +66,14 @@ func TestInterruptedCreate(t *testing.T) {
 	b.NothingInEngine(time.Second)
 }
 
+// TestCronJob has a CronJob's pod take a backup, and restores a control plane from it.
+func TestCronJob(t *testing.T) {
+	b := newBerth(t)
+	out, status := b.Run("test", "--provider", "kind", "--runs", b.Runs, "scenarios/backup-cronjob")
+	t.Log(out)
+	b.Expect(status).To(Equal(0))
+}
+
 // TestSideBySide runs two rehearsals at once: names, networks and ports apart. Each fails as it must.
 func TestSideBySide(t *testing.T) {
 	t.Run("kept", kept)

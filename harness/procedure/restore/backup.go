@@ -37,7 +37,10 @@ func here(ctx context.Context, env *procedure.Env, step string) (path string, go
 	if _, err := os.Stat(path); err == nil || env.Storage == nil {
 		return path, false, nil // whoever opens it says what is wrong with it
 	}
-	path, err = env.Storage.Get(ctx, address(env, step), env.Backups)
+	if path, err = env.Storage.Get(ctx, address(env, step), env.Backups); err == nil && path != file(env, step) { // it has its Job's name
+		err = errors.Join(os.Rename(path, file(env, step)), os.Remove(path+backup.ManifestSuffix)) // the manifest is here
+		path = file(env, step)
+	}
 	return path, true, err
 }
 
@@ -259,7 +262,7 @@ func (Verify) Do(ctx context.Context, env *procedure.Env, step scenario.Step, _ 
 			err = errors.Join(err, os.Remove(path))
 		}
 	}
-	said := trace.VerifiedData{Unchecked: []string{}, Time: time.Now().UTC(), HasHash: !errors.Is(err, backup.ErrNoHash)}
+	said := trace.VerifiedData{Unchecked: []string{}, Time: time.Now().UTC(), HasHash: err == nil || errors.Is(err, backup.ErrHash) || errors.Is(err, backup.ErrDiffers)}
 	switch {
 	case errors.Is(err, backup.ErrUnfit):
 		said.Problem = err.Error()

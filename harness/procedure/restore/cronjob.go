@@ -1,6 +1,7 @@
 package restore
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"github.com/robfig/cron/v3"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/seatrial/seatrial/harness/backup"
@@ -37,10 +39,14 @@ func takeByCronJob(ctx context.Context, env *procedure.Env, step scenario.Step) 
 	if err != nil {
 		return err
 	}
+	said, err := scheduled(by, time.Now())
+	if err != nil {
+		return procedure.Failf("%v", err)
+	}
 	if err := giveStorage(ctx, env, pods, namespace, step.Backup.CronJob.Storage); err != nil {
 		return err
 	}
-	if runsSeatrial(by.Spec.JobTemplate.Spec.Template.Spec) {
+	if seatrialIn(by.Spec.JobTemplate.Spec.Template.Spec) != "" {
 		if err := pods.LoadSeatrial(ctx); err != nil {
 			return err
 		}
@@ -49,6 +55,7 @@ func takeByCronJob(ctx context.Context, env *procedure.Env, step scenario.Step) 
 	if err != nil {
 		return err
 	}
+	standing, _ := env.Etcd.InStep(ctx) // what is wrong with them is in what they say
 	job, err := runJob(ctx, env, by, step.Backup.Timeout.Duration)
 	if err != nil {
 		return err
@@ -61,12 +68,8 @@ func takeByCronJob(ctx context.Context, env *procedure.Env, step scenario.Step) 
 	if len(arrived) != 1 {
 		return procedure.Failf("job/%s/%s is complete, and of one snapshot that was to arrive in object storage, whole, with its manifest, these did: %s", namespace, job, list(arrived))
 	}
-	said, err := scheduled(by, time.Now())
-	if err != nil {
-		return procedure.Failf("%v", err)
-	}
 	said.Job = "job/" + namespace + "/" + job
-	return fromStorage(ctx, env, step.ID, arrived[0], said)
+	return fromStorage(ctx, env, step.ID, arrived[0], standing, said)
 }
 
 func list(addresses []string) string {
@@ -76,9 +79,14 @@ func list(addresses []string) string {
 	return strings.Join(addresses, ", ")
 }
 
-// runsSeatrial tells whether a pod has the image of the program that rehearses.
-func runsSeatrial(pod corev1.PodSpec) bool {
-	return slices.ContainsFunc(slices.Concat(pod.InitContainers, pod.Containers), func(c corev1.Container) bool { return c.Image == cluster.SeatrialImage })
+// seatrialIn is the name of the first container of a pod with the image of the program that rehearses, or "".
+func seatrialIn(pod corev1.PodSpec) string {
+	for _, c := range slices.Concat(pod.InitContainers, pod.Containers) {
+		if c.Image == cluster.SeatrialImage {
+			return c.Name
+		}
+	}
+	return ""
 }
 
 // giveStorage has the object storage serve the cluster, and makes the Secret that says how it is used.
@@ -95,7 +103,11 @@ func giveStorage(ctx context.Context, env *procedure.Env, pods cluster.Pods, nam
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}, StringData: maps.Clone(access),
 	}
 	secret.StringData["BUCKET"] = env.Storage.Bucket
-	_, err = env.Kube.CoreV1().Secrets(namespace).Create(ctx, secret, metav1.CreateOptions{FieldManager: objects.FieldManager})
+	secrets := env.Kube.CoreV1().Secrets(namespace)
+	_, err = secrets.Create(ctx, secret, metav1.CreateOptions{FieldManager: objects.FieldManager})
+	if apierrors.IsAlreadyExists(err) {
+		_, err = secrets.Update(ctx, secret, metav1.UpdateOptions{FieldManager: objects.FieldManager})
+	}
 	if err != nil {
 		return fmt.Errorf("make secret/%s/%s: %w", namespace, name, err)
 	}
@@ -122,10 +134,8 @@ func runJob(ctx context.Context, env *procedure.Env, by *batchv1.CronJob, timeou
 	ref := objects.Ref{Kind: "job", Namespace: job.Namespace, Name: job.Name}
 	if err := env.Objects.AwaitJob(ctx, ref); err != nil {
 		err = procedure.FromWait(err)
-		if runsSeatrial(job.Spec.Template.Spec) { // which says nothing secret; of other programs nobody knows
-			if said := lastWords(context.WithoutCancel(ctx), env, job); said != "" {
-				return "", procedure.Failf("%v; it said last: %s", err, said)
-			}
+		if said := lastWords(context.WithoutCancel(ctx), env, job); said != "" {
+			return "", procedure.Failf("%v; seatrial said last: %s", err, said)
 		}
 		return "", err
 	}
@@ -140,16 +150,22 @@ const (
 	logLines, logBytes = 5, 1 << 10
 )
 
-// lastWords are the last lines of a pod of the Job, for whoever has to find out why it failed; "" when nobody knows them.
+// lastWords are the last lines of our program in the Job's last pod, for whoever has to find out why it failed; "" when there are none. It says nothing secret; of other programs
+// nobody knows.
 func lastWords(ctx context.Context, env *procedure.Env, job *batchv1.Job) string {
+	container := seatrialIn(job.Spec.Template.Spec)
+	if container == "" {
+		return ""
+	}
 	ctx, cancel := context.WithTimeout(ctx, logsTimeout)
 	defer cancel()
 	pods, err := env.Kube.CoreV1().Pods(job.Namespace).List(ctx, metav1.ListOptions{LabelSelector: batchv1.JobNameLabel + "=" + job.Name})
 	if err != nil || len(pods.Items) == 0 {
 		return ""
 	}
-	lines, bytes := int64(logLines), int64(logBytes)
-	raw, err := env.Kube.CoreV1().Pods(job.Namespace).GetLogs(pods.Items[len(pods.Items)-1].Name, &corev1.PodLogOptions{TailLines: &lines, LimitBytes: &bytes}).DoRaw(ctx)
+	last := slices.MaxFunc(pods.Items, func(a, b corev1.Pod) int { return a.CreationTimestamp.Compare(b.CreationTimestamp.Time) })
+	lines, size := int64(logLines), int64(logBytes)
+	raw, err := env.Kube.CoreV1().Pods(job.Namespace).GetLogs(last.Name, &corev1.PodLogOptions{Container: container, TailLines: &lines, LimitBytes: &size}).DoRaw(ctx)
 	if err != nil {
 		return ""
 	}
@@ -157,7 +173,7 @@ func lastWords(ctx context.Context, env *procedure.Env, job *batchv1.Job) string
 }
 
 // fromStorage records a backup that is in object storage and that somebody else took, as the step's.
-func fromStorage(ctx context.Context, env *procedure.Env, step, address string, by *trace.CronJobData) error {
+func fromStorage(ctx context.Context, env *procedure.Env, step, address string, standing []trace.EtcdData, by *trace.CronJobData) error {
 	env.Storage.Arrived[step] = address
 	got, err := env.Storage.Get(ctx, address, env.Backups)
 	if err != nil {
@@ -175,11 +191,10 @@ func fromStorage(ctx context.Context, env *procedure.Env, step, address string, 
 		Time: m.Time, Kept: scenario.KeptObjectStorage, ClusterID: m.ClusterID, Revision: m.File.Revision, SHA256: m.File.SHA256, SizeBytes: m.File.Size,
 		Objects: m.Digest.Objects(), Digest: m.Digest.Hash(), PKI: []string{}, CronJob: by,
 	}
-	standing, _ := env.Etcd.InStep(ctx) // what is wrong with them is in what they say
 	if i := slices.IndexFunc(standing, func(s trace.EtcdData) bool { return s.ID == m.MemberID }); i >= 0 {
 		said.Node, said.Member = standing[i].Node, &standing[i]
 	}
-	if said.PKI, err = storedPKI(ctx, env, step, address, said.Node); err != nil {
+	if said.PKI, err = storedPKI(ctx, env, step, address, said.Node); err != nil { // said.Node is "" when no member of the cluster took it
 		return err
 	}
 	stored, err := env.Storage.Stat(ctx, address)
@@ -193,7 +208,7 @@ func fromStorage(ctx context.Context, env *procedure.Env, step, address string, 
 	)
 }
 
-// storedPKI lists what of the authorities is kept beside a snapshot in object storage and can be used.
+// storedPKI lists what of the authorities is kept beside a snapshot in object storage, can be used, and is what the node has.
 func storedPKI(ctx context.Context, env *procedure.Env, step, address, node string) ([]string, error) {
 	kept := file(env, step) + backup.PKISuffix
 	err := env.Storage.GetBeside(ctx, address, backup.PKISuffix, kept)
@@ -204,7 +219,18 @@ func storedPKI(ctx context.Context, env *procedure.Env, step, address, node stri
 		return nil, err
 	}
 	files, err := backup.ReadPKI(node, kept)
-	return files, errors.Join(err, os.Remove(kept))
+	if err = errors.Join(err, os.Remove(kept)); err != nil {
+		return nil, err
+	}
+	now, err := sharedFiles(ctx, env, node)
+	if err != nil {
+		return nil, err
+	}
+	return paths(slices.DeleteFunc(files, func(f cluster.CertificateFile) bool {
+		return !slices.ContainsFunc(now, func(other cluster.CertificateFile) bool {
+			return other.Path == f.Path && bytes.Equal(other.Content, f.Content)
+		})
+	})), nil
 }
 
 // scheduled says when a CronJob starts Jobs by itself. The error says that its schedule can't be read.
@@ -220,12 +246,13 @@ func scheduled(by *batchv1.CronJob, now time.Time) (*trace.CronJobData, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: schedule %q: %w", said.Subject, by.Spec.Schedule, err)
 	}
-	last := now
-	for at := schedule.Next(now); !at.IsZero() && at.Before(now.AddDate(1, 0, 1)); at = schedule.Next(at) {
-		if last != now {
-			said.LongestSeconds = max(said.LongestSeconds, at.Sub(last).Seconds())
+	year := now.AddDate(1, 0, 1)
+	for at := schedule.Next(now); !at.IsZero() && at.Before(year); {
+		next := schedule.Next(at) // of the last one within the year too
+		if !next.IsZero() {
+			said.LongestSeconds = max(said.LongestSeconds, next.Sub(at).Seconds())
 		}
-		last = at
+		at = next
 	}
 	return said, nil
 }

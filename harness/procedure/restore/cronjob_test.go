@@ -23,7 +23,9 @@ func TestScheduled(t *testing.T) {
 		"weekdays":  {spec: batchv1.CronJobSpec{Schedule: "0 3 * * 1-5"}, longest: 72 * time.Hour},
 		"summer":    {spec: batchv1.CronJobSpec{Schedule: "0 12 * * *", TimeZone: &berlin}, longest: 25 * time.Hour},
 		"never":     {spec: batchv1.CronJobSpec{Schedule: "0 0 30 2 *"}},
-		"once":      {spec: batchv1.CronJobSpec{Schedule: "0 0 1 1 *"}},
+		"once":      {spec: batchv1.CronJobSpec{Schedule: "0 0 1 1 *"}, longest: 365 * 24 * time.Hour},
+		"january":   {spec: batchv1.CronJobSpec{Schedule: "0 3 * 1 *"}, longest: (365 - 30) * 24 * time.Hour},
+		"two days":  {spec: batchv1.CronJobSpec{Schedule: "0 3 1,2 1 *"}, longest: 364 * 24 * time.Hour},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)

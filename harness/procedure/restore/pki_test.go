@@ -98,3 +98,29 @@ func TestKeepPKI(t *testing.T) {
 		})
 	}
 }
+
+// TestPKIBelow: all that control planes share is read from a folder, and nothing else. Only an authority's key may be elsewhere, and nothing is kept that can't be used.
+func TestPKIBelow(t *testing.T) {
+	g := NewWithT(t)
+	dir := t.TempDir()
+	in := func(path string) string { return filepath.Join(dir, strings.TrimPrefix(path, "/etc/kubernetes/pki/")) }
+	for path, text := range shared(t) {
+		g.Expect(os.MkdirAll(filepath.Dir(in(path)), 0o700)).To(Succeed())
+		g.Expect(os.WriteFile(in(path), []byte(text), 0o600)).To(Succeed())
+	}
+	files, err := backup.PKIBelow(dir)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(paths(files)).To(ConsistOf(certs.Shared()))
+
+	g.Expect(os.Remove(in("/etc/kubernetes/pki/etcd/ca.key"))).To(Succeed())
+	files, err = backup.PKIBelow(dir)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(files).To(HaveLen(len(certs.Shared()) - 1))
+
+	g.Expect(os.WriteFile(in("/etc/kubernetes/pki/front-proxy-ca.crt"), nil, 0o600)).To(Succeed())
+	_, err = backup.PKIBelow(dir)
+	g.Expect(err).To(MatchError(ContainSubstring("front-proxy-ca.crt can't be used")))
+	g.Expect(os.Remove(in("/etc/kubernetes/pki/sa.key"))).To(Succeed())
+	_, err = backup.PKIBelow(dir)
+	g.Expect(err).To(MatchError(ContainSubstring("sa.key: no such file")))
+}

@@ -228,7 +228,7 @@ func (w work) data(ctx context.Context, node string) error {
 	if err != nil {
 		return err
 	}
-	kept, err := w.restorer.RestoreMember(ctx, node, path, cluster.EtcdRestore{Token: w.env.Run + "-" + w.step.ID, BumpRevision: w.bump(), RemoveOld: spec.RemoveOld})
+	kept, err := w.restorer.RestoreMember(ctx, node, path, cluster.EtcdRestore{Token: w.env.Run + "-" + w.step.ID, BumpRevision: w.bump(), MarkCompacted: *spec.MarkCompacted, RemoveOld: spec.RemoveOld})
 	if err != nil {
 		return err
 	}
@@ -365,12 +365,12 @@ func (w work) differences(ctx context.Context, kv clientv3.KV, m *backup.Manifes
 // recordStarts puts into the recording since when the components run.
 func (w work) recordStarts(ctx context.Context) error {
 	for _, node := range w.env.Etcd.Nodes() {
-		since, _, err := w.restorer.Started(ctx, node)
+		since, within, err := w.restorer.Started(ctx, node)
 		if err != nil {
 			return err
 		}
 		for _, component := range slices.Sorted(maps.Keys(since)) {
-			said := trace.StartData{Restore: w.restore(), Time: since[component].UTC()}
+			said := trace.StartData{Restore: w.restore(), Time: since[component].UTC(), WithinSeconds: within.Seconds()}
 			if err := w.env.Record(trace.KindFact, "component/"+node+"/"+component, trace.ComponentStarted, said); err != nil {
 				return err
 			}
@@ -408,8 +408,10 @@ func (w work) readSecrets(ctx context.Context) error {
 		fmt.Fprintf(w.env.Log, "which Secrets there are is not known: %v\n", err)
 		return nil
 	}
+	said.Read = len(names)
 	for _, server := range w.env.Cluster.APIServers() {
-		err := readEach(ctx, server, names)
+		read, err := readEach(ctx, server, names)
+		said.Read = min(said.Read, read)
 		switch {
 		case err == nil:
 		case answered(err):
@@ -422,18 +424,22 @@ func (w work) readSecrets(ctx context.Context) error {
 	return w.env.Record(trace.KindFact, w.restore(), trace.SecretsRead, said)
 }
 
-// readEach has an API server read Secrets, and returns the first error.
-func readEach(ctx context.Context, server cluster.APIServer, names []types.NamespacedName) error {
+// readEach has an API server read Secrets, and returns how many it read until the first error. One that is gone by now is not read.
+func readEach(ctx context.Context, server cluster.APIServer, names []types.NamespacedName) (read int, err error) {
 	client, err := kubernetes.NewForConfig(server.Config)
 	if err != nil {
-		return fmt.Errorf("make client for api/%s: %w", server.Node, err)
+		return 0, fmt.Errorf("make client for api/%s: %w", server.Node, err)
 	}
 	for _, name := range names {
-		if _, err := client.CoreV1().Secrets(name.Namespace).Get(ctx, name.Name, metav1.GetOptions{}); err != nil && !apierrors.IsNotFound(err) {
-			return err
+		_, err := client.CoreV1().Secrets(name.Namespace).Get(ctx, name.Name, metav1.GetOptions{})
+		switch {
+		case err == nil:
+			read++
+		case !apierrors.IsNotFound(err):
+			return read, err
 		}
 	}
-	return nil
+	return read, nil
 }
 
 // secretsPrefix is where the API servers keep Secrets in etcd, as SECRETS/NAMESPACE/NAME.

@@ -27,6 +27,14 @@ deny contains {"subject": component, "msg": sprintf("runs since %s, and etcd was
 	time.parse_rfc3339_ns(started.time) < replaced_at
 }
 
+unknown contains {"subject": component, "msg": sprintf("runs since %s, give or take %v s, and etcd was restored at %s", [started.time, started.withinSeconds, max({replaced.time | some _, replaced in data.world.etcdReplaced})])} if {
+	some component, started in after
+	name(component) in names
+	since := time.parse_rfc3339_ns(started.time)
+	since >= replaced_at
+	since - (started.withinSeconds * 1000000000) < replaced_at
+}
+
 unknown contains {"subject": restore, "msg": sprintf("since when each %s runs is not known", [missing])} if {
 	some restore, _ in data.world.restores
 	some missing in names
