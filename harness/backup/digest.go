@@ -200,8 +200,11 @@ const (
 // entry is an object as it is stored.
 type entry struct{ key, value []byte }
 
-// entriesAtOnce is how many entries are handed over at a time.
-const entriesAtOnce = 64
+// entriesAtOnce and bytesAtOnce are how much is handed over at a time, at most and about.
+const (
+	entriesAtOnce = 64
+	bytesAtOnce   = 1 << 20
+)
 
 // digestOf makes the digest of what read adds, on all processors: sums don't depend on the order. What was added stays readable until digestOf returns. A fault in reading it, where it is a
 // file that is mapped into memory, panics here, as one in read does.
@@ -217,11 +220,12 @@ func digestOf(read func(add func(key, value []byte)) error) (*Digest, error) {
 	err := func() error {
 		defer hashing.Wait()
 		defer close(work)
-		batch := make([]entry, 0, entriesAtOnce)
+		batch, size := make([]entry, 0, entriesAtOnce), 0
 		err := read(func(key, value []byte) {
-			if batch = append(batch, entry{key, value}); len(batch) == entriesAtOnce {
+			batch = append(batch, entry{key, value})
+			if size += len(value); len(batch) == entriesAtOnce || size >= bytesAtOnce {
 				work <- batch
-				batch = make([]entry, 0, entriesAtOnce)
+				batch, size = make([]entry, 0, entriesAtOnce), 0
 			}
 		})
 		work <- batch
