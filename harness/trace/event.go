@@ -476,7 +476,7 @@ type EtcdReplacedData struct {
 type RestoreData struct {
 	// Backup is the subject of the facts about what it was restored from: backup/STEP.
 	Backup string `json:"backup"`
-	// Answered is when every API server answered again.
+	// Answered is when the API server of every restored member answered again.
 	Answered time.Time `json:"answered"`
 	// ClusterIDs are what the members say now, by node, as etcdctl writes them.
 	ClusterIDs map[string]string `json:"clusterIds"`
