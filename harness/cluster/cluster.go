@@ -284,7 +284,7 @@ type StaticPods interface {
 	StopComponents(ctx context.Context, node string, components []string) error
 	// StartComponents has those that were stopped started again, all when none is named. It returns when they have been told to, not when they answer.
 	StartComponents(ctx context.Context, node string, components ...string) error
-	// Started says since when each component of a control plane node runs, and how far that may be off. One that doesn't run is left out.
+	// Started says since when each component of a control plane node runs, at the earliest, and how much later that may be. One that doesn't run is left out.
 	Started(ctx context.Context, node string) (since map[string]time.Time, within time.Duration, err error)
 }
 

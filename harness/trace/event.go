@@ -516,10 +516,10 @@ type SecretsData struct {
 // StartData is the data of the fact ComponentStarted.
 type StartData struct {
 	// Restore is the subject of the facts about the restore: restore/STEP.
-	Restore string    `json:"restore"`
-	Time    time.Time `json:"time"`
-	// WithinSeconds is how far Time may be off.
-	WithinSeconds float64 `json:"withinSeconds"`
+	Restore string `json:"restore"`
+	// Time is since when it runs at the earliest, and WithinSeconds how much later it may be.
+	Time          time.Time `json:"time"`
+	WithinSeconds float64   `json:"withinSeconds"`
 }
 
 // DeprecatedData is the data of the fact Requested.

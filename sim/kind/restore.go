@@ -108,14 +108,15 @@ func (c *Cluster) StartComponents(ctx context.Context, node string, components .
 	return nil
 }
 
-// Started implements cluster.StaticPods. A process's age is in whole seconds, and was asked for a moment after the time that it is taken from.
+// Started implements cluster.StaticPods. A process's age is in whole seconds, and asking for it takes a moment.
 func (c *Cluster) Started(ctx context.Context, node string) (map[string]time.Time, time.Duration, error) {
 	m, err := c.machine(node)
 	if err != nil {
 		return nil, 0, err
 	}
-	now, since := time.Now(), map[string]time.Time{}
+	since, within := map[string]time.Time{}, time.Duration(0)
 	for _, component := range controlPlaneComponents {
+		asked := time.Now()
 		ages, err := c.processes(ctx, m, component, "etimes")
 		if err != nil {
 			return nil, 0, fmt.Errorf("ask %q since when %s runs: %w", node, component, err)
@@ -125,10 +126,11 @@ func (c *Cluster) Started(ctx context.Context, node string) (map[string]time.Tim
 			if err != nil {
 				return nil, 0, fmt.Errorf("ask %q since when %s runs: %w", node, component, err)
 			}
-			since[component] = now.Add(-time.Duration(seconds) * time.Second)
+			since[component] = asked.Add(-time.Duration(seconds+1) * time.Second)
 		}
+		within = max(within, time.Second+time.Since(asked))
 	}
-	return since, time.Second + time.Since(now), nil
+	return since, within, nil
 }
 
 // moveManifests moves the manifests that are in a folder, all or those of some components.

@@ -21,18 +21,18 @@ subjects contains component if {
 	name(component) in names
 }
 
-deny contains {"subject": component, "msg": sprintf("runs since %s, and etcd was restored at %s", [started.time, max({replaced.time | some _, replaced in data.world.etcdReplaced})])} if {
+deny contains {"subject": component, "msg": sprintf("runs since %s, and etcd was restored at %s", [started.time, replaced_at])} if {
 	some component, started in after
 	name(component) in names
-	time.parse_rfc3339_ns(started.time) < replaced_at
+	time.parse_rfc3339_ns(started.time) + slack(started) < replaced_ns
 }
 
-unknown contains {"subject": component, "msg": sprintf("runs since %s, give or take %v s, and etcd was restored at %s", [started.time, started.withinSeconds, max({replaced.time | some _, replaced in data.world.etcdReplaced})])} if {
+unknown contains {"subject": component, "msg": sprintf("runs since %s or up to %v s later, and etcd was restored at %s", [started.time, started.withinSeconds, replaced_at])} if {
 	some component, started in after
 	name(component) in names
 	since := time.parse_rfc3339_ns(started.time)
-	since >= replaced_at
-	since - (started.withinSeconds * 1000000000) < replaced_at
+	since < replaced_ns
+	since + slack(started) >= replaced_ns
 }
 
 unknown contains {"subject": restore, "msg": sprintf("since when each %s runs is not known", [missing])} if {
@@ -45,4 +45,9 @@ after := data.world.starts
 
 name(component) := split(component, "/")[2]
 
-replaced_at := max({time.parse_rfc3339_ns(replaced.time) | some _, replaced in data.world.etcdReplaced})
+slack(started) := started.withinSeconds * 1000000000
+
+# replaced_ns is when the last member got its data, and replaced_at the same as it is written.
+replaced_ns := max({time.parse_rfc3339_ns(replaced.time) | some _, replaced in data.world.etcdReplaced})
+
+replaced_at := min({replaced.time | some _, replaced in data.world.etcdReplaced; time.parse_rfc3339_ns(replaced.time) == replaced_ns})

@@ -34,7 +34,7 @@ test_not_known if {
 }
 
 test_not_sure if {
-	doubts := policy.unknown with data.world as world(started("2026-01-01T00:01:00.5Z"))
+	doubts := policy.unknown with data.world as world(started("2026-01-01T00:00:59.5Z"))
 	count(doubts) == 3
-	policy.deny == set() with data.world as world(started("2026-01-01T00:01:00.5Z"))
+	policy.deny == set() with data.world as world(started("2026-01-01T00:00:59.5Z"))
 }
