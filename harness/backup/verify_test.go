@@ -2,6 +2,7 @@ package backup
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"testing"
 
 	. "github.com/onsi/gomega"
+	"go.etcd.io/bbolt"
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
@@ -101,4 +103,32 @@ func TestVerify(t *testing.T) {
 	g.Expect(err).NotTo(HaveOccurred())
 	_, err = Verify(t.Context(), path, restored)
 	g.Expect(err).To(MatchError(ContainSubstring("what is in the file and what was restored differ: nodes: 1 and 0 objects")))
+}
+
+// TestVerifyNewer: a snapshot of an etcd that is newer than ours is not restored, and is not said to be broken.
+func TestVerifyNewer(t *testing.T) {
+	g := NewWithT(t)
+	m := start(t)
+	put(t, m, content(t))
+	path, _ := taken(t, m)
+	raw, err := os.ReadFile(path)
+	g.Expect(err).NotTo(HaveOccurred())
+	database := filepath.Join(t.TempDir(), "db")
+	g.Expect(os.WriteFile(database, raw[:len(raw)-sha256.Size], 0o600)).To(Succeed())
+	db, err := bbolt.Open(database, 0o600, nil)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(db.Update(func(tx *bbolt.Tx) error { return tx.Bucket(metaBucket).Put(metaStorageBucket, []byte("3.99.0")) })).To(Succeed())
+	g.Expect(db.Close()).To(Succeed())
+	raw, err = os.ReadFile(database)
+	g.Expect(err).NotTo(HaveOccurred())
+	hash := sha256.Sum256(raw)
+	newer := filepath.Join(t.TempDir(), "newer.db")
+	g.Expect(os.WriteFile(newer, append(raw, hash[:]...), 0o600)).To(Succeed())
+
+	restored := &held{dir: t.TempDir(), member: m}
+	_, err = Verify(t.Context(), newer, restored)
+	g.Expect(err).To(MatchError(ErrNewer))
+	g.Expect(err).NotTo(MatchError(ErrUnfit))
+	g.Expect(err).To(MatchError(ContainSubstring("it is of etcd 3.99.0")))
+	g.Expect(restored.ended).To(BeZero())
 }

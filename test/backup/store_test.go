@@ -235,10 +235,10 @@ func TestStoreKeys(t *testing.T) {
 func TestStoreReplaced(t *testing.T) {
 	g := NewWithT(t)
 	path, _ := nightly(t)
-	breaks := false
+	var breaks atomic.Bool
 	s, err := objectstore.Start(t.Context(), "backups", func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if breaks && r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, ".db") {
+			if breaks.Load() && r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, ".db") {
 				w.WriteHeader(http.StatusForbidden)
 				return
 			}
@@ -250,7 +250,7 @@ func TestStoreReplaced(t *testing.T) {
 	store := clientOf(t, s, s.SecretKey)
 	_, err = store.Put(t.Context(), path, address)
 	g.Expect(err).NotTo(HaveOccurred())
-	breaks = true
+	breaks.Store(true)
 	_, err = store.Put(t.Context(), path, address)
 	g.Expect(err).To(MatchError(ContainSubstring("it answered 403")))
 	_, err = store.Stat(t.Context(), address)
