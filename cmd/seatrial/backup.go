@@ -161,28 +161,25 @@ func (a *app) backupFolder(ctx context.Context) (dir string, end func() error, e
 
 // takeBackup takes a snapshot from a member to a file or, with a store, to an address in it. Certificates and keys, if there are any, are kept beside it.
 func (a *app) takeBackup(ctx context.Context, from backup.Member, store *backup.Store, to string, pki []cluster.CertificateFile) (_ *backup.Manifest, err error) {
-	if store == nil {
-		if len(pki) > 0 {
-			if err := backup.WritePKI(to+backup.PKISuffix, pki); err != nil {
-				return nil, err
-			}
+	path := to
+	if store != nil {
+		dir, end, failed := a.backupFolder(ctx)
+		if failed != nil {
+			return nil, failed
 		}
-		return backup.Take(ctx, from, to, time.Now) // last, for with it the backup is there
-	}
-	dir, end, err := a.backupFolder(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, end()) }()
-	path := filepath.Join(dir, "snapshot.db")
-	manifest, err := backup.Take(ctx, from, path, time.Now)
-	if err != nil {
-		return nil, err
+		defer func() { err = errors.Join(err, end()) }()
+		path = filepath.Join(dir, "snapshot.db")
 	}
 	if len(pki) > 0 {
 		if err := backup.WritePKI(path+backup.PKISuffix, pki); err != nil {
 			return nil, err
 		}
+	}
+	manifest, err := backup.Take(ctx, from, path, time.Now) // last, for with it the backup is there
+	if err != nil || store == nil {
+		return manifest, err
+	}
+	if len(pki) > 0 {
 		if err := store.PutBeside(ctx, path+backup.PKISuffix, to, backup.PKISuffix); err != nil {
 			return nil, err
 		}

@@ -283,8 +283,6 @@ func (d *Digest) merge(other *Digest) {
 
 // OfCluster makes the digest of a running etcd, as it is or was at a revision; 0 is now.
 func OfCluster(ctx context.Context, kv clientv3.KV, revision int64) (*Digest, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	return digestOf(func(add func(key, value []byte)) error { return readPages(ctx, kv, revision, add) })
 }
 

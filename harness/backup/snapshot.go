@@ -165,6 +165,7 @@ func (f *File) view(path string, do func(keys *bbolt.Bucket) error) (err error) 
 			err = fmt.Errorf("its database is broken: %v: %w", broken, ErrNotSnapshot)
 		}
 	}()
+	// All of it is read: mapped at once that takes fewer faults.
 	db, err := bbolt.Open(path, 0, &bbolt.Options{ReadOnly: true, Timeout: lockTimeout, MmapFlags: syscall.MAP_POPULATE})
 	if err != nil {
 		return fmt.Errorf("%w: %w", err, ErrNotSnapshot)

@@ -195,7 +195,7 @@ func (s *Store) GetBeside(ctx context.Context, snapshot, suffix, file string) er
 	return nil
 }
 
-// Snapshots lists the addresses of the snapshots in a bucket that are whole: their manifests are there. Those that are no snapshots of ours are left out.
+// Snapshots lists the addresses of the snapshots in a bucket, those that have a manifest. Whether one is whole [Store.Get] and [Store.Stat] say: one whose copying did not end has too.
 func (s *Store) Snapshots(ctx context.Context, bucket string) ([]string, error) {
 	var found []string
 	for o := range s.client.ListObjects(ctx, bucket, minio.ListObjectsOptions{Recursive: true}) {

@@ -236,7 +236,7 @@ func TestStoreReplaced(t *testing.T) {
 	g := NewWithT(t)
 	path, _ := nightly(t)
 	var breaks atomic.Bool
-	s, err := objectstore.Start(t.Context(), "backups", func(next http.Handler) http.Handler {
+	s := startStore(t, func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if breaks.Load() && r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, ".db") {
 				w.WriteHeader(http.StatusForbidden)
@@ -245,10 +245,8 @@ func TestStoreReplaced(t *testing.T) {
 			next.ServeHTTP(w, r)
 		})
 	})
-	g.Expect(err).NotTo(HaveOccurred())
-	t.Cleanup(func() { g.Expect(s.Close()).To(Succeed()) })
 	store := clientOf(t, s, s.SecretKey)
-	_, err = store.Put(t.Context(), path, address)
+	_, err := store.Put(t.Context(), path, address)
 	g.Expect(err).NotTo(HaveOccurred())
 	breaks.Store(true)
 	_, err = store.Put(t.Context(), path, address)

@@ -37,11 +37,18 @@ func here(ctx context.Context, env *procedure.Env, step string) (path string, go
 	if _, err := os.Stat(path); err == nil || env.Storage == nil {
 		return path, false, nil // whoever opens it says what is wrong with it
 	}
-	if path, err = env.Storage.Get(ctx, address(env, step), env.Backups); err == nil && path != file(env, step) { // it has its Job's name
-		err = errors.Join(os.Rename(path, file(env, step)), os.Remove(path+backup.ManifestSuffix)) // the manifest is here
-		path = file(env, step)
-	}
+	path, err = get(ctx, env, step)
 	return path, true, err
+}
+
+// get gets a step's snapshot, with its manifest, from object storage, where it may have a name that others gave it.
+func get(ctx context.Context, env *procedure.Env, step string) (string, error) {
+	got, err := env.Storage.Get(ctx, address(env, step), env.Backups)
+	path := file(env, step)
+	if err == nil && got != path {
+		err = errors.Join(os.Rename(got, path), os.Rename(got+backup.ManifestSuffix, path+backup.ManifestSuffix))
+	}
+	return path, err
 }
 
 // store puts a step's snapshot into object storage, with what is kept of the PKI, and leaves nothing of it here.

@@ -99,10 +99,8 @@ func giveStorage(ctx context.Context, env *procedure.Env, pods cluster.Pods, nam
 	if err != nil {
 		return err
 	}
-	secret := &corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}, StringData: maps.Clone(access),
-	}
-	secret.StringData["BUCKET"] = env.Storage.Bucket
+	access["BUCKET"] = env.Storage.Bucket
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}, StringData: access}
 	secrets := env.Kube.CoreV1().Secrets(namespace)
 	_, err = secrets.Create(ctx, secret, metav1.CreateOptions{FieldManager: objects.FieldManager})
 	if apierrors.IsAlreadyExists(err) {
@@ -175,21 +173,20 @@ func lastWords(ctx context.Context, env *procedure.Env, job *batchv1.Job) string
 // fromStorage records a backup that is in object storage and that somebody else took, as the step's.
 func fromStorage(ctx context.Context, env *procedure.Env, step, address string, standing []trace.EtcdData, by *trace.CronJobData) error {
 	env.Storage.Arrived[step] = address
-	got, err := env.Storage.Get(ctx, address, env.Backups)
+	got, err := get(ctx, env, step)
 	if err != nil {
 		return err
 	}
-	// Of the snapshot only the manifest stays here, where it always is.
-	if err := errors.Join(os.Remove(got), os.Rename(got+backup.ManifestSuffix, file(env, step)+backup.ManifestSuffix)); err != nil {
+	if err := os.Remove(got); err != nil { // only its manifest stays here
 		return err
 	}
-	m, err := backup.ReadManifest(file(env, step))
+	m, err := backup.ReadManifest(got)
 	if err != nil {
 		return err
 	}
 	said := trace.BackupData{
 		Time: m.Time, Kept: scenario.KeptObjectStorage, ClusterID: m.ClusterID, Revision: m.File.Revision, SHA256: m.File.SHA256, SizeBytes: m.File.Size,
-		Objects: m.Digest.Objects(), Digest: m.Digest.Hash(), PKI: []string{}, CronJob: by,
+		Objects: m.Digest.Objects(), Digest: m.Digest.Hash(), CronJob: by,
 	}
 	if i := slices.IndexFunc(standing, func(s trace.EtcdData) bool { return s.ID == m.MemberID }); i >= 0 {
 		said.Node, said.Member = standing[i].Node, &standing[i]

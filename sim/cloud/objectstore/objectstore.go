@@ -1,4 +1,4 @@
-// Package objectstore is S3-compatible object storage for rehearsals: on loopback, in memory, and only for who has its keys.
+// Package objectstore is S3-compatible object storage for rehearsals: in memory, on loopback, for the pods of a cluster at another address of this machine too, and only for who has its keys.
 //
 //	store, err := objectstore.Start(ctx, "backups")
 //	defer store.Close()
