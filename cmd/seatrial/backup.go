@@ -18,14 +18,11 @@ import (
 	"go.etcd.io/etcd/client/pkg/v3/transport"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
-	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 	certutil "k8s.io/client-go/util/cert"
 
 	"github.com/seatrial/seatrial/harness/backup"
 	"github.com/seatrial/seatrial/harness/cluster"
-	"github.com/seatrial/seatrial/sim/embedded"
-	"github.com/seatrial/seatrial/sim/proc"
 	"github.com/seatrial/seatrial/sim/scratch"
 )
 
@@ -263,7 +260,7 @@ func newBackupVerifyCommand(a *app) *cobra.Command {
 				return err
 			}
 			defer func() { err = errors.Join(err, end()) }()
-			v, err := a.verifyBackup(c.Context(), path)
+			v, err := backup.Verify(c.Context(), path, scratchEtcd{a})
 			if err != nil {
 				return err
 			}
@@ -282,21 +279,15 @@ func newBackupVerifyCommand(a *app) *cobra.Command {
 	return c
 }
 
-// verifyBackup is backup.Verify. What it takes to restore is made ready while the snapshot is looked at.
-func (a *app) verifyBackup(ctx context.Context, path string) (*backup.Verification, error) {
-	var both errgroup.Group
-	var v *backup.Verification
-	both.Go(func() (err error) { v, err = backup.Look(ctx, path); return err })
-	both.Go(func() error { _, err := a.processes(ctx); return err })
-	if err := both.Wait(); err != nil {
-		return nil, err
-	}
-	return v, v.Prove(ctx, path, scratchEtcd(a.supervisor))
-}
-
 // scratchEtcd is where backups are restored to be proven.
-func scratchEtcd(s *proc.Supervisor) scratch.Etcd {
-	return scratch.Etcd{Supervisor: s, Entry: embedded.EtcdEntry, Ready: embedded.EtcdReady}
+type scratchEtcd struct{ *app }
+
+func (e scratchEtcd) Restore(ctx context.Context, snapshot string, look func(*clientv3.Client) error) (string, func() error, error) {
+	supervisor, err := e.processes(ctx)
+	if err != nil {
+		return "", nil, err
+	}
+	return scratch.Etcd{Supervisor: supervisor}.Restore(ctx, snapshot, look)
 }
 
 // inspected is what backup inspect says.

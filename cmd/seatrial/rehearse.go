@@ -108,7 +108,7 @@ func (a *app) rehearse(ctx context.Context, path string, f rehearsalFlags, progr
 	}
 	o := run.Options{
 		ID: id, File: file, Provider: provider, Library: library, Folder: filepath.Join(f.runs, id),
-		Command: f.command(path), Keep: run.Keep(f.keep), Scratch: scratchEtcd(a.supervisor), Progress: progress, Now: time.Now,
+		Command: f.command(path), Keep: run.Keep(f.keep), Scratch: scratchEtcd{a}, Progress: progress, Now: time.Now,
 	}
 	if f.resumable {
 		return f.rehearseResumably(ctx, path, o)

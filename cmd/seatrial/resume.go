@@ -111,7 +111,7 @@ func (a *app) resume(ctx context.Context, folder string) (*run.Recording, judge.
 	}
 	rec, result, err := run.Resume(ctx, run.Options{
 		ID: filepath.Base(folder), File: file, Provider: provider, Library: library, Folder: folder, StateDir: run.StateDir(folder), Resumable: &origin,
-		Command: f.command(origin.Scenario), Keep: run.KeepNever, Scratch: scratchEtcd(a.supervisor), Progress: a.stderr, Now: time.Now,
+		Command: f.command(origin.Scenario), Keep: run.KeepNever, Scratch: scratchEtcd{a}, Progress: a.stderr, Now: time.Now,
 	})
 	if rec == nil {
 		return nil, result, err // and it can be tried again

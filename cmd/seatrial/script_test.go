@@ -14,13 +14,12 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/seatrial/seatrial/sim/cloud/objectstore"
-	"github.com/seatrial/seatrial/sim/embedded"
 	"github.com/seatrial/seatrial/sim/proc"
 	"github.com/seatrial/seatrial/test/etcdtest"
 )
 
 func TestMain(m *testing.M) {
-	proc.Dispatch(map[string]func([]string) int{"_reaper": proc.ReaperMain, "_etcd": embedded.EtcdMain})
+	proc.Dispatch(entries)
 	testscript.Main(m, map[string]func(){"seatrial": main})
 }
 

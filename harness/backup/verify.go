@@ -21,7 +21,7 @@ var ErrNewer = errors.New("it can't be proven with an older etcd")
 
 // Scratch restores snapshots into an etcd that is thrown away.
 type Scratch interface {
-	// Restore starts one with what is in the snapshot, whose hash was compared already, has look ask it, ends it, and says where the database is that it served. end throws that away.
+	// Restore starts one with what is in the snapshot, which may be damaged in any way, has look ask it, ends it, and says where the database is that it served. end throws that away.
 	Restore(ctx context.Context, snapshot string, look func(*clientv3.Client) error) (database string, end func() error, err error)
 }
 
@@ -36,25 +36,39 @@ type Verification struct {
 	Unchecked []string `json:"unchecked"`
 }
 
-// Verify looks whether the hash of a snapshot is right, restores it, and compares what is there then with its manifest or, where there is none, with what is in the file. Errors wrap
-// [ErrUnfit] when it is not to be restored from, and [ErrNewer] when that can't be told.
+// Verify looks whether the hash of a snapshot is right while it restores it, and compares what is there then with its manifest or, where there is none, with what is in the file. Errors
+// wrap [ErrUnfit] when it is not to be restored from, and [ErrNewer] when that can't be told.
 func Verify(ctx context.Context, path string, scratch Scratch) (*Verification, error) {
-	v, err := Look(ctx, path)
-	if err != nil {
-		return nil, err
-	}
-	return v, v.Prove(ctx, path, scratch)
-}
-
-// Look is the first part of [Verify]: whether the file can be proven at all, and is the one of its manifest. The digest is not made yet.
-func Look(ctx context.Context, path string) (*Verification, error) {
 	v := &Verification{Unchecked: []string{}}
-	if err := v.look(ctx, path); err != nil {
-		return nil, fmt.Errorf("snapshot %q: %w", path, err)
+	if err := v.verify(ctx, path, scratch); err != nil {
+		return nil, fmt.Errorf("verify snapshot %q: %w", path, err)
 	}
 	return v, nil
 }
 
+func (v *Verification) verify(ctx context.Context, path string, scratch Scratch) error {
+	restoring, end := context.WithCancel(ctx)
+	defer end()
+	looked := make(chan error, 1)
+	go func() {
+		err := v.look(ctx, path)
+		if err != nil {
+			end() // whatever it restores to
+		}
+		looked <- err
+	}()
+	var err error
+	v.Digest, err = restored(restoring, path, scratch)
+	if err := <-looked; err != nil {
+		return err
+	}
+	if err != nil {
+		return err
+	}
+	return v.compare(ctx, path)
+}
+
+// look tells whether the file is whole and can be proven at all, and is the one of its manifest.
 func (v *Verification) look(ctx context.Context, path string) (err error) {
 	if v.File, err = whole(ctx, path); err != nil {
 		return err
@@ -73,17 +87,6 @@ func (v *Verification) look(ctx context.Context, path string) (err error) {
 		return fmt.Errorf("its manifest is of another one, with the SHA-256 %s and the revision %d: %w", v.Manifest.File.SHA256, v.Manifest.File.Revision, ErrDiffers)
 	}
 	return err
-}
-
-// Prove is the second part of [Verify]: it restores the snapshot and compares.
-func (v *Verification) Prove(ctx context.Context, path string, scratch Scratch) (err error) {
-	if v.Digest, err = restored(ctx, path, scratch); err == nil {
-		err = v.compare(ctx, path)
-	}
-	if err != nil {
-		return fmt.Errorf("verify snapshot %q: %w", path, err)
-	}
-	return nil
 }
 
 // compare compares what is restored with what is to be there.

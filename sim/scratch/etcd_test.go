@@ -12,15 +12,15 @@ import (
 	. "github.com/onsi/gomega"
 	"go.etcd.io/bbolt"
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"golang.org/x/sys/unix"
 
-	"github.com/seatrial/seatrial/sim/embedded"
 	"github.com/seatrial/seatrial/sim/proc"
 	"github.com/seatrial/seatrial/sim/scratch"
 	"github.com/seatrial/seatrial/test/etcdtest"
 )
 
 func TestMain(m *testing.M) {
-	proc.Dispatch(map[string]func([]string) int{embedded.EtcdEntry: embedded.EtcdMain, proc.ReaperEntry: proc.ReaperMain})
+	proc.Dispatch(map[string]func([]string) int{scratch.Entry: scratch.Main, proc.ReaperEntry: proc.ReaperMain})
 	os.Exit(m.Run())
 }
 
@@ -53,7 +53,7 @@ func TestRestore(t *testing.T) {
 	supervisor, err := proc.NewSupervisor(t.Context())
 	g.Expect(err).NotTo(HaveOccurred())
 	defer func() { g.Expect(supervisor.Close(context.WithoutCancel(t.Context()))).To(Succeed()) }()
-	etcd := scratch.Etcd{Supervisor: supervisor, Entry: embedded.EtcdEntry, Ready: embedded.EtcdReady}
+	etcd := scratch.Etcd{Supervisor: supervisor}
 	left := func() []string {
 		found, err := filepath.Glob(filepath.Join(os.TempDir(), "seatrial-restore-*"))
 		g.Expect(err).NotTo(HaveOccurred())
@@ -81,13 +81,14 @@ func TestRestore(t *testing.T) {
 
 	gone := filepath.Join(t.TempDir(), "gone.db")
 	_, _, err = etcd.Restore(t.Context(), gone, look)
-	g.Expect(err).To(MatchError(ContainSubstring("restore snapshot %q into an etcd that is thrown away: open ", gone)))
+	g.Expect(err).To(MatchError(And(ContainSubstring("restore snapshot %q into an etcd that is thrown away", gone), ContainSubstring("open %s: no such file", gone))))
 	g.Expect(left()).To(BeEmpty())
 
-	etcd.Ready = "a line that it never writes"
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	endless := filepath.Join(t.TempDir(), "endless.db")
+	g.Expect(unix.Mkfifo(endless, 0o600)).To(Succeed())
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
-	_, _, err = etcd.Restore(ctx, snapshot(t), look)
+	_, _, err = etcd.Restore(ctx, endless, look)
 	g.Expect(err).To(MatchError(ContainSubstring("wait until it serves")))
 	g.Expect(left()).To(BeEmpty())
 }

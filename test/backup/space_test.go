@@ -9,7 +9,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/seatrial/seatrial/harness/backup"
-	"github.com/seatrial/seatrial/sim/embedded"
 	"github.com/seatrial/seatrial/sim/scratch"
 )
 
@@ -23,7 +22,7 @@ func TestNoSpace(t *testing.T) {
 	}
 	t.Cleanup(func() { g.Expect(unix.Unmount(small, 0)).To(Succeed()) })
 	t.Setenv("TMPDIR", small)
-	_, err := backup.Verify(t.Context(), path, scratch.Etcd{Supervisor: supervise(t), Entry: embedded.EtcdEntry, Ready: embedded.EtcdReady})
+	_, err := backup.Verify(t.Context(), path, scratch.Etcd{Supervisor: supervise(t)})
 	g.Expect(err).To(MatchError(And(ContainSubstring("restore snapshot"), ContainSubstring("no space left on device"))))
 	g.Expect(err).NotTo(MatchError(backup.ErrUnfit))
 	left, err := filepath.Glob(filepath.Join(small, "seatrial-restore-*"))

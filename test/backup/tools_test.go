@@ -16,7 +16,6 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/seatrial/seatrial/harness/backup"
-	"github.com/seatrial/seatrial/sim/embedded"
 	"github.com/seatrial/seatrial/sim/gobuild"
 	"github.com/seatrial/seatrial/sim/nodeimage"
 	"github.com/seatrial/seatrial/sim/proc"
@@ -29,7 +28,7 @@ import (
 var versions = []string{"v3.5.33", "v3.6.5"}
 
 func TestMain(m *testing.M) {
-	proc.Dispatch(map[string]func([]string) int{embedded.EtcdEntry: embedded.EtcdMain, proc.ReaperEntry: proc.ReaperMain})
+	proc.Dispatch(map[string]func([]string) int{scratch.Entry: scratch.Main, proc.ReaperEntry: proc.ReaperMain})
 	os.Exit(m.Run())
 }
 
@@ -98,7 +97,7 @@ func TestEtcdctlTakes(t *testing.T) {
 			g := NewWithT(t)
 			path := filepath.Join(t.TempDir(), "snapshot.db")
 			run(t, filepath.Join(tools(t, supervisor, version), "etcdctl"), "snapshot", "save", path, "--endpoints="+client.Endpoints()[0])
-			v, err := backup.Verify(t.Context(), path, scratch.Etcd{Supervisor: supervisor, Entry: embedded.EtcdEntry, Ready: embedded.EtcdReady})
+			v, err := backup.Verify(t.Context(), path, scratch.Etcd{Supervisor: supervisor})
 			g.Expect(err).NotTo(HaveOccurred())
 			g.Expect(v.Digest.Hash()).To(Equal(holds.Hash()))
 			g.Expect(v.Unchecked).To(ContainElement(ContainSubstring("no manifest")))

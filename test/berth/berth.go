@@ -81,7 +81,7 @@ func (b *Berth) Command(ctx context.Context, args ...string) (*exec.Cmd, *bytes.
 
 // Run runs one to its end, and returns its output and exit status.
 func (b *Berth) Run(args ...string) (string, int) {
-	ctx, cancel := context.WithTimeout(b.t.Context(), RunTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(b.t.Context()), RunTimeout) // a clean-up runs it too
 	defer cancel()
 	c, out := b.Command(ctx, args...)
 	err := c.Run()

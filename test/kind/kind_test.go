@@ -74,7 +74,8 @@ func TestCronJob(t *testing.T) {
 	b.Expect(status).To(Equal(0))
 }
 
-// TestSideBySide runs two rehearsals at once: names, networks and ports apart. Each fails as it must.
+// TestSideBySide runs two rehearsals at once: names, networks and ports apart. Each fails as it must. On two cores requests may wait for a second while the other cluster is made, so an outage
+// may be found besides; test/conformance looks that there is exactly what is expected.
 func TestSideBySide(t *testing.T) {
 	t.Run("kept", kept)
 	t.Run("removed", func(t *testing.T) {
@@ -82,7 +83,7 @@ func TestSideBySide(t *testing.T) {
 		b := newBerth(t)
 		out, status := b.Run("run", "--provider", "kind", "--runs", b.Runs, "scenarios/known-bad/bare-pod-forced")
 		b.Expect(status).To(Equal(1), out)
-		b.Expect(out).To(ContainSubstring("broken: drain/no_orphan_deleted"))
+		b.Expect(out).To(MatchRegexp("broken: .*drain/no_orphan_deleted"))
 	})
 }
 
@@ -177,9 +178,14 @@ func TestCertificates(t *testing.T) {
 func kept(t *testing.T) {
 	t.Parallel()
 	b := newBerth(t)
+	t.Cleanup(func() { // whatever failed above is the last that is said, and nothing stays
+		for _, folder := range b.RunFolders() {
+			b.Run("gc", filepath.Base(folder))
+		}
+	})
 	out, status := b.Run("run", "--provider", "kind", "--keep", "on-failure", "--runs", b.Runs, "scenarios/known-bad/left-cordoned")
 	b.Expect(status).To(Equal(1), out)
-	b.Expect(out).To(ContainSubstring("broken: node/uncordoned_at_end"))
+	b.Expect(out).To(MatchRegexp("broken: .*node/uncordoned_at_end"))
 	b.Expect(b.RunFolders()).To(HaveLen(1))
 	name := filepath.Base(b.RunFolders()[0])
 	b.Expect(out).To(ContainSubstring("seatrial gc " + name))
