@@ -35,6 +35,10 @@ const (
 	stallTimeout = 30 * time.Second
 	// tries is how often a request is made that the store does not take, unless it is the request's fault, and a copy that broke off. Between the first two are 200 ms, then twice that.
 	tries = 5
+	// patience is how many times [stallTimeout] an exchange with the store may take beyond what it moves: each try may be repeated once by net/http, and there are pauses between them.
+	patience = 3 * tries
+	// leastRate is what an exchange must move on average, in bytes a second, all its tries together: less than any network has that a cluster's backups go over.
+	leastRate = 256 << 10
 )
 
 // InStore tells whether an address is one of a snapshot in object storage, and not a file's.
@@ -44,6 +48,7 @@ func InStore(address string) bool { return strings.HasPrefix(address, scheme) }
 type Store struct {
 	client *minio.Client
 	at     string
+	stall  time.Duration
 }
 
 // StoreOptions say where object storage is.
@@ -64,10 +69,11 @@ func NewStore(o StoreOptions) (*Store, error) {
 		return nil, fmt.Errorf("object storage at %q: expected a URL as https://HOST[:PORT]", o.Endpoint)
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
+	stall := cmp.Or(o.Stall, stallTimeout)
 	dial := (&net.Dialer{Timeout: stallTimeout}).DialContext
 	transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := dial(ctx, network, address)
-		return moving{conn, cmp.Or(o.Stall, stallTimeout)}, err
+		return moving{conn, stall}, err
 	}
 	client, err := minio.New(at.Host, &minio.Options{
 		Creds: o.Credentials, Secure: at.Scheme == "https", Region: o.Region, Transport: transport, MaxRetries: tries,
@@ -75,10 +81,22 @@ func NewStore(o StoreOptions) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("object storage at %q: %w", o.Endpoint, err)
 	}
-	return &Store{client: client, at: at.Redacted()}, nil
+	return &Store{client: client, at: at.Redacted(), stall: stall}, nil
 }
 
-// moving is a connection on which every read and write must end in time.
+// within has an exchange end in time that moves so many bytes: a store that moves a byte now and then does not stall.
+func (s *Store) within(ctx context.Context, size int64, exchange func(context.Context) error) error {
+	limit := patience*s.stall + time.Duration(size)*time.Second/leastRate
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("it took over %s to move %d bytes", limit.Round(time.Millisecond), size))
+	defer cancel()
+	err := exchange(ctx)
+	if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(err, cause) {
+		return fmt.Errorf("%w: %w", cause, err)
+	}
+	return err
+}
+
+// moving is a connection on which something must move in time. What is written counts for who reads, too: net/http awaits the answer while it still writes.
 type moving struct {
 	net.Conn
 	within time.Duration
@@ -92,7 +110,7 @@ func (c moving) Read(p []byte) (int, error) {
 }
 
 func (c moving) Write(p []byte) (int, error) {
-	if err := c.SetWriteDeadline(time.Now().Add(c.within)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(c.within)); err != nil {
 		return 0, err
 	}
 	return c.Conn.Write(p)
@@ -132,7 +150,15 @@ func (s *Store) Put(ctx context.Context, snapshot, address string) (Stored, erro
 	if err != nil {
 		return Stored{}, err
 	}
-	stored, err := s.put(ctx, snapshot, o)
+	m, err := ReadManifest(snapshot)
+	if err != nil {
+		return Stored{}, err
+	}
+	var stored Stored
+	err = s.within(ctx, m.File.Size, func(ctx context.Context) (err error) {
+		stored, err = s.put(ctx, snapshot, m, o)
+		return err
+	})
 	if err != nil {
 		return Stored{}, fmt.Errorf("keep %q as %s in the object storage at %s: %w", snapshot, address, s.at, said(err))
 	}
@@ -142,11 +168,7 @@ func (s *Store) Put(ctx context.Context, snapshot, address string) (Stored, erro
 // unfinished is the manifest of what is being copied.
 const unfinished = "{}"
 
-func (s *Store) put(ctx context.Context, snapshot string, o object) (Stored, error) {
-	m, err := ReadManifest(snapshot)
-	if err != nil {
-		return Stored{}, err
-	}
+func (s *Store) put(ctx context.Context, snapshot string, m *Manifest, o object) (Stored, error) {
 	options := minio.PutObjectOptions{SendContentMd5: true} // the store compares it with what it got
 	// What may be there under that name is not whole from now on, whatever becomes of this one: its manifest has no digest. It is not removed, for who may put need not be allowed to.
 	if _, err := s.client.PutObject(ctx, o.bucket, o.key+ManifestSuffix, strings.NewReader(unfinished), int64(len(unfinished)), options); err != nil {
@@ -164,7 +186,10 @@ func (s *Store) put(ctx context.Context, snapshot string, o object) (Stored, err
 func (s *Store) PutBeside(ctx context.Context, file, snapshot, suffix string) error {
 	o, err := parse(snapshot)
 	if err == nil {
-		_, err = s.client.FPutObject(ctx, o.bucket, o.key+suffix, file, minio.PutObjectOptions{SendContentMd5: true})
+		err = s.within(ctx, 0, func(ctx context.Context) error {
+			_, err := s.client.FPutObject(ctx, o.bucket, o.key+suffix, file, minio.PutObjectOptions{SendContentMd5: true})
+			return err
+		})
 	}
 	if err != nil {
 		return fmt.Errorf("keep %q beside %s in the object storage at %s: %w", file, snapshot, s.at, said(err))
@@ -176,7 +201,7 @@ func (s *Store) PutBeside(ctx context.Context, file, snapshot, suffix string) er
 func (s *Store) GetBeside(ctx context.Context, snapshot, suffix, file string) error {
 	o, err := parse(snapshot)
 	if err == nil {
-		err = s.copy(ctx, object{o.bucket, o.key + suffix}, func(from io.Reader) (err error) {
+		err = s.copy(ctx, object{o.bucket, o.key + suffix}, 0, func(from io.Reader) (err error) {
 			to, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 			if err != nil {
 				return err
@@ -198,13 +223,19 @@ func (s *Store) GetBeside(ctx context.Context, snapshot, suffix, file string) er
 // Snapshots lists the addresses of the snapshots in a bucket, those that have a manifest. Whether one is whole [Store.Get] and [Store.Stat] say: one whose copying did not end has too.
 func (s *Store) Snapshots(ctx context.Context, bucket string) ([]string, error) {
 	var found []string
-	for o := range s.client.ListObjects(ctx, bucket, minio.ListObjectsOptions{Recursive: true}) {
-		if o.Err != nil {
-			return nil, fmt.Errorf("list bucket %q of the object storage at %s: %w", bucket, s.at, said(o.Err))
+	err := s.within(ctx, 0, func(ctx context.Context) error {
+		for o := range s.client.ListObjects(ctx, bucket, minio.ListObjectsOptions{Recursive: true}) {
+			if o.Err != nil {
+				return o.Err
+			}
+			if key, ok := strings.CutSuffix(o.Key, ManifestSuffix); ok {
+				found = append(found, Address(bucket, key))
+			}
 		}
-		if key, ok := strings.CutSuffix(o.Key, ManifestSuffix); ok {
-			found = append(found, Address(bucket, key))
-		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list bucket %q of the object storage at %s: %w", bucket, s.at, said(err))
 	}
 	return found, nil
 }
@@ -218,7 +249,11 @@ func (s *Store) Stat(ctx context.Context, address string) (Stored, error) {
 	m, err := s.manifest(ctx, o)
 	if err == nil {
 		var stored Stored
-		if stored, err = s.stat(ctx, o, m); err == nil {
+		err = s.within(ctx, 0, func(ctx context.Context) (err error) {
+			stored, err = s.stat(ctx, o, m)
+			return err
+		})
+		if err == nil {
 			return stored, nil
 		}
 	}
@@ -243,7 +278,7 @@ func (s *Store) stat(ctx context.Context, o object, m *Manifest) (Stored, error)
 // manifest reads the manifest of a snapshot, which is small.
 func (s *Store) manifest(ctx context.Context, o object) (*Manifest, error) {
 	var raw bytes.Buffer
-	err := s.copy(ctx, object{o.bucket, o.key + ManifestSuffix}, func(from io.Reader) error {
+	err := s.copy(ctx, object{o.bucket, o.key + ManifestSuffix}, 0, func(from io.Reader) error {
 		raw.Reset()
 		_, err := raw.ReadFrom(io.LimitReader(from, manifestLimit))
 		return err
@@ -284,7 +319,7 @@ func (s *Store) get(ctx context.Context, o object, partial, snapshot string) err
 		return err
 	}
 	var got File
-	err = s.copy(ctx, o, func(from io.Reader) (err error) {
+	err = s.copy(ctx, o, m.File.Size, func(from io.Reader) (err error) {
 		file, err := os.OpenFile(partial, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 		if err != nil {
 			return err
@@ -313,25 +348,27 @@ func (s *Store) get(ctx context.Context, o object, partial, snapshot string) err
 	return os.Rename(partial, snapshot)
 }
 
-// copy has to read an object from its beginning, and once more when that broke off.
-func (s *Store) copy(ctx context.Context, o object, to func(io.Reader) error) error {
-	backoff := wait.Backoff{Duration: 200 * time.Millisecond, Factor: 2, Steps: tries}
-	var broke error
-	err := wait.ExponentialBackoffWithContext(ctx, backoff, func(ctx context.Context) (bool, error) {
-		from, _, _, err := minio.Core{Client: s.client}.GetObject(ctx, o.bucket, o.key, minio.GetObjectOptions{})
-		if err != nil {
-			return false, err // it was asked often enough
+// copy has to read an object of about so many bytes from its beginning, and once more when that broke off.
+func (s *Store) copy(ctx context.Context, o object, size int64, to func(io.Reader) error) error {
+	return s.within(ctx, size, func(ctx context.Context) error {
+		backoff := wait.Backoff{Duration: 200 * time.Millisecond, Factor: 2, Steps: tries}
+		var broke error
+		err := wait.ExponentialBackoffWithContext(ctx, backoff, func(ctx context.Context) (bool, error) {
+			from, _, _, err := minio.Core{Client: s.client}.GetObject(ctx, o.bucket, o.key, minio.GetObjectOptions{})
+			if err != nil {
+				return false, err // it was asked often enough
+			}
+			broke = errors.Join(to(from), from.Close())
+			if errors.Is(broke, ErrUnfit) {
+				return false, broke
+			}
+			return broke == nil, nil
+		})
+		if wait.Interrupted(err) && broke != nil {
+			return broke
 		}
-		broke = errors.Join(to(from), from.Close())
-		if errors.Is(broke, ErrUnfit) {
-			return false, broke
-		}
-		return broke == nil, nil
+		return err
 	})
-	if wait.Interrupted(err) && broke != nil {
-		return broke
-	}
-	return err
 }
 
 // answer is what a store answered, when an error is about that.

@@ -104,6 +104,22 @@ func stalled(_ http.ResponseWriter, r *http.Request) {
 	<-r.Context().Done()
 }
 
+// trickling answers without end, a line at a time.
+func trickling(w http.ResponseWriter, r *http.Request) {
+	_, _ = io.Copy(io.Discard, r.Body)
+	conn, _, err := w.(http.Hijacker).Hijack()
+	if err != nil {
+		panic(err)
+	}
+	defer conn.Close()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for line := "HTTP/1.1 200 OK\r\n"; err == nil; line = "X-More: to come\r\n" {
+		_, err = io.WriteString(conn, line)
+		<-tick.C
+	}
+}
+
 // TestStore: what was put into object storage is got from it as it was, and proven; without its manifest, or with another's, nobody gets it.
 func TestStore(t *testing.T) {
 	g := NewWithT(t)
@@ -168,6 +184,7 @@ func storeFailures(broken string) map[string]storeFailure {
 		"half for a while": {2, half, 3, ""},
 		"half":             {always, half, 5, broken},
 		"slow":             {always, stalled, 5, "i/o timeout"},
+		"trickling":        {always, trickling, 1, "it took over"},
 	}
 }
 
