@@ -21,6 +21,18 @@ func (w *Watches) saw(subject string, o metav1.Object, gone bool) {
 	w.news = make(chan struct{})
 }
 
+// last is how far the recording of an object has come, if it has begun.
+func (w *Watches) last(kind string, object any) (sight, bool) {
+	o, ok := object.(metav1.Object)
+	if !ok {
+		return sight{}, false
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s, known := w.seen[subject(kind, o)]
+	return s, known
+}
+
 // sight is the last that was recorded of an object.
 type sight struct {
 	version uint64

@@ -100,6 +100,29 @@ func TestWatches(t *testing.T) {
 	g.Expect(w.Err()).NotTo(HaveOccurred())
 }
 
+// TestRelist records what a watch can't see after versions went back: what is gone, what is otherwise, and what is there again, and nothing of what is as it was.
+func TestRelist(t *testing.T) {
+	g := NewWithT(t)
+	pod := func(name, version string) *corev1.Pod {
+		return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "p", Name: name, ResourceVersion: version}}
+	}
+	kube := fake.NewClientset(pod("kept", "3"), pod("changed", "9"), pod("gone", "8"))
+	r := &tape{}
+	w, err := StartWatches(t.Context(), kube, meta(), r.record)
+	g.Expect(err).NotTo(HaveOccurred())
+	w.kube = fake.NewClientset(pod("kept", "3"), pod("changed", "5"), pod("back", "4"))
+	g.Expect(w.Relist(t.Context())).To(Succeed())
+	defer w.Stop()
+	g.Expect(r.changes("pod/p/kept")).To(Equal([]string{trace.Existing}))
+	g.Expect(r.changes("pod/p/changed")).To(Equal([]string{trace.Existing, trace.Modified}))
+	g.Expect(r.changes("pod/p/gone")).To(Equal([]string{trace.Existing, trace.Deleted}))
+	g.Expect(r.changes("pod/p/back")).To(Equal([]string{trace.Added}))
+	g.Expect(w.Recorded(t.Context(), "pod/p/changed", "5")).To(Succeed())
+
+	g.Expect(w.kube.CoreV1().Pods("p").Delete(t.Context(), "kept", metav1.DeleteOptions{})).To(Succeed())
+	g.Eventually(func() []string { return r.changes("pod/p/kept") }).Should(Equal([]string{trace.Existing, trace.Deleted}), "it goes on watching")
+}
+
 // TestAHoleInTheTraceIsReported: a record that fails is never silent.
 func TestAHoleInTheTraceIsReported(t *testing.T) {
 	g := NewWithT(t)

@@ -56,9 +56,13 @@ type Recorder func(e trace.Event, data any) error
 
 // Watches is a set of running watches.
 type Watches struct {
-	factory  informers.SharedInformerFactory
+	kube     kubernetes.Interface
 	metadata metadata.Interface
-	cancel   context.CancelFunc
+	record   Recorder
+
+	factory informers.SharedInformerFactory
+	stores  map[string]cache.Store // by kind
+	cancel  context.CancelFunc
 
 	mu   sync.Mutex
 	err  error
@@ -68,23 +72,31 @@ type Watches struct {
 
 // StartWatches begins to record the objects of a cluster, and returns when all that was there is recorded.
 func StartWatches(ctx context.Context, kube kubernetes.Interface, meta metadata.Interface, record Recorder) (*Watches, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	w := &Watches{
-		factory:  informers.NewSharedInformerFactoryWithOptions(kube, 0, informers.WithTransform(strip)),
-		metadata: meta, cancel: cancel, seen: map[string]sight{}, news: make(chan struct{}),
+	w := &Watches{kube: kube, metadata: meta, record: record, seen: map[string]sight{}, news: make(chan struct{})}
+	if err := w.start(ctx, trace.Existing); err != nil {
+		return nil, err
 	}
+	return w, w.Err()
+}
+
+// start lists and watches every kind, and returns when all that is there is recorded; what was not known is listed as this change.
+func (w *Watches) start(ctx context.Context, listed string) error {
+	ctx, w.cancel = context.WithCancel(ctx)
+	w.factory = informers.NewSharedInformerFactoryWithOptions(w.kube, 0, informers.WithTransform(strip))
+	w.stores = map[string]cache.Store{}
 	var synced []cache.InformerSynced
 	for _, kind := range kinds {
 		informer, err := w.factory.ForResource(kind.resource)
 		if err != nil {
-			cancel()
-			return nil, fmt.Errorf("watch %ss: %w", kind.name, err)
+			w.cancel()
+			return fmt.Errorf("watch %ss: %w", kind.name, err)
 		}
-		registration, err := informer.Informer().AddEventHandler(w.handler(kind.name, record))
+		registration, err := informer.Informer().AddEventHandler(w.handler(kind.name, listed))
 		if err != nil {
-			cancel()
-			return nil, fmt.Errorf("watch %ss: %w", kind.name, err)
+			w.cancel()
+			return fmt.Errorf("watch %ss: %w", kind.name, err)
 		}
+		w.stores[kind.name] = informer.Informer().GetStore()
 		synced = append(synced, registration.HasSynced)
 	}
 	w.factory.StartWithContext(ctx)
@@ -92,9 +104,30 @@ func StartWatches(ctx context.Context, kube kubernetes.Interface, meta metadata.
 	defer stop()
 	if !cache.WaitForCacheSync(syncing.Done(), synced...) {
 		w.Stop()
-		return nil, fmt.Errorf("watch the cluster: not every kind was listed within %s", SyncTimeout)
+		return fmt.Errorf("watch the cluster: not every kind was listed within %s", SyncTimeout)
 	}
-	return w, w.Err()
+	return nil
+}
+
+// Relist begins anew, and records what is otherwise than it was recorded last. It is for who knows that versions may have gone back, as they do when etcd is restored: a watch that goes on from
+// a version that is still to come sees nothing until then, and never what is gone. The watches outlive the context.
+func (w *Watches) Relist(ctx context.Context) error {
+	w.Stop()
+	before := w.stores
+	if err := w.start(context.WithoutCancel(ctx), trace.Added); err != nil {
+		return err
+	}
+	for kind, store := range before {
+		there := w.stores[kind].ListKeys()
+		for _, gone := range slices.DeleteFunc(store.ListKeys(), func(key string) bool { return slices.Contains(there, key) }) {
+			object, _, err := store.GetByKey(gone)
+			if err != nil {
+				return err
+			}
+			w.put(kind, trace.Deleted, object)
+		}
+	}
+	return w.Err()
 }
 
 // Stop ends the watches and waits until nothing more is recorded.
@@ -110,39 +143,45 @@ func (w *Watches) Err() error {
 	return w.err
 }
 
-func (w *Watches) handler(kind string, record Recorder) cache.ResourceEventHandlerDetailedFuncs {
-	put := func(change string, object any) {
-		if tombstone, ok := object.(cache.DeletedFinalStateUnknown); ok {
-			object = tombstone.Obj
-		}
-		o, ok := object.(metav1.Object)
-		if !ok {
-			return
-		}
-		if err := record(trace.Event{Kind: trace.KindObject, Subject: subject(kind, o), Change: change}, object); err != nil {
-			w.mu.Lock()
-			if w.err == nil {
-				w.err = err
-			}
-			w.mu.Unlock()
-		}
-		w.saw(subject(kind, o), o, change == trace.Deleted)
-	}
+func (w *Watches) handler(kind, listed string) cache.ResourceEventHandlerDetailedFuncs {
 	return cache.ResourceEventHandlerDetailedFuncs{
 		AddFunc: func(o any, initial bool) {
-			if initial {
-				put(trace.Existing, o)
-			} else {
-				put(trace.Added, o)
+			switch last, known := w.last(kind, o); {
+			case known && !last.gone && last.version == number(version(o)):
+			case known && !last.gone:
+				w.put(kind, trace.Modified, o)
+			case initial:
+				w.put(kind, listed, o)
+			default:
+				w.put(kind, trace.Added, o)
 			}
 		},
 		UpdateFunc: func(before, after any) {
 			if version(before) != version(after) {
-				put(trace.Modified, after)
+				w.put(kind, trace.Modified, after)
 			}
 		},
-		DeleteFunc: func(o any) { put(trace.Deleted, o) },
+		DeleteFunc: func(o any) { w.put(kind, trace.Deleted, o) },
 	}
+}
+
+// put records a change of an object.
+func (w *Watches) put(kind, change string, object any) {
+	if tombstone, ok := object.(cache.DeletedFinalStateUnknown); ok {
+		object = tombstone.Obj
+	}
+	o, ok := object.(metav1.Object)
+	if !ok {
+		return
+	}
+	if err := w.record(trace.Event{Kind: trace.KindObject, Subject: subject(kind, o), Change: change}, object); err != nil {
+		w.mu.Lock()
+		if w.err == nil {
+			w.err = err
+		}
+		w.mu.Unlock()
+	}
+	w.saw(subject(kind, o), o, change == trace.Deleted)
 }
 
 func version(o any) string {

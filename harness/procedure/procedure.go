@@ -68,6 +68,8 @@ type Env struct {
 	Record func(kind trace.Kind, subject, change string, data any) error
 	// Recorded waits until the trace shows an object in a resource version or a later one, so that what an op does next comes after it there too.
 	Recorded func(ctx context.Context, subject, resourceVersion string) error
+	// Relist has the recording begin anew with what is there: versions may have gone back.
+	Relist func(ctx context.Context) error
 	// Background takes what an op leaves to be done while others are performed.
 	Background *Background
 	// Log is the op's log: what the equivalent command would print.

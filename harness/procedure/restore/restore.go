@@ -265,6 +265,9 @@ func (w work) ready(ctx context.Context) error {
 		}
 	}
 	began := time.Now()
+	if err := w.env.Relist(ctx); err != nil {
+		return err
+	}
 	if err := w.compare(ctx, began); err != nil {
 		return err
 	}
