@@ -130,10 +130,19 @@ func (c *Cluster) outputTo(ctx context.Context, path string, args []string) erro
 	return errors.Join(c.engine.Do(ctx, engine.Command{Args: args, Stdout: file}), file.Close())
 }
 
+// podLogs is where the logs of pods are copied to on a node, and from there to this machine: the engine gives up a copy when a file grows meanwhile.
+const podLogs = "/tmp/seatrial-pods"
+
 // copyPodLogs copies /var/log/pods, which has a folder a pod ("production_web-0_UID"), unless there is none.
 func (c *Cluster) copyPodLogs(ctx context.Context, m machine, dir string) error {
 	if err := c.engine.Do(ctx, engine.Command{Args: []string{"exec", m.container, "test", "-d", "/var/log/pods"}}); err != nil {
 		return nil //nolint:nilerr // no pod has run there
 	}
-	return c.engine.Do(ctx, engine.Command{Args: []string{"cp", m.container + ":/var/log/pods", filepath.Join(dir, "pods")}})
+	still := engine.Command{Args: []string{"exec", m.container, "cp", "--recursive", "--no-target-directory", "/var/log/pods", podLogs}}
+	if err := c.engine.Do(ctx, still); err != nil { // a pod's folder may have gone after it was listed
+		if err := c.engine.Do(ctx, still); err != nil {
+			return err
+		}
+	}
+	return c.engine.Do(ctx, engine.Command{Args: []string{"cp", m.container + ":" + podLogs, filepath.Join(dir, "pods")}})
 }
