@@ -13,7 +13,7 @@ import (
 // describe says of a certificate what is recorded of it.
 func describe(found *x509.Certificate) trace.CertificateData {
 	d := trace.CertificateData{
-		Subject: found.Subject.String(), Issuer: found.Issuer.String(), Names: []string{}, Missing: []string{}, Serial: found.SerialNumber.Text(16),
+		Subject: found.Subject.String(), Issuer: found.Issuer.String(), Names: []string{}, Missing: []string{}, Serial: Serial(found),
 		NotBefore: found.NotBefore.UTC(), NotAfter: found.NotAfter.UTC(), Authority: found.IsCA,
 	}
 	d.KeyKind, d.KeyBits = strength(found.PublicKey)
@@ -37,3 +37,6 @@ func strength(key any) (kind string, bits int) {
 	}
 	return "unknown", 0
 }
+
+// Serial is the serial number of a certificate as the recording has it.
+func Serial(c *x509.Certificate) string { return c.SerialNumber.Text(16) }

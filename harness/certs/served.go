@@ -37,7 +37,7 @@ func Served(ctx context.Context, server cluster.APIServer) (trace.CertificateDat
 func handshake(ctx context.Context, client *rest.Config) (*x509.Certificate, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
-	config, err := rest.TLSConfigFor(client)
+	config, err := cluster.TLS(client)
 	if err != nil {
 		return nil, err
 	}

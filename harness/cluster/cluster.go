@@ -24,6 +24,7 @@ import (
 	"strings"
 	"time"
 
+	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/apimachinery/pkg/version"
 	"k8s.io/client-go/rest"
 )
@@ -196,6 +197,8 @@ const (
 	CapEncryption Capability = "encryption"
 	// CapCertificates is CertOperator.
 	CapCertificates Capability = "certificates"
+	// CapAuthority is AuthorityOperator.
+	CapAuthority Capability = "authority"
 	// CapPods is Pods.
 	CapPods Capability = "pods"
 	// CapReopen is Reopener, of the provider.
@@ -304,6 +307,35 @@ type CertOperator interface {
 	RenewCertificates(ctx context.Context, node string, names []string) error
 	// RestartKubelet restarts the kubelet of a node. What it runs goes on.
 	RestartKubelet(ctx context.Context, node string) error
+}
+
+// AuthorityOperator is a cluster whose authority for the API and its clients can be replaced while it works, in the portions that the runbook has.
+//
+// https://kubernetes.io/docs/tasks/tls/manual-rotation-of-ca-certificates/
+type AuthorityOperator interface {
+	CertOperator
+
+	// MakeAuthority makes a new authority in a folder of a control plane node, ca.crt and ca.key: kubeadm init phase certs ca --cert-dir. One that is there is kept.
+	MakeAuthority(ctx context.Context, node, dir string) error
+	// WriteCertificateFiles writes files where CertificateFiles reads them. Each is the old one or the new at any time.
+	WriteCertificateFiles(ctx context.Context, node string, files []CertificateFile) error
+	// RemoveCertificateDirs removes folders, with what is in them. It is no error when there is none.
+	RemoveCertificateDirs(ctx context.Context, node string, dirs ...string) error
+	// SignWith has the controller manager of a control plane node sign with the authority in a folder, from its next start on: --cluster-signing-cert-file and --cluster-signing-key-file.
+	SignWith(ctx context.Context, node, dir string) error
+	// RenewKubelet gives the kubelet of a node a client certificate of the authority that signs on the first control plane, and restarts it.
+	// https://kubernetes.io/docs/setup/production-environment/tools/kubeadm/troubleshooting-kubeadm/#kubelet-client-cert
+	RenewKubelet(ctx context.Context, node string) error
+	// Follow has our own clients trust what the first control plane trusts, and come with a certificate of the authority that signs there.
+	Follow(ctx context.Context) error
+}
+
+// TLS is what a client with a configuration says in a handshake at this moment: a provider's own clients may follow the cluster's authority.
+func TLS(config *rest.Config) (*tls.Config, error) {
+	if config.Transport != nil {
+		return utilnet.TLSClientConfig(config.Transport)
+	}
+	return rest.TLSConfigFor(config)
 }
 
 // CertificateFile is a file on a node.

@@ -30,6 +30,7 @@ func fullWorld() *world.World {
 	w.Informers["restore/drill"] = &trace.InformersData{Objects: 40, Stale: []string{"namespace/later is not there any more"}}
 	w.SecretsRead["restore/drill"] = &trace.SecretsData{Secrets: 2, Problem: "no matching key"}
 	w.Starts["component/cp-1/etcd"] = &trace.StartData{Restore: "restore/drill", Time: time.Unix(1700000000, 0).UTC()}
+	w.Authorities["authority/ca"] = &trace.AuthorityReplacedData{Old: "a1", New: "b2"}
 	w.EtcdReplaced["etcd/cp-1"] = &trace.EtcdReplacedData{Node: "cp-1", Kept: "/var/lib/etcd-before"}
 	w.Backups["backup/nightly"] = &trace.BackupData{Node: "cp-1", Revision: 12, Objects: 3}
 	w.Stored["backup/nightly"] = &trace.StoredData{Address: "s3://backups/nightly.db", SizeBytes: 28704}

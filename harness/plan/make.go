@@ -37,6 +37,15 @@ func (s Setting) ControlPlanes() []string {
 	return names
 }
 
+// Names are those of all nodes.
+func (s Setting) Names() []string {
+	var names []string
+	for _, n := range s.Nodes {
+		names = append(names, n.Name)
+	}
+	return names
+}
+
 // after is the setting when a step has been performed.
 func (s Setting) after(step scenario.Step) Setting {
 	switch {

@@ -61,14 +61,14 @@ func TestGolden(t *testing.T) {
 	upgrades, err := filepath.Glob("../../scenarios/known-bad/upgrade-*")
 	NewWithT(t).Expect(err).NotTo(HaveOccurred())
 	NewWithT(t).Expect(upgrades).NotTo(BeEmpty())
-	names := []string{"drain-web", "drain-web-power-cut", "restore-ha", "known-bad/restore-without-bump", "rotate-certificates-ha", "known-bad/certs-not-restarted", "known-bad/certs-all-at-once", "upgrade", "upgrade-ha", "upgrade-ha-with-faults", "upgrade-ha-with-power-cut", "upgrade-two-minors"}
+	names := []string{"drain-web", "drain-web-power-cut", "restore-ha", "known-bad/restore-without-bump", "rotate-certificates-ha", "rotate-ca", "known-bad/certs-ca-swapped", "known-bad/certs-not-restarted", "known-bad/certs-all-at-once", "upgrade", "upgrade-ha", "upgrade-ha-with-faults", "upgrade-ha-with-power-cut", "upgrade-two-minors"}
 	for _, folder := range upgrades {
 		names = append(names, "known-bad/"+filepath.Base(folder))
 	}
 	for _, name := range names {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
-			p, err := plan.Make(load(t, name), provider{cluster.CapPower, cluster.CapService, cluster.CapUpgrade, cluster.CapComponents, cluster.CapManifests, cluster.CapEtcd, cluster.CapRestore, cluster.CapDisk, cluster.CapCertificates}, find)
+			p, err := plan.Make(load(t, name), provider{cluster.CapPower, cluster.CapService, cluster.CapUpgrade, cluster.CapComponents, cluster.CapManifests, cluster.CapEtcd, cluster.CapRestore, cluster.CapDisk, cluster.CapCertificates, cluster.CapAuthority}, find)
 			g.Expect(err).NotTo(HaveOccurred())
 			got, err := json.MarshalIndent(p, "", "  ")
 			g.Expect(err).NotTo(HaveOccurred())

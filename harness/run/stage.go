@@ -315,19 +315,23 @@ func (r *rehearsal) apiProbe(name string, config *rest.Config) (observe.Probe, e
 		return observe.Probe{}, fmt.Errorf("make client for api/%s: %w", name, err)
 	}
 	interval := apiInterval
-	if r.File.LooksAtCertificates() {
+	fresh := r.File.LooksAtCertificates()
+	if fresh {
 		interval = freshInterval
-		tls, err := rest.TLSConfigFor(config)
-		if err != nil {
-			return observe.Probe{}, fmt.Errorf("make client for api/%s: %w", name, err)
-		}
-		client = &http.Client{Transport: &http.Transport{TLSClientConfig: tls, DialContext: config.Dial, DisableKeepAlives: true}}
 	}
 	url := strings.TrimSuffix(config.Host, "/") + "/readyz"
 	return observe.Probe{Subject: "api/" + name, Interval: interval, Ask: func(ctx context.Context) error {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 		if err != nil {
 			return err
+		}
+		client := client
+		if fresh {
+			tls, err := cluster.TLS(config)
+			if err != nil {
+				return err
+			}
+			client = &http.Client{Transport: &http.Transport{TLSClientConfig: tls, DialContext: config.Dial, DisableKeepAlives: true}}
 		}
 		answer, err := client.Do(request)
 		if err != nil {

@@ -92,10 +92,10 @@ func (f *File) Stores() bool {
 	return slices.ContainsFunc(f.Spec.Steps, func(s Step) bool { return s.Backup != nil && s.Backup.To == KeptObjectStorage })
 }
 
-// LooksAtCertificates tells whether a step looks at certificates, renews them, or waits for their end.
+// LooksAtCertificates tells whether a step looks at certificates, renews them, replaces who signs them, or waits for their end.
 func (f *File) LooksAtCertificates() bool {
 	return slices.ContainsFunc(f.Spec.Steps, func(s Step) bool {
-		return s.CheckCertificates != nil || s.RenewCertificates != nil || s.WaitUntilExpired != nil
+		return s.CheckCertificates != nil || s.RenewCertificates != nil || s.RotateCA != nil || s.WaitUntilExpired != nil
 	})
 }
 

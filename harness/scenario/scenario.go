@@ -125,6 +125,7 @@ type Step struct {
 
 	CheckCertificates *CheckCertificates `json:"checkCertificates,omitempty" doc:"Look at every certificate where it really is: on disk, in kubeconfigs, served, loaded."`
 	RenewCertificates *RenewCertificates `json:"renewCertificates,omitempty" doc:"Renew certificates on the control planes, as kubeadm certs renew does, and restart what has to load them, one control plane at a time."`
+	RotateCA          *RotateCA          `json:"rotateCA,omitempty" doc:"Replace the authority of the API and its clients while the cluster works: both trusted together, everything issued anew, the old one removed."`
 	WaitUntilExpired  *WaitUntilExpired  `json:"waitUntilExpired,omitempty" doc:"Wait until the certificates that the cluster had when the steps began have expired, and go on watching for a while. The cluster's certificates have a validity of at most an hour."`
 
 	PowerOff *PowerOff `json:"powerOff,omitempty" doc:"Cut a node's power: nothing on it gets to say goodbye."`
@@ -334,6 +335,14 @@ type RenewCertificates struct {
 	AtOnce     bool     `json:"atOnce,omitempty" doc:"Restart all control planes at the same time instead of one after the other, which a policy finds."`
 	MoveLeader bool     `json:"moveLeader,omitempty" doc:"Have a node's member of etcd hand on the leadership, if it has it, before it is restarted (etcdctl move-leader). Nothing where there is one control plane."`
 	Timeout    Duration `json:"timeout,omitempty" jsonschema:"default=5m" doc:"How long each part of it may take."`
+}
+
+// RotateCA is the step rotateCA.
+//
+// https://kubernetes.io/docs/tasks/tls/manual-rotation-of-ca-certificates/
+type RotateCA struct {
+	Bundle  *bool    `json:"bundle,omitempty" jsonschema:"default=true" doc:"Whether the old and the new authority are trusted together for a while. Without that the control planes change over to the new one, and whoever trusts only the old, or was signed by it, is left out, which policies find."`
+	Timeout Duration `json:"timeout,omitempty" jsonschema:"default=5m" doc:"How long each part of it may take."`
 }
 
 // WaitUntilExpired is the step waitUntilExpired.

@@ -124,6 +124,11 @@ func (s Step) setDefaults() {
 		timeout(&s.CheckCertificates.Timeout, DefaultTimeout)
 	case s.RenewCertificates != nil:
 		s.RenewCertificates.setDefaults()
+	case s.RotateCA != nil:
+		timeout(&s.RotateCA.Timeout, DefaultRenewal)
+		if bundle := true; s.RotateCA.Bundle == nil {
+			s.RotateCA.Bundle = &bundle
+		}
 	case s.WaitUntilExpired != nil:
 		timeout(&s.WaitUntilExpired.Watch, DefaultWatch)
 	case s.PowerOn != nil:

@@ -109,6 +109,9 @@ const (
 	// KindFact about a member of etcd, etcd/NODE: it has the data of a backup. Data is EtcdReplacedData.
 	EtcdReplaced = "replaced"
 
+	// KindFact about an authority, authority/ca: it is about to be replaced. Data is AuthorityReplacedData.
+	AuthorityReplaced = "authorityReplaced"
+
 	// KindFact about a restore, restore/STEP: etcd was restored, and the API answers. Data is RestoreData.
 	EtcdRestored = "restored"
 
@@ -458,6 +461,13 @@ type EtcdEndData struct {
 	// Answered says whether the member said its revision then, which is Revision.
 	Answered bool  `json:"answered"`
 	Revision int64 `json:"revision"`
+}
+
+// AuthorityReplacedData is the data of the fact AuthorityReplaced: the serial numbers of the certificates of an authority and of the one that takes its place, in hexadecimal digits.
+type AuthorityReplacedData struct {
+	Time time.Time `json:"time"`
+	Old  string    `json:"old"`
+	New  string    `json:"new"`
 }
 
 // EtcdReplacedData is the data of the fact EtcdReplaced.

@@ -53,6 +53,7 @@ func TestRestoreFacts(t *testing.T) {
 	v.event(trace.KindFact, "backup/nightly", trace.BackupVerified, trace.VerifiedData{Objects: 3})
 	v.event(trace.KindFact, "etcd/cp-1", trace.EtcdEnding, trace.EtcdEndData{Node: "cp-1", Lost: true, Answered: true, Revision: 500})
 	v.event(trace.KindFact, "etcd/cp-1", trace.EtcdEnding, trace.EtcdEndData{Node: "cp-1"})
+	v.event(trace.KindFact, "authority/ca", trace.AuthorityReplaced, trace.AuthorityReplacedData{Old: "a1", New: "b2"})
 	v.event(trace.KindFact, "etcd/cp-1", trace.EtcdReplaced, trace.EtcdReplacedData{Node: "cp-1", Backup: "backup/nightly"})
 	v.event(trace.KindFact, "restore/drill", trace.EtcdRestored, trace.RestoreData{Backup: "backup/nightly", Revision: 1400})
 	v.event(trace.KindFact, "backup/nightly", trace.BackupChecked, trace.CheckedData{Time: time.Unix(1700000000, 0)})
@@ -67,6 +68,7 @@ func TestRestoreFacts(t *testing.T) {
 	v.Expect(w.Backups["backup/nightly"].Revision).To(Equal(int64(400)))
 	v.Expect(*w.Verified["backup/nightly"]).To(And(HaveField("Problem", ""), HaveField("Objects", 3)))
 	v.Expect(*w.EtcdEnds["etcd/cp-1"]).To(And(HaveField("Lost", true), HaveField("Revision", int64(500))))
+	v.Expect(w.Authorities["authority/ca"].New).To(Equal("b2"))
 	v.Expect(w.EtcdReplaced["etcd/cp-1"].Backup).To(Equal("backup/nightly"))
 	v.Expect(w.Restores["restore/drill"].Revision).To(Equal(int64(1400)))
 }

@@ -193,6 +193,8 @@ func (f *Fold) fact(e trace.Event) (Change, error) {
 		return keep(f, e, "etcdEnds", f.World.EtcdEnds, func(*trace.EtcdEndData) string { return e.Subject })
 	case trace.EtcdReplaced:
 		return keep(f, e, "etcdReplaced", f.World.EtcdReplaced, func(*trace.EtcdReplacedData) string { return e.Subject })
+	case trace.AuthorityReplaced:
+		return keep(f, e, "authorities", f.World.Authorities, func(*trace.AuthorityReplacedData) string { return e.Subject })
 	case trace.BackupTaken:
 		return keep(f, e, "backups", f.World.Backups, func(*trace.BackupData) string { return e.Subject })
 	case trace.BackupVerified:

@@ -53,6 +53,8 @@ type World struct {
 	Starts      map[string]*trace.StartData     `json:"starts"`
 	// Certificates are those that were seen last, by their subject: certificate/cp-1/kube-apiserver for what it serves, certificate/cp-1/etc/kubernetes/admin.conf for what lies there.
 	Certificates map[string]*trace.CertificateData `json:"certificates"`
+	// Authorities are those that were replaced, by their subject: authority/ca.
+	Authorities map[string]*trace.AuthorityReplacedData `json:"authorities"`
 	// Inventories are the looks at all certificates, by their subject: certificates/STEP. ServingRequests are the requests of kubelets for serving certificates, by the node's name.
 	Inventories     map[string]*trace.InventoryData       `json:"inventories"`
 	ServingRequests map[string]*trace.ServingRequestsData `json:"servingRequests"`

@@ -135,5 +135,10 @@ func (c *Cluster) renew(p *controlPlane, wanted func(name string) bool) error {
 
 // RestartKubelet implements cluster.CertOperator.
 func (c *Cluster) RestartKubelet(_ context.Context, node string) error {
+	if i := c.identities[node]; i != nil {
+		if err := c.load(node, i); err != nil {
+			return fmt.Errorf("restart the kubelet of %q: %w", node, err)
+		}
+	}
 	return c.kubelets.Restart(node)
 }

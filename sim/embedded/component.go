@@ -176,6 +176,13 @@ func (m *component) become(release Release) {
 	}
 }
 
+// with makes the next start one with these arguments.
+func (m *component) with(args []string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.command.Args = args
+}
+
 // power says whether the component's node has power. It stops nothing.
 func (m *component) power(on bool) {
 	m.mu.Lock()

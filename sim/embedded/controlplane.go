@@ -92,6 +92,7 @@ type controlPlane struct {
 	etcdReady  chan struct{}
 	components map[string]*component
 	copied     []string // components of whose manifests there is a copy; guarded by the cluster's mu
+	signsWith  string   // where the authority is that its controller manager signs with, without what its files end with, "" for the usual place; likewise
 }
 
 func (p *controlPlane) etcdDir() string           { return filepath.Join(p.dir, "etcd") }
@@ -140,25 +141,8 @@ func (p *controlPlane) prepare(shared issuer, accounts *ecdsa.PrivateKey, member
 // equip makes the node's components, which do not run yet. release says which release each is from.
 func (p *controlPlane) equip(c *Cluster, logs string, release func(name string) Release) {
 	p.components = map[string]*component{}
-	for name, args := range map[string][]string{
-		etcd:              {EtcdEntry, p.etcdConfig()},
-		apiServer:         p.apiServerArgs(),
-		controllerManager: p.controllerManagerArgs(),
-		scheduler:         p.schedulerArgs(),
-	} {
-		if gates := c.spec.FeatureGates; name != etcd && len(gates) > 0 {
-			args = append(args, featureGates(gates))
-		}
-		if apis := c.spec.RuntimeConfig; name == apiServer && len(apis) > 0 {
-			args = append(args, "--runtime-config="+cluster.Switches(apis))
-		}
-		if validity := c.spec.Certificates.Validity; name == controllerManager && validity > 0 {
-			args = append(args, "--cluster-signing-duration="+validity.String())
-		}
-		if c.spec.EncryptSecrets && name == apiServer {
-			args = append(args, "--encryption-provider-config="+p.encryptionConfig())
-		}
-		command := proc.Command{Name: name + " " + p.node, Args: args, Dir: p.dir, Log: p.log(logs, name)}
+	for _, name := range bootOrder {
+		command := proc.Command{Name: name + " " + p.node, Args: c.arguments(p, name), Dir: p.dir, Log: p.log(logs, name)}
 		command.Env = append(proc.Environment(), "GOGC="+growth(name, c.spec.ControlPlanes), fmt.Sprintf("GOMAXPROCS=%d", processors(name)))
 		m := &component{cluster: c, node: p.node, name: name, command: command}
 		m.become(release(name))
@@ -171,6 +155,34 @@ func (p *controlPlane) equip(c *Cluster, logs string, release func(name string) 
 			ready = nil
 		}
 	}
+}
+
+// arguments are those of a component of a node.
+func (c *Cluster) arguments(p *controlPlane, name string) []string {
+	var args []string
+	switch name {
+	case etcd:
+		return []string{EtcdEntry, p.etcdConfig()}
+	case apiServer:
+		args = p.apiServerArgs()
+		if apis := c.spec.RuntimeConfig; len(apis) > 0 {
+			args = append(args, "--runtime-config="+cluster.Switches(apis))
+		}
+		if c.spec.EncryptSecrets {
+			args = append(args, "--encryption-provider-config="+p.encryptionConfig())
+		}
+	case controllerManager:
+		args = p.controllerManagerArgs()
+		if validity := c.spec.Certificates.Validity; validity > 0 {
+			args = append(args, "--cluster-signing-duration="+validity.String())
+		}
+	case scheduler:
+		args = p.schedulerArgs()
+	}
+	if gates := c.spec.FeatureGates; len(gates) > 0 {
+		args = append(args, featureGates(gates))
+	}
+	return args
 }
 
 // featureGates is the flag of every component of Kubernetes that sets them.
@@ -235,8 +247,8 @@ func (p *controlPlane) controllerManagerArgs() []string {
 		"client-ca-file", p.pki("ca.crt"),
 		"cluster-cidr", podNetwork,
 		"cluster-name", clusterName,
-		"cluster-signing-cert-file", p.pki("ca.crt"),
-		"cluster-signing-key-file", p.pki("ca.key"),
+		"cluster-signing-cert-file", p.signing()+".crt",
+		"cluster-signing-key-file", p.signing()+".key",
 		"controllers", "*,bootstrapsigner,tokencleaner",
 		"kubeconfig", p.conf("controller-manager"),
 		"leader-elect", "true",

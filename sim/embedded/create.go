@@ -18,6 +18,7 @@ import (
 	"github.com/seatrial/seatrial/harness/cluster"
 	"github.com/seatrial/seatrial/sim/balancer"
 	"github.com/seatrial/seatrial/sim/hollow"
+	"github.com/seatrial/seatrial/sim/identity"
 	"github.com/seatrial/seatrial/sim/ready"
 )
 
@@ -150,13 +151,13 @@ func (c *Cluster) write() error {
 }
 
 // issuer issues certificates as the cluster is to have them.
-func (c *Cluster) issuer() issuer { return c.authorities.issuer(c.spec.Certificates) }
+func (c *Cluster) issuer() issuer { return c.shared().issuer(c.spec.Certificates) }
 
 // ours issues our own certificates. Who watches outlives what is watched: they live as long as kubeadm's do by default.
-func (c *Cluster) ours() issuer { return c.authorities.issuer(cluster.Certificates{}) }
+func (c *Cluster) ours() issuer { return c.shared().issuer(cluster.Certificates{}) }
 
 // trusted is the certificate of the authority that clients of the API trust.
-func (c *Cluster) trusted() []byte { return c.authorities[kubernetesCA].Cert }
+func (c *Cluster) trusted() []byte { return c.shared()[kubernetesCA].Cert }
 
 // connect makes the clients.
 func (c *Cluster) connect() error {
@@ -164,12 +165,13 @@ func (c *Cluster) connect() error {
 	if err != nil {
 		return err
 	}
-	c.config = restConfig(c.balancer.Addr(), c.trusted(), pair)
+	c.self = identity.New(c.trusted(), pair)
+	c.config = c.self.Client(restConfig(c.balancer.Addr()))
 	if c.client, err = kubernetes.NewForConfig(c.config); err != nil {
 		return err
 	}
 	for _, p := range c.planes {
-		p.config = restConfig(p.serverAddress(), c.trusted(), pair)
+		p.config = c.self.Client(restConfig(p.serverAddress()))
 		if p.client, err = kubernetes.NewForConfig(p.config); err != nil {
 			return err
 		}

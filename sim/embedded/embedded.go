@@ -31,6 +31,7 @@ import (
 	"github.com/seatrial/seatrial/harness/cluster"
 	"github.com/seatrial/seatrial/sim/balancer"
 	"github.com/seatrial/seatrial/sim/hollow"
+	"github.com/seatrial/seatrial/sim/identity"
 	"github.com/seatrial/seatrial/sim/proc"
 )
 
@@ -77,7 +78,7 @@ func (p *Provider) Name() string { return Name }
 
 // Has tells whether the clusters implement the capability.
 func (p *Provider) Has(c cluster.Capability) bool {
-	return slices.Contains([]cluster.Capability{cluster.CapPower, cluster.CapService, cluster.CapUpgrade, cluster.CapComponents, cluster.CapEtcd, cluster.CapRestore, cluster.CapManifests, cluster.CapReopen, cluster.CapEncryption, cluster.CapCertificates}, c)
+	return slices.Contains([]cluster.Capability{cluster.CapPower, cluster.CapService, cluster.CapUpgrade, cluster.CapComponents, cluster.CapEtcd, cluster.CapRestore, cluster.CapManifests, cluster.CapReopen, cluster.CapEncryption, cluster.CapCertificates, cluster.CapAuthority}, c)
 }
 
 // Settings lists what differs from production on purpose.
@@ -151,8 +152,9 @@ type Cluster struct {
 
 	planes      []*controlPlane // ordered by number
 	balancer    *balancer.Balancer
-	authorities authorities
-	config      *rest.Config // through the balancer, as system:masters
+	authorities authorities        // guarded by mu; see shared
+	self        *identity.Identity // system:masters
+	config      *rest.Config       // through the balancer
 	client      kubernetes.Interface
 	services    *services
 	kubelets    *hollow.Kubelets
@@ -163,7 +165,7 @@ type Cluster struct {
 	stumbled map[*component]bool     // those that ended once while the cluster was created
 	restarts []cluster.Restart
 
-	identities map[string]*identity // of kubelets that have one of their own, by node; set before they start
+	identities map[string]*kubeletIdentity // of kubelets that have one of their own, by node; set before they start
 
 	progress io.Writer
 	serving  []string // addresses of API servers that have been ready

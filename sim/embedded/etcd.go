@@ -154,7 +154,7 @@ func (c *Cluster) etcdClient() (*tls.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.authorities[etcdCA].Client(pair)
+	return c.shared()[etcdCA].Client(pair)
 }
 
 // waitEtcd waits until the node's etcd member answers, which for one of several means that they have a leader.

@@ -86,10 +86,9 @@ func writeRedacted(path, server string, ca []byte) error {
 }
 
 // restConfig is a client configuration without rate limits, because a rehearsal must not measure those of its own client.
-func restConfig(server string, ca []byte, pair pki.Pair) *rest.Config {
+func restConfig(server string) *rest.Config {
 	return &rest.Config{
-		Host:            "https://" + server,
-		TLSClientConfig: rest.TLSClientConfig{CAData: ca, CertData: pair.Cert, KeyData: pair.Key},
+		Host: "https://" + server,
 		ContentConfig: rest.ContentConfig{
 			AcceptContentTypes: runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON,
 			ContentType:        runtime.ContentTypeProtobuf,

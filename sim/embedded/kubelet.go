@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	certificatesv1 "k8s.io/api/certificates/v1"
@@ -31,20 +32,31 @@ import (
 //
 // https://kubernetes.io/docs/reference/access-authn-authz/kubelet-tls-bootstrapping/
 
-// identity is the client certificate of a kubelet, and who renews it.
-type identity struct {
-	client  kubernetes.Interface
+// kubeletIdentity is the client certificate of a kubelet, who renews it, and whom the kubelet trusts.
+type kubeletIdentity struct {
+	client kubernetes.Interface
+	dialer *connrotation.Dialer
+
+	mu      sync.Mutex
 	current func() *tls.Certificate
+	trusted *x509.CertPool
 	cancel  context.CancelFunc
 	// managers renew the client certificate, and ask for one to serve with.
 	managers []certificate.Manager
 }
 
-func (i *identity) close() {
+// close ends who renews its certificates.
+func (i *kubeletIdentity) close() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.cancel == nil {
+		return
+	}
 	i.cancel()
 	for _, m := range i.managers {
 		m.Stop()
 	}
+	i.managers = nil
 }
 
 // dialTimeout is how long a kubelet waits for a connection, and for the handshake on it.
@@ -130,51 +142,71 @@ func (c *Cluster) kubeletClient(node string) (kubernetes.Interface, error) {
 		return nil, fmt.Errorf("give the kubelet of %q its certificate: %w", node, err)
 	}
 	if c.identities == nil {
-		c.identities = map[string]*identity{}
+		c.identities = map[string]*kubeletIdentity{}
 	}
 	c.identities[node] = i
 	return i.client, nil
 }
 
-func (c *Cluster) newIdentity(node string) (*identity, error) {
-	life, cancel := context.WithCancel(c.life)
-	i := &identity{cancel: cancel}
+func (c *Cluster) newIdentity(node string) (*kubeletIdentity, error) {
+	i := &kubeletIdentity{dialer: connrotation.NewDialer((&net.Dialer{Timeout: dialTimeout}).DialContext)}
+	var err error
+	if i.client, err = c.clientOf(i); err != nil {
+		return nil, err
+	}
+	return i, c.load(node, i)
+}
+
+// load has a kubelet read its files, as it does when it starts, and renew its certificates from then on.
+func (c *Cluster) load(node string, i *kubeletIdentity) error {
+	i.close()
 	store, err := c.kubeletStore(node, "kubelet-client")
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if i.current, err = c.currentOf(node, store); err != nil {
-		return nil, err
+	authorities, err := c.trustedBy(node)
+	if err != nil {
+		return err
 	}
-	dialer := connrotation.NewDialer((&net.Dialer{Timeout: dialTimeout}).DialContext)
-	if i.client, err = c.clientOf(i, dialer); err != nil {
-		return nil, err
+	current, err := c.currentOf(node, store)
+	if err != nil {
+		return err
 	}
+	var managers []certificate.Manager
+	life, cancel := context.WithCancel(c.life)
 	lives := c.spec.Certificates
 	if !lives.FixedKubelets {
 		manager, err := c.manager(node, i.client, store, certificatesv1.KubeAPIServerClientKubeletSignerName, certificatesv1.UsageClientAuth)
 		if err != nil {
-			return nil, err
+			cancel()
+			return err
 		}
-		i.current = manager.Current
-		i.managers = append(i.managers, manager)
-		c.running.Go(func() { closeRenewed(life, manager, dialer) })
+		current = manager.Current
+		managers = append(managers, manager)
+		c.running.Go(func() { closeRenewed(life, manager, i.dialer) })
 	}
 	if lives.ServingRequests {
 		served, err := c.kubeletStore(node, "kubelet-server")
 		if err != nil {
-			return nil, err
+			cancel()
+			return err
 		}
 		manager, err := c.manager(node, i.client, served, certificatesv1.KubeletServingSignerName, certificatesv1.UsageServerAuth)
 		if err != nil {
-			return nil, err
+			cancel()
+			return err
 		}
-		i.managers = append(i.managers, manager)
+		managers = append(managers, manager)
 	}
-	for _, m := range i.managers {
+	i.mu.Lock()
+	i.current, i.cancel, i.managers, i.trusted = current, cancel, managers, x509.NewCertPool()
+	i.trusted.AppendCertsFromPEM(authorities)
+	i.mu.Unlock()
+	i.dialer.CloseAll() // what it was connected with was of its earlier life
+	for _, m := range managers {
 		m.Start()
 	}
-	return i, nil
+	return nil
 }
 
 // currentOf is what a kubelet has that renews nothing: in its own file, or inside its kubeconfig.
@@ -193,27 +225,45 @@ func (c *Cluster) currentOf(node string, store certificate.Store) (func() *tls.C
 	return func() *tls.Certificate { return now }, err
 }
 
-// clientOf is a client that shows the certificate that the kubelet has at that time.
-func (c *Cluster) clientOf(i *identity, dialer *connrotation.Dialer) (kubernetes.Interface, error) {
-	trusted := x509.NewCertPool()
-	trusted.AddCert(c.authorities[kubernetesCA].Certificate)
+// clientOf is a client that shows the certificate that the kubelet has at that time, to servers that it trusts then.
+func (c *Cluster) clientOf(i *kubeletIdentity) (kubernetes.Interface, error) {
 	config := c.kubeletConfig()
 	return kubernetes.NewForConfig(&rest.Config{
 		Host: config.Host, ContentConfig: rest.ContentConfig{ContentType: runtime.ContentTypeProtobuf, AcceptContentTypes: runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON},
 		QPS: -1, UserAgent: "seatrial-hollow", Timeout: 2 * dialTimeout,
 		Transport: utilnet.SetTransportDefaults(&http.Transport{
 			TLSClientConfig: &tls.Config{
-				MinVersion: tls.VersionTLS12, RootCAs: trusted,
-				GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-					if now := i.current(); now != nil {
-						return now, nil
-					}
-					return &tls.Certificate{}, nil // it has expired: the kubelet is nobody
-				},
+				MinVersion:           tls.VersionTLS12,
+				InsecureSkipVerify:   true, // by a pool that can't change; VerifyConnection does it
+				VerifyConnection:     i.verify,
+				GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return i.certificate(), nil },
 			},
-			DialContext: dialer.DialContext, TLSHandshakeTimeout: dialTimeout,
+			DialContext: i.dialer.DialContext, TLSHandshakeTimeout: dialTimeout,
 		}),
 	})
+}
+
+// certificate is what it shows: none when it has expired, and then the kubelet is nobody.
+func (i *kubeletIdentity) certificate() *tls.Certificate {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if now := i.current(); now != nil {
+		return now
+	}
+	return &tls.Certificate{}
+}
+
+// verify is what crypto/tls does with a server's certificate.
+func (i *kubeletIdentity) verify(s tls.ConnectionState) error {
+	i.mu.Lock()
+	trusted := i.trusted
+	i.mu.Unlock()
+	between := x509.NewCertPool()
+	for _, c := range s.PeerCertificates[1:] {
+		between.AddCert(c)
+	}
+	_, err := s.PeerCertificates[0].Verify(x509.VerifyOptions{DNSName: s.ServerName, Roots: trusted, Intermediates: between})
+	return err
 }
 
 // manager asks the cluster for certificates of a kubelet in time, and keeps them in the store.

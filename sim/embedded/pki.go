@@ -57,13 +57,22 @@ func (a authorities) issuer(lives cluster.Certificates) issuer {
 func newAuthorities(lives cluster.Certificates) (authorities, error) {
 	made := authorities{}
 	for file, name := range authorityNames {
-		a, err := pki.NewAuthority(name, time.Now(), cmp.Or(lives.AuthorityValidity, pki.AuthorityValidity))
+		a, err := newAuthority(name, lives)
 		if err != nil {
-			return nil, fmt.Errorf("make certificate authority %q: %w", name, err)
+			return nil, err
 		}
 		made[file] = a
 	}
 	return made, nil
+}
+
+// newAuthority makes one.
+func newAuthority(name string, lives cluster.Certificates) (*pki.Authority, error) {
+	a, err := pki.NewAuthority(name, time.Now(), cmp.Or(lives.AuthorityValidity, pki.AuthorityValidity))
+	if err != nil {
+		return nil, fmt.Errorf("make certificate authority %q: %w", name, err)
+	}
+	return a, nil
 }
 
 // readAuthorities reads those in a node's pki folder. One whose key is somewhere else signs nothing.

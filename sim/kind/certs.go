@@ -266,8 +266,8 @@ func certificates(config *v1alpha4.Cluster, spec cluster.Spec, version string) e
 // ourLife is how long our own certificates live where the cluster's live shortly: who watches outlives what is watched.
 const ourLife = 24 * time.Hour
 
-// ourPair is a client certificate of our own, signed by an authority of the cluster, whose key is read for that and held in memory only.
-func (c *Cluster) ourPair(ctx context.Context, dir string, who pki.Subject) (pair pki.Pair, authority *pki.Authority, err error) {
+// issue makes a certificate, signed by an authority of the cluster, whose key is read for that and held in memory only.
+func (c *Cluster) issue(ctx context.Context, dir string, who pki.Subject, life time.Duration) (pair pki.Pair, authority *pki.Authority, err error) {
 	files, err := c.read(ctx, c.machines[0], dir, "ca.crt", "ca.key")
 	if err != nil {
 		return pair, nil, err
@@ -275,16 +275,19 @@ func (c *Cluster) ourPair(ctx context.Context, dir string, who pki.Subject) (pai
 	if authority, err = pki.ParseAuthority(pki.Pair{Cert: files["ca.crt"], Key: files["ca.key"]}); err != nil {
 		return pair, nil, err
 	}
-	pair, err = authority.Issue(who, time.Now(), ourLife)
+	pair, err = authority.Issue(who, time.Now(), life)
 	return pair, authority, err
 }
+
+// us is who we are to the API.
+var us = pki.Subject{CommonName: "seatrial", Organizations: []string{"system:masters"}, Usages: pki.ClientUsage}
 
 // outlast gives us a certificate that outlasts those of the cluster, where they live shortly.
 func (c *Cluster) outlast(ctx context.Context, config *rest.Config) error {
 	if c.spec.Certificates.Validity == 0 {
 		return nil
 	}
-	pair, _, err := c.ourPair(ctx, "/etc/kubernetes/pki", pki.Subject{CommonName: "seatrial", Organizations: []string{"system:masters"}, Usages: pki.ClientUsage})
+	pair, _, err := c.issue(ctx, pkiFolder, us, ourLife)
 	if err != nil {
 		return fmt.Errorf("make a client certificate of our own: %w", err)
 	}
@@ -294,7 +297,7 @@ func (c *Cluster) outlast(ctx context.Context, config *rest.Config) error {
 
 // ourEtcdClient is as [Cluster.etcdClient], with a certificate of our own.
 func (c *Cluster) ourEtcdClient(ctx context.Context) (*tls.Config, error) {
-	pair, authority, err := c.ourPair(ctx, "/etc/kubernetes/pki/etcd", pki.Subject{CommonName: "seatrial", Usages: pki.ClientUsage})
+	pair, authority, err := c.issue(ctx, pkiFolder+"/etcd", pki.Subject{CommonName: "seatrial", Usages: pki.ClientUsage}, ourLife)
 	if err != nil {
 		return nil, err
 	}

@@ -26,6 +26,7 @@ import (
 
 	"github.com/seatrial/seatrial/harness/cluster"
 	"github.com/seatrial/seatrial/sim/engine"
+	"github.com/seatrial/seatrial/sim/identity"
 	"github.com/seatrial/seatrial/sim/proc"
 )
 
@@ -107,7 +108,7 @@ func (p *Provider) Name() string { return Name }
 
 // Has tells whether the clusters implement the capability.
 func (p *Provider) Has(c cluster.Capability) bool {
-	return slices.Contains([]cluster.Capability{cluster.CapPower, cluster.CapService, cluster.CapKeep, cluster.CapComponents, cluster.CapNetwork, cluster.CapDisk, cluster.CapUpgrade, cluster.CapEtcd, cluster.CapRestore, cluster.CapManifests, cluster.CapReopen, cluster.CapCertificates, cluster.CapPods, cluster.CapEncryption}, c)
+	return slices.Contains([]cluster.Capability{cluster.CapPower, cluster.CapService, cluster.CapKeep, cluster.CapComponents, cluster.CapNetwork, cluster.CapDisk, cluster.CapUpgrade, cluster.CapEtcd, cluster.CapRestore, cluster.CapManifests, cluster.CapReopen, cluster.CapCertificates, cluster.CapAuthority, cluster.CapPods, cluster.CapEncryption}, c)
 }
 
 // Settings lists what differs from production on purpose.
@@ -192,6 +193,7 @@ type Cluster struct {
 	spec      cluster.Spec
 	image     Image
 	machines  []machine // control planes first, each group ordered by number
+	self      *identity.Identity
 	config    *rest.Config
 	servers   []cluster.APIServer
 	client    kubernetes.Interface

@@ -26,6 +26,8 @@ import (
 
 	"github.com/seatrial/seatrial/harness/cluster"
 	"github.com/seatrial/seatrial/sim/engine"
+	"github.com/seatrial/seatrial/sim/identity"
+	"github.com/seatrial/seatrial/sim/pki"
 	"github.com/seatrial/seatrial/sim/proc"
 	"github.com/seatrial/seatrial/sim/ready"
 )
@@ -114,6 +116,8 @@ func (c *Cluster) connect(ctx context.Context) error {
 	c.config.Dial = dialer.DialContext
 	c.config.ContentType = runtime.ContentTypeProtobuf
 	c.config.AcceptContentTypes = runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON
+	c.self = identity.New(c.config.CAData, pki.Pair{Cert: c.config.CertData, Key: c.config.KeyData})
+	c.config = c.self.Client(c.config)
 	if c.client, err = kubernetes.NewForConfig(c.config); err != nil {
 		return err
 	}

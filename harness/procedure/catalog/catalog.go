@@ -35,6 +35,7 @@ var Procedures = []procedure.Procedure{
 	restore.Restore{},
 	certificates.Check{},
 	certificates.Renew{},
+	certificates.Rotate{},
 	certificates.Expire{},
 	power.Off{},
 	power.On{},

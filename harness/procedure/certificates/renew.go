@@ -11,7 +11,6 @@ import (
 
 	"github.com/seatrial/seatrial/harness/certs"
 	"github.com/seatrial/seatrial/harness/cluster"
-	"github.com/seatrial/seatrial/harness/objects"
 	"github.com/seatrial/seatrial/harness/plan"
 	"github.com/seatrial/seatrial/harness/procedure"
 	"github.com/seatrial/seatrial/harness/scenario"
@@ -229,8 +228,5 @@ func (r renewal) kubelet(ctx context.Context, node string) error {
 	if err := r.operator.RestartKubelet(ctx, node); err != nil {
 		return procedure.Failf("%v", err)
 	}
-	if err := r.env.Objects.AwaitRenewed(ctx, node, began); err != nil {
-		return procedure.FromWait(err)
-	}
-	return procedure.FromWait(r.env.Objects.AwaitCondition(ctx, objects.Ref{Kind: "node", Name: node}, "Ready", "True"))
+	return r.awaitKubelet(ctx, node, began)
 }

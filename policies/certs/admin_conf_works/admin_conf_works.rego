@@ -10,7 +10,7 @@
 #   severity: error
 #   scope: moment
 #   on: [inventories]
-#   needs: [checkCertificates, renewCertificates, waitUntilExpired]
+#   needs: [checkCertificates, renewCertificates, rotateCA, waitUntilExpired]
 #   remedy: >-
 #     Renew it (kubeadm certs renew admin.conf) and copy it again to wherever copies of it are; when all has expired, kubeadm init phase kubeconfig
 #     admin makes one from the authority.

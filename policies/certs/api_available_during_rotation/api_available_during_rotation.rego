@@ -8,7 +8,7 @@
 # custom:
 #   severity: error
 #   scope: run
-#   needs: [renewCertificates]
+#   needs: [renewCertificates, rotateCA]
 #   params:
 #     max:
 #       default: 1s

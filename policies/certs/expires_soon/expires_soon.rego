@@ -8,7 +8,7 @@
 # custom:
 #   severity: warning
 #   scope: run
-#   needs: [checkCertificates, renewCertificates, waitUntilExpired]
+#   needs: [checkCertificates, renewCertificates, rotateCA, waitUntilExpired]
 #   params:
 #     min:
 #       default: 720h

@@ -9,7 +9,7 @@
 #   severity: error
 #   scope: moment
 #   on: [inventories]
-#   needs: [checkCertificates, renewCertificates, waitUntilExpired]
+#   needs: [checkCertificates, renewCertificates, rotateCA, waitUntilExpired]
 #   remedy: >-
 #     Issue it anew with the authority of now: kubeadm certs renew; for a kubelet, remove its client certificate and let it join again.
 package seatrial.certs.issued_by_current_ca

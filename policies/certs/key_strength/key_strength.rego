@@ -9,7 +9,7 @@
 #   severity: error
 #   scope: moment
 #   on: [inventories]
-#   needs: [checkCertificates, renewCertificates, waitUntilExpired]
+#   needs: [checkCertificates, renewCertificates, rotateCA, waitUntilExpired]
 #   remedy: >-
 #     Make a new key (encryptionAlgorithm in the ClusterConfiguration) and issue what it signs anew.
 package seatrial.certs.key_strength

@@ -10,7 +10,7 @@
 #   severity: error
 #   scope: moment
 #   on: [inventories]
-#   needs: [checkCertificates, renewCertificates, waitUntilExpired]
+#   needs: [checkCertificates, renewCertificates, rotateCA, waitUntilExpired]
 #   remedy: >-
 #     chmod 600 the file that the finding names, and look who could read it until now: a key that others may have read is one to replace.
 package seatrial.certs.keys_private

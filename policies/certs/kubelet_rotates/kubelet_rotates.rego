@@ -10,7 +10,7 @@
 #   severity: error
 #   scope: moment
 #   on: [inventories]
-#   needs: [checkCertificates, renewCertificates, waitUntilExpired]
+#   needs: [checkCertificates, renewCertificates, rotateCA, waitUntilExpired]
 #   remedy: >-
 #     Set rotateCertificates: true in /var/lib/kubelet/config.yaml, let kubelet.conf name
 #     /var/lib/kubelet/pki/kubelet-client-current.pem in place of holding a certificate, and restart the kubelet.

@@ -10,7 +10,7 @@
 #   severity: error
 #   scope: moment
 #   on: [inventories]
-#   needs: [checkCertificates, renewCertificates, waitUntilExpired]
+#   needs: [checkCertificates, renewCertificates, rotateCA, waitUntilExpired]
 #   remedy: >-
 #     Approve them (kubectl certificate approve) after looking whether each names the node that asks, or run an approver that does.
 package seatrial.certs.no_pending_serving_csr

@@ -8,7 +8,7 @@
 # custom:
 #   severity: error
 #   scope: run
-#   needs: [checkCertificates, renewCertificates, waitUntilExpired]
+#   needs: [checkCertificates, renewCertificates, rotateCA, waitUntilExpired]
 #   params:
 #     min:
 #       default: 168h

@@ -8,7 +8,7 @@
 # custom:
 #   severity: error
 #   scope: run
-#   needs: [renewCertificates]
+#   needs: [renewCertificates, rotateCA]
 #   remedy: >-
 #     Restart the components of one control plane, wait until its API server is ready and etcd has all its members, and only then go on with the next.
 package seatrial.certs.one_control_plane_at_a_time

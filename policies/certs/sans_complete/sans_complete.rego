@@ -9,7 +9,7 @@
 #   severity: error
 #   scope: moment
 #   on: [inventories]
-#   needs: [checkCertificates, renewCertificates, waitUntilExpired]
+#   needs: [checkCertificates, renewCertificates, rotateCA, waitUntilExpired]
 #   remedy: >-
 #     Add the name to apiServer.certSANs (or etcd.local.serverCertSANs) in the ClusterConfiguration, remove the certificate and its key, and run kubeadm
 #     init phase certs apiserver; then restart the component.

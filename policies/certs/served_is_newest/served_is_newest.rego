@@ -10,7 +10,7 @@
 #   severity: error
 #   scope: moment
 #   on: [inventories]
-#   needs: [checkCertificates, renewCertificates, waitUntilExpired]
+#   needs: [checkCertificates, renewCertificates, rotateCA, waitUntilExpired]
 #   remedy: >-
 #     Restart the component: take its manifest out of /etc/kubernetes/manifests, wait until it has ended, and put it back. Restarting the kubelet
 #     restarts no static pod.

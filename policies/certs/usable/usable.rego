@@ -9,7 +9,7 @@
 #   severity: error
 #   scope: moment
 #   on: [inventories]
-#   needs: [checkCertificates, renewCertificates, waitUntilExpired]
+#   needs: [checkCertificates, renewCertificates, rotateCA, waitUntilExpired]
 #   remedy: >-
 #     Issue it anew (kubeadm certs renew, or kubeadm init phase certs for one that is missing); for one that is not valid yet, look at the
 #     clock of the machine that made it.

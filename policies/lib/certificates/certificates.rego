@@ -52,7 +52,7 @@ expiring contains {"subject": subject, "msg": sprintf("has expired, at %s", [c.n
 # Intervals that fall into a time in which certificates were renewed.
 renewing(interval) if {
 	some op in input.ops
-	op.procedure == "renewCertificates"
+	op.procedure in {"renewCertificates", "rotateCA"}
 	interval.fromSeq < op.toSeq
 	op.fromSeq < interval.toSeq
 }

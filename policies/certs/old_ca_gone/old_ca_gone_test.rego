@@ -1,0 +1,43 @@
+package seatrial.certs.old_ca_gone_test
+
+import data.seatrial.certs.old_ca_gone as policy
+
+ca(serial) := {"node": "cp-1", "place": "disk", "component": "", "path": "/etc/kubernetes/pki/ca.crt", "part": "", "serial": serial, "authority": true}
+
+conf(serial) := {"node": "worker-1", "place": "kubeconfig", "component": "", "path": "/etc/kubernetes/kubelet.conf", "part": "authority", "serial": serial, "authority": true}
+
+world(certificates, looked) := {
+	"certificates": certificates,
+	"authorities": {"authority/ca": {"time": "2026-11-28T10:00:00Z", "old": "a1", "new": "b2"}},
+	"inventories": {"certificates/rotate": {"time": looked}},
+}
+
+after := "2026-11-28T10:05:00Z"
+
+messages(w) := {sprintf("%s %s", [f.subject, f.msg]) | some f in policy.deny with data.world as w}
+
+test_gone if {
+	w := world({"certificate/cp-1/ca": ca("b2"), "certificate/worker-1/conf": conf("b2")}, after)
+	policy.subjects == {"authority/ca"} with data.world as w
+	messages(w) == set()
+	policy.unknown == set() with data.world as w
+}
+
+test_trusted_still if {
+	messages(world({"certificate/cp-1/ca": ca("b2"), "certificate/cp-1/ca/2": object.union(ca("a1"), {"part": "2"})}, after)) == {"certificate/cp-1/ca/2 is the authority that was replaced, and whoever it signed is trusted there"}
+}
+
+test_left_out if {
+	messages(world({"certificate/cp-1/ca": ca("b2"), "certificate/worker-1/conf": conf("a1")}, after)) == {
+		"certificate/worker-1/conf is the authority that was replaced, and whoever it signed is trusted there",
+	}
+}
+
+test_not_replaced if {
+	messages(world({"certificate/cp-1/ca": ca("c3")}, after)) == {"authority/ca was to be replaced by b2, which is on no control plane"}
+}
+
+test_nobody_looked if {
+	w := world({"certificate/cp-1/ca": ca("b2")}, "2026-11-28T09:00:00Z")
+	policy.unknown == {{"subject": "authority/ca", "msg": "nobody looked at the certificates after it was replaced"}} with data.world as w
+}
