@@ -100,11 +100,19 @@ func (c *Cluster) SignWith(ctx context.Context, node, dir string) error {
 	if err != nil {
 		return err
 	}
-	if found := signing.FindAll(read[file], -1); len(found) != 2 {
-		return fmt.Errorf("node %q: expected two files that the controller manager signs with in %s, found %d", node, file, len(found))
+	manifest, err := signWith(read[file], dir)
+	if err != nil {
+		return fmt.Errorf("node %q: read %s: %w", node, file, err)
 	}
-	manifest := signing.ReplaceAll(read[file], []byte("${1}"+dir+"/${3}"))
 	return c.WriteCertificateFiles(ctx, node, []cluster.CertificateFile{{Path: path.Join(manifestsFolder, file), Mode: 0o600, Content: manifest}})
+}
+
+// signWith is a manifest of a controller manager that signs with the authority in a folder.
+func signWith(manifest []byte, dir string) ([]byte, error) {
+	if found := signing.FindAll(manifest, -1); len(found) != 2 {
+		return nil, fmt.Errorf("expected two files that it signs with, found %d", len(found))
+	}
+	return signing.ReplaceAll(manifest, []byte("${1}"+dir+"/${3}")), nil
 }
 
 // RenewKubelet implements cluster.AuthorityOperator: a kubelet.conf with a certificate in it, with which the kubelet gets one of its own, which kubelet.conf names then.
