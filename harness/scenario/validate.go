@@ -485,6 +485,10 @@ func (c *checker) step(path string, s Step) {
 		}
 	case s.RenewCertificates != nil:
 		c.renewal(path, s.RenewCertificates)
+	case s.RotateCA != nil:
+		if !*s.RotateCA.Bundle && slices.Contains(c.nodes, "cp-2") {
+			c.report(path+".bundle", "with several control planes there must be a time in which both authorities are trusted: those that were not changed over yet could not be reached")
+		}
 	case s.WaitUntilExpired != nil:
 		if c.validity == 0 || c.validity > MaxExpiry {
 			c.report(path, "the cluster's certificates have no validity of at most %s (spec.cluster.certificates.validity), and nobody waits longer", MaxExpiry)

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/util/certificate"
 
 	"github.com/seatrial/seatrial/harness/cluster"
 	"github.com/seatrial/seatrial/sim/pki"
@@ -135,6 +136,13 @@ func (c *Cluster) renewKubelet(node string) error {
 	store, err := c.kubeletStore(node, "kubelet-client")
 	if err != nil {
 		return err
+	}
+	if _, err = store.Current(); errors.As(err, new(*certificate.NoCertKeyError)) {
+		authorities, err := c.trustedBy(node)
+		if err != nil {
+			return err
+		}
+		return c.writeKubeletConf(node, authorities, pair)
 	}
 	_, err = store.Update(pair.Cert, pair.Key)
 	return err

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"sync"
@@ -35,6 +36,7 @@ import (
 // kubeletIdentity is the client certificate of a kubelet, who renews it, and whom the kubelet trusts.
 type kubeletIdentity struct {
 	client kubernetes.Interface
+	server string // the name or address that it knows the API by
 	dialer *connrotation.Dialer
 
 	mu      sync.Mutex
@@ -111,7 +113,7 @@ func (c *Cluster) writeKubelet(node string) error {
 	}
 	if lives.FixedKubelets && node == c.planes[0].node {
 		// The kubelet of the node that kubeadm init made has its certificate inside kubelet.conf, and moves it to a file of its own only when it renews it.
-		return clientcmd.WriteToFile(*kubeconfig(userOf(node), c.balancer.Addr(), c.trusted(), pair), filepath.Join(dir, "kubelet.conf"))
+		return c.writeKubeletConf(node, c.trusted(), pair)
 	}
 	if _, err := store.Update(pair.Cert, pair.Key); err != nil {
 		return err
@@ -121,6 +123,11 @@ func (c *Cluster) writeKubelet(node string) error {
 	user := conf.AuthInfos[userOf(node)]
 	user.ClientCertificate, user.ClientKey = current, current
 	return clientcmd.WriteToFile(*conf, filepath.Join(dir, "kubelet.conf"))
+}
+
+// writeKubeletConf writes a kubelet.conf with a certificate in it.
+func (c *Cluster) writeKubeletConf(node string, trusted []byte, pair pki.Pair) error {
+	return clientcmd.WriteToFile(*kubeconfig(userOf(node), c.balancer.Addr(), trusted, pair), filepath.Join(c.nodeDir(node), "kubelet.conf"))
 }
 
 // kubeletStore is where a kubelet keeps what it got from the cluster, each in a file with its time, and a link to the newest.
@@ -228,6 +235,11 @@ func (c *Cluster) currentOf(node string, store certificate.Store) (func() *tls.C
 // clientOf is a client that shows the certificate that the kubelet has at that time, to servers that it trusts then.
 func (c *Cluster) clientOf(i *kubeletIdentity) (kubernetes.Interface, error) {
 	config := c.kubeletConfig()
+	server, err := url.Parse(config.Host)
+	if err != nil {
+		return nil, err
+	}
+	i.server = server.Hostname()
 	return kubernetes.NewForConfig(&rest.Config{
 		Host: config.Host, ContentConfig: rest.ContentConfig{ContentType: runtime.ContentTypeProtobuf, AcceptContentTypes: runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON},
 		QPS: -1, UserAgent: "seatrial-hollow", Timeout: 2 * dialTimeout,
@@ -253,7 +265,7 @@ func (i *kubeletIdentity) certificate() *tls.Certificate {
 	return &tls.Certificate{}
 }
 
-// verify is what crypto/tls does with a server's certificate.
+// verify is what crypto/tls does with a server's certificate where the authorities don't change: somebody who is trusted has signed it, for the server that it was asked of.
 func (i *kubeletIdentity) verify(s tls.ConnectionState) error {
 	i.mu.Lock()
 	trusted := i.trusted
@@ -262,7 +274,7 @@ func (i *kubeletIdentity) verify(s tls.ConnectionState) error {
 	for _, c := range s.PeerCertificates[1:] {
 		between.AddCert(c)
 	}
-	_, err := s.PeerCertificates[0].Verify(x509.VerifyOptions{DNSName: s.ServerName, Roots: trusted, Intermediates: between})
+	_, err := s.PeerCertificates[0].Verify(x509.VerifyOptions{DNSName: i.server, Roots: trusted, Intermediates: between})
 	return err
 }
 

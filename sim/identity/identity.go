@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"sync"
 
+	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/client-go/rest"
 
 	"github.com/seatrial/seatrial/sim/pki"
@@ -87,6 +88,7 @@ func (f *follower) current() (http.RoundTripper, error) {
 	if err != nil {
 		return nil, err
 	}
+	utilnet.CloseIdleConnectionsFor(f.transport)
 	f.of, f.transport = of, transport
 	return transport, nil
 }
@@ -95,9 +97,7 @@ func (f *follower) current() (http.RoundTripper, error) {
 func (f *follower) CloseIdleConnections() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if idle, ok := f.transport.(interface{ CloseIdleConnections() }); ok {
-		idle.CloseIdleConnections()
-	}
+	utilnet.CloseIdleConnectionsFor(f.transport)
 }
 
 // TLSClientConfig implements utilnet.TLSClientConfigHolder: nil when it can't be made, which a request says too.

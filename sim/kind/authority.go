@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"path"
 	"regexp"
@@ -42,11 +43,15 @@ func (c *Cluster) MakeAuthority(ctx context.Context, node, dir string) error {
 }
 
 // WriteCertificateFiles implements cluster.AuthorityOperator. What is in them is not recorded.
-func (c *Cluster) WriteCertificateFiles(ctx context.Context, node string, files []cluster.CertificateFile) error {
+func (c *Cluster) WriteCertificateFiles(ctx context.Context, node string, files []cluster.CertificateFile) (err error) {
 	m, err := c.machine(node)
 	if err != nil {
 		return err
 	}
+	defer func() {
+		_, removed := c.run(ctx, m, nil, "rm", "-rf", arrivals)
+		err = errors.Join(err, removed)
+	}()
 	var archive bytes.Buffer
 	w := tar.NewWriter(&archive)
 	for _, f := range files {
@@ -81,7 +86,7 @@ func (c *Cluster) WriteCertificateFiles(ctx context.Context, node string, files 
 func (c *Cluster) RemoveCertificateDirs(ctx context.Context, node string, dirs ...string) error {
 	m, err := c.machine(node)
 	if err == nil {
-		_, err = c.run(ctx, m, nil, append([]string{"rm", "-rf", arrivals}, dirs...)...)
+		_, err = c.run(ctx, m, nil, append([]string{"rm", "-rf"}, dirs...)...)
 	}
 	return err
 }
@@ -188,7 +193,7 @@ func (c *Cluster) editKubelet(ctx context.Context, m machine, edit func(*clientc
 
 // Follow implements cluster.AuthorityOperator. The kubeconfig of a cluster that is kept or reopened follows too.
 func (c *Cluster) Follow(ctx context.Context) error {
-	pair, authority, err := c.issue(ctx, pkiFolder, us, ourLife)
+	pair, authority, err := c.issue(ctx, pkiFolder, us, pki.Validity)
 	if err != nil {
 		return err
 	}

@@ -89,7 +89,7 @@ func (Rotate) Plan(step scenario.Step, s plan.Setting) *plan.Op {
 		op(node+"/trust", actionTrust, node, "have %s trust the new authority too, and restart what read only the old", node)
 	}
 	op("publish", actionPublish, "", "wait until the new authority is published beside the old")
-	op("pods", actionPods, "", "restart the pods of every workload, which read it then")
+	op("pods", actionPods, "", "restart the pods of every workload, which read both then")
 	for _, node := range controlPlanes {
 		op(node+"/reissue", actionReissue, node, "issue the certificates of %s anew with the new authority, and restart its control plane", node)
 	}
@@ -100,6 +100,7 @@ func (Rotate) Plan(step scenario.Step, s plan.Setting) *plan.Op {
 		op(node+"/forget", actionForget, node, "have %s trust the new authority only", node)
 	}
 	op("published", actionPublish, "", "wait until only the new authority is published")
+	op("pods-again", actionPods, "", "restart the pods of every workload once more, which have read both")
 	op("look", actionLook, "", "look at every certificate")
 	return root
 }
@@ -161,7 +162,7 @@ func (r rotation) make(ctx context.Context, node string) error {
 	if err != nil {
 		return err
 	}
-	if bytes.Equal(next.cert, before.cert) || len(next.key) == 0 {
+	if same(next.cert, before.cert) || len(next.key) == 0 {
 		return fmt.Errorf("node/%s was to have a new authority in %s, and has none", node, nextDir)
 	}
 	for _, other := range r.nodes() {
@@ -173,7 +174,7 @@ func (r rotation) make(ctx context.Context, node string) error {
 	}
 	replaced, by := serialOf(before.cert), serialOf(next.cert)
 	fmt.Fprintf(r.env.Log, "authority %s is to be replaced by %s\n", replaced, by)
-	return r.env.Record(trace.KindFact, "authority/ca", trace.AuthorityReplaced, trace.AuthorityReplacedData{Time: time.Now().UTC(), Old: replaced, New: by})
+	return r.env.Record(trace.KindFact, "authority/ca/"+replaced, trace.AuthorityReplaced, trace.AuthorityReplacedData{Time: time.Now().UTC(), Old: replaced, New: by})
 }
 
 // trust has a node trust both, the old one first: what signs is the first of a file.
@@ -234,7 +235,7 @@ func (r rotation) reissue(ctx context.Context, node string, both bool) error {
 	}
 	trusted := next.cert
 	switch {
-	case both && serialOf(now.cert) == serialOf(next.cert):
+	case both && same(now.cert, next.cert):
 		trusted = now.cert // it was done before
 	case both:
 		trusted = bundle(next.cert, firstOf(now.cert))
@@ -263,12 +264,10 @@ func (r rotation) reissue(ctx context.Context, node string, both bool) error {
 			return err
 		}
 	}
-	if !both {
-		if err := r.operator.RemoveCertificateDirs(ctx, node, nextDir); err != nil {
-			return err
-		}
+	if err := r.restart(ctx, []string{node}); err != nil || both {
+		return err
 	}
-	return r.restart(ctx, []string{node})
+	return r.operator.RemoveCertificateDirs(ctx, node, nextDir)
 }
 
 // renewKubelet gives a node's kubelet a certificate of the new authority, and waits until the node says that it is Ready with that.
@@ -390,6 +389,9 @@ func firstOf(file []byte) []byte {
 	return pem.EncodeToMemory(block)
 }
 
+// same tells whether two files have the same certificate first.
+func same(a, b []byte) bool { return bytes.Equal(firstOf(a), firstOf(b)) }
+
 // serialOf is the serial number of the first certificate of a file, as the recording has it, or "".
 func serialOf(file []byte) string {
 	block, _ := pem.Decode(file)
@@ -406,36 +408,82 @@ func serialOf(file []byte) string {
 // publishedEvery is the time between two looks at what is published.
 const publishedEvery = 500 * time.Millisecond
 
-// clusterInfo is where kubeadm join finds the authority.
-// https://kubernetes.io/docs/reference/setup-tools/kubeadm/implementation-details/#create-the-public-cluster-info-configmap
-const clusterInfo = "cluster-info"
+// Where the authority is in the API, besides each namespace's kube-root-ca.crt.
+const (
+	// clusterInfo is where kubeadm join finds it.
+	// https://kubernetes.io/docs/reference/setup-tools/kubeadm/implementation-details/#create-the-public-cluster-info-configmap
+	clusterInfo = "cluster-info"
+	// extensionAuthentication is where the scheduler and aggregated API servers find whose clients they let in. API servers put there what they trust, and take nothing out before it expires.
+	// https://kubernetes.io/docs/tasks/extend-kubernetes/configure-aggregation-layer/#extension-apiserver-authenticates-the-request
+	extensionAuthentication = "extension-apiserver-authentication"
+	clientCA                = "client-ca-file"
+)
 
-// publish puts what the first control plane trusts where kubeadm join looks for it, and waits until every namespace has it, where pods find it.
+// publish puts what the first control plane trusts where it is not put by itself, and waits until everybody finds that, and nothing else, in the API.
 func (r rotation) publish(ctx context.Context) error {
 	now, err := r.read(ctx, r.first, pkiDir)
 	if err != nil {
 		return err
 	}
-	if err := r.writeClusterInfo(ctx, now.cert); err != nil {
-		return err
-	}
 	var last error
 	err = wait.PollUntilContextCancel(ctx, publishedEvery, true, func(ctx context.Context) (bool, error) {
-		if err := r.published(ctx, now.cert); ctx.Err() == nil {
+		if err := errors.Join(r.put(ctx, now.cert), r.published(ctx, now.cert)); ctx.Err() == nil {
 			last = err
 		}
 		return last == nil, nil
 	})
-	if err != nil && last != nil {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) && last != nil {
 		return procedure.Failf("wait until the authority is published: %v", last)
 	}
 	return err
 }
 
-// published is an error while a namespace has another authority for its pods.
-// https://kubernetes.io/docs/concepts/configuration/secret/#serviceaccount-token-secrets
+// put writes the ConfigMaps in which nobody else replaces it.
+func (r rotation) put(ctx context.Context, trusted []byte) error {
+	err := r.edit(ctx, metav1.NamespacePublic, clusterInfo, "kubeconfig", func(conf string) (string, error) {
+		edited, err := trusting([]byte(conf), trusted)
+		return string(edited), err
+	})
+	if err != nil && !apierrors.IsNotFound(err) { // nothing joins a cluster without it
+		return err
+	}
+	return r.edit(ctx, metav1.NamespaceSystem, extensionAuthentication, clientCA, func(there string) (string, error) {
+		if sameSet([]byte(there), trusted) {
+			return there, nil
+		}
+		return string(trusted), nil
+	})
+}
+
+// edit changes an entry of a ConfigMap, unless it is as it is to be.
+func (r rotation) edit(ctx context.Context, namespace, name, key string, edit func(string) (string, error)) error {
+	m, err := r.env.Kube.CoreV1().ConfigMaps(namespace).Get(ctx, name, metav1.GetOptions{})
+	if err != nil {
+		return err
+	}
+	edited, err := edit(m.Data[key])
+	if err != nil {
+		return fmt.Errorf("read configmap/%s/%s: %w", namespace, name, err)
+	}
+	if edited == m.Data[key] {
+		return nil
+	}
+	m.Data[key] = edited
+	_, err = r.env.Kube.CoreV1().ConfigMaps(namespace).Update(ctx, m, metav1.UpdateOptions{})
+	return err
+}
+
+// published is an error while anything in the API has other authorities.
+// https://kubernetes.io/docs/tasks/tls/manual-rotation-of-ca-certificates/#rotate-the-ca-certificates-manually
 func (r rotation) published(ctx context.Context, want []byte) error {
-	namespaces, err := r.env.Kube.CoreV1().Namespaces().List(ctx, metav1.ListOptions{})
+	core := r.env.Kube.CoreV1()
+	differs := func(what string, got []byte) error {
+		if sameSet(got, want) {
+			return nil
+		}
+		return fmt.Errorf("%s: expected the %d certificates of %s of %s, found %d", what, len(blocks(want)), path.Join(pkiDir, caCert), r.first, len(blocks(got)))
+	}
+	namespaces, err := core.Namespaces().List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return err
 	}
@@ -443,38 +491,56 @@ func (r rotation) published(ctx context.Context, want []byte) error {
 		if ns.Status.Phase == corev1.NamespaceTerminating {
 			continue
 		}
-		m, err := r.env.Kube.CoreV1().ConfigMaps(ns.Name).Get(ctx, "kube-root-ca.crt", metav1.GetOptions{})
+		m, err := core.ConfigMaps(ns.Name).Get(ctx, "kube-root-ca.crt", metav1.GetOptions{})
 		if err != nil {
 			return err
 		}
-		if got := m.Data[caCert]; strings.TrimSpace(got) != strings.TrimSpace(string(want)) {
-			return fmt.Errorf("configmap/%s/kube-root-ca.crt has %d certificates, and not those of %s of %s", ns.Name, strings.Count(got, "BEGIN CERTIFICATE"), path.Join(pkiDir, caCert), r.first)
+		if err := differs("configmap/"+ns.Name+"/kube-root-ca.crt", []byte(m.Data[caCert])); err != nil {
+			return err
 		}
 	}
-	return nil
-}
-
-func (r rotation) writeClusterInfo(ctx context.Context, trusted []byte) error {
-	maps := r.env.Kube.CoreV1().ConfigMaps(metav1.NamespacePublic)
-	m, err := maps.Get(ctx, clusterInfo, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) {
-		return nil // nothing joins that cluster
-	}
+	tokens, err := core.Secrets(metav1.NamespaceAll).List(ctx, metav1.ListOptions{FieldSelector: "type=" + string(corev1.SecretTypeServiceAccountToken)})
 	if err != nil {
 		return err
 	}
-	conf, err := trusting([]byte(m.Data["kubeconfig"]), trusted)
-	if err != nil {
-		return fmt.Errorf("read configmap/%s/%s: %w", metav1.NamespacePublic, clusterInfo, err)
+	for _, token := range tokens.Items {
+		if err := differs("secret/"+token.Namespace+"/"+token.Name, token.Data[caCert]); err != nil {
+			return err
+		}
 	}
-	m.Data["kubeconfig"] = string(conf)
-	_, err = maps.Update(ctx, m, metav1.UpdateOptions{})
-	return err
+	m, err := core.ConfigMaps(metav1.NamespaceSystem).Get(ctx, extensionAuthentication, metav1.GetOptions{})
+	if err != nil {
+		return err
+	}
+	return differs("configmap/"+metav1.NamespaceSystem+"/"+extensionAuthentication, []byte(m.Data[clientCA]))
+}
+
+// blocks are the certificates of a file, each in DER.
+func blocks(file []byte) [][]byte {
+	var all [][]byte
+	for block, rest := pem.Decode(file); block != nil; block, rest = pem.Decode(rest) {
+		all = append(all, block.Bytes)
+	}
+	return all
+}
+
+// sameSet tells whether two files have the same certificates, in whatever order.
+func sameSet(a, b []byte) bool {
+	of := func(file []byte) []string {
+		var all []string
+		for _, der := range blocks(file) {
+			all = append(all, string(der))
+		}
+		slices.Sort(all)
+		return slices.Compact(all)
+	}
+	return slices.Equal(of(a), of(b))
 }
 
 // pods restarts what deployments, stateful sets and daemon sets run, as kubectl rollout restart does, and waits until they are complete again.
 func (r rotation) pods(ctx context.Context) error {
-	patch := fmt.Appendf(nil, `{"spec":{"template":{"metadata":{"annotations":{"kubectl.kubernetes.io/restartedAt":%q}}}}}`, time.Now().UTC().Format(time.RFC3339))
+	began := time.Now()
+	patch := fmt.Appendf(nil, `{"spec":{"template":{"metadata":{"annotations":{"kubectl.kubernetes.io/restartedAt":%q}}}}}`, began.UTC().Format(time.RFC3339))
 	apps := r.env.Kube.AppsV1()
 	deployments, err := apps.Deployments(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
 	if err != nil {
@@ -504,7 +570,25 @@ func (r rotation) pods(ctx context.Context) error {
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	return procedure.AwaitWorkloads(ctx, r.env, true)
+	if err := procedure.AwaitWorkloads(ctx, r.env, true); err != nil {
+		return err
+	}
+	return r.sayOlder(ctx, began)
+}
+
+// sayOlder says which pods were not restarted, and go on with what they have read: those that no such workload has made, or whose workload waits for somebody to delete them.
+func (r rotation) sayOlder(ctx context.Context, began time.Time) error {
+	list, err := r.env.Kube.CoreV1().Pods(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return err
+	}
+	for _, pod := range list.Items {
+		_, static := pod.Annotations[corev1.MirrorPodAnnotationKey]
+		if ended := pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed; !static && !ended && pod.CreationTimestamp.Time.Before(began.Truncate(time.Second)) {
+			fmt.Fprintf(r.env.Log, "pod/%s/%s was not restarted, and goes on with the authorities that it has read\n", pod.Namespace, pod.Name)
+		}
+	}
+	return nil
 }
 
 // awaitKubelet waits until a node says that it is Ready, later than then.

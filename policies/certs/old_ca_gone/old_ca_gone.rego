@@ -1,8 +1,8 @@
 # METADATA
-# title: Nobody trusts the authority of before, and nothing that it signed is used
+# title: Nobody trusts the authority of before
 # description: >-
-#   After the authority was replaced, the old one is in no file and no kubeconfig, and every certificate that it had signed was issued anew. Whoever has
-#   the old key could otherwise still make administrators; and what trusts only the old one is left out (d-40).
+#   After the authority was replaced, the old one is in no file and no kubeconfig of any node, and every node has the new one. Whoever has the old key could
+#   otherwise still make administrators, and what trusts only the old one is left out (d-40). That nothing is left which it signed is certs/issued_by_current_ca.
 # related_resources:
 # - ref: https://kubernetes.io/docs/tasks/tls/manual-rotation-of-ca-certificates/
 # custom:
@@ -25,12 +25,25 @@ deny contains {"subject": subject, "msg": "is the authority that was replaced, a
 	c.serial == replaced.old
 }
 
-deny contains {"subject": name, "msg": sprintf("was to be replaced by %s, which is on no control plane", [replaced.new])} if {
-	some name, replaced in data.world.authorities
-	every c in certificates.readable { c.serial != replaced.new }
+# The file whose first certificate signs, of those that were not replaced again.
+deny contains {"subject": subject, "msg": sprintf("is not the authority %s, which was to take the place of %s", [replaced.new, replaced.old])} if {
+	some replaced in data.world.authorities
+	every other in data.world.authorities { other.old != replaced.new }
+	some subject, c in certificates.readable
+	c.place == "disk"
+	c.path == "/etc/kubernetes/pki/ca.crt"
+	c.part == ""
+	c.serial != replaced.new
 }
 
 unknown contains {"subject": name, "msg": "nobody looked at the certificates after it was replaced"} if {
 	some name, replaced in data.world.authorities
 	every look in data.world.inventories { time.parse_rfc3339_ns(look.time) < time.parse_rfc3339_ns(replaced.time) }
+}
+
+unknown contains {"subject": name, "msg": sprintf("not everything could be looked at: %s", [concat("; ", look.unreadable)])} if {
+	some name, _ in data.world.authorities
+	some look in data.world.inventories
+	time.parse_rfc3339_ns(look.time) == certificates.looked
+	count(look.unreadable) > 0
 }

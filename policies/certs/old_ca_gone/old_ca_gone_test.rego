@@ -8,8 +8,8 @@ conf(serial) := {"node": "worker-1", "place": "kubeconfig", "component": "", "pa
 
 world(certificates, looked) := {
 	"certificates": certificates,
-	"authorities": {"authority/ca": {"time": "2026-11-28T10:00:00Z", "old": "a1", "new": "b2"}},
-	"inventories": {"certificates/rotate": {"time": looked}},
+	"authorities": {"authority/ca/a1": {"time": "2026-11-28T10:00:00Z", "old": "a1", "new": "b2"}},
+	"inventories": {"certificates/rotate": {"time": looked, "unreadable": []}},
 }
 
 after := "2026-11-28T10:05:00Z"
@@ -18,7 +18,7 @@ messages(w) := {sprintf("%s %s", [f.subject, f.msg]) | some f in policy.deny wit
 
 test_gone if {
 	w := world({"certificate/cp-1/ca": ca("b2"), "certificate/worker-1/conf": conf("b2")}, after)
-	policy.subjects == {"authority/ca"} with data.world as w
+	policy.subjects == {"authority/ca/a1"} with data.world as w
 	messages(w) == set()
 	policy.unknown == set() with data.world as w
 }
@@ -34,10 +34,23 @@ test_left_out if {
 }
 
 test_not_replaced if {
-	messages(world({"certificate/cp-1/ca": ca("c3")}, after)) == {"authority/ca was to be replaced by b2, which is on no control plane"}
+	messages(world({"certificate/cp-1/ca": ca("c3")}, after)) == {"certificate/cp-1/ca is not the authority b2, which was to take the place of a1"}
 }
 
 test_nobody_looked if {
 	w := world({"certificate/cp-1/ca": ca("b2")}, "2026-11-28T09:00:00Z")
-	policy.unknown == {{"subject": "authority/ca", "msg": "nobody looked at the certificates after it was replaced"}} with data.world as w
+	policy.unknown == {{"subject": "authority/ca/a1", "msg": "nobody looked at the certificates after it was replaced"}} with data.world as w
+}
+
+# A second one takes the place of the first.
+test_replaced_twice if {
+	twice := object.union(world({"certificate/cp-1/ca": ca("c3")}, after), {"authorities": {"authority/ca/b2": {"time": "2026-11-28T10:02:00Z", "old": "b2", "new": "c3"}}})
+	messages(twice) == set()
+	left := object.union(twice, {"certificates": {"certificate/worker-1/conf": conf("a1")}})
+	messages(left) == {"certificate/worker-1/conf is the authority that was replaced, and whoever it signed is trusted there"}
+}
+
+test_unreadable if {
+	w := object.union(world({"certificate/cp-1/ca": ca("b2")}, after), {"inventories": {"certificates/rotate": {"time": after, "unreadable": ["the files of worker-1: no route"]}}})
+	policy.unknown == {{"subject": "authority/ca/a1", "msg": "not everything could be looked at: the files of worker-1: no route"}} with data.world as w
 }
