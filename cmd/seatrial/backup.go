@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -167,17 +168,27 @@ func (a *app) takeBackup(ctx context.Context, from backup.Member, store *backup.
 		defer func() { err = errors.Join(err, end()) }()
 		path = filepath.Join(dir, "snapshot.db")
 	}
+	beside := path + backup.PKISuffix
 	if len(pki) > 0 {
-		if err := backup.WritePKI(path+backup.PKISuffix, pki); err != nil {
+		partial := beside + ".partial"
+		defer func() { // keys stay beside no snapshot
+			if failed := os.Remove(partial); !errors.Is(failed, fs.ErrNotExist) {
+				err = errors.Join(err, failed)
+			}
+		}()
+		if err := backup.WritePKI(partial, pki); err != nil {
 			return nil, err
 		}
 	}
-	manifest, err := backup.Take(ctx, from, path, time.Now) // last, for with it the backup is there
+	manifest, err := backup.Take(ctx, from, path, time.Now)
+	if err == nil && len(pki) > 0 {
+		err = os.Rename(beside+".partial", beside)
+	}
 	if err != nil || store == nil {
 		return manifest, err
 	}
 	if len(pki) > 0 {
-		if err := store.PutBeside(ctx, path+backup.PKISuffix, to, backup.PKISuffix); err != nil {
+		if err := store.PutBeside(ctx, beside, to, backup.PKISuffix); err != nil {
 			return nil, err
 		}
 	}

@@ -24,7 +24,7 @@ import (
 )
 
 // A snapshot in object storage is two objects, KEY and KEY.manifest.json. The manifest comes last, and says what the other's hash is: without it, or with that of another, the snapshot is
-// not whole, and nobody gets it.
+// not whole, and nobody gets it. Where one is replaced, what was there is whole until the new snapshot is there, and the new one is when its manifest is.
 
 const (
 	// scheme begins the address of a snapshot in object storage: s3://BUCKET/KEY.
@@ -86,7 +86,7 @@ func NewStore(o StoreOptions) (*Store, error) {
 
 // within has an exchange end in time that moves so many bytes: a store that moves a byte now and then does not stall.
 func (s *Store) within(ctx context.Context, size int64, exchange func(context.Context) error) error {
-	limit := patience*s.stall + time.Duration(size)*time.Second/leastRate
+	limit := patience*s.stall + time.Duration(size/leastRate)*time.Second
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("it took over %s to move %d bytes", limit.Round(time.Millisecond), size))
 	defer cancel()
 	err := exchange(ctx)
@@ -165,14 +165,13 @@ func (s *Store) Put(ctx context.Context, snapshot, address string) (Stored, erro
 	return stored, nil
 }
 
-// unfinished is the manifest of what is being copied.
-const unfinished = "{}"
+// hashOf is what an object's metadata calls the SHA-256 of the snapshot that it is, and of the one that a manifest is of. A store replaces an object in one piece, with its metadata.
+const hashOf = "Seatrial-Sha256"
 
 func (s *Store) put(ctx context.Context, snapshot string, m *Manifest, o object) (Stored, error) {
-	options := minio.PutObjectOptions{SendContentMd5: true} // the store compares it with what it got
-	// What may be there under that name is not whole from now on, whatever becomes of this one: its manifest has no digest. It is not removed, for who may put need not be allowed to.
-	if _, err := s.client.PutObject(ctx, o.bucket, o.key+ManifestSuffix, strings.NewReader(unfinished), int64(len(unfinished)), options); err != nil {
-		return Stored{}, err
+	options := minio.PutObjectOptions{
+		SendContentMd5: true, // the store compares it with what it got
+		UserMetadata:   map[string]string{hashOf: m.File.SHA256},
 	}
 	for _, suffix := range []string{"", ManifestSuffix} {
 		if _, err := s.client.FPutObject(ctx, o.bucket, o.key+suffix, snapshot+suffix, options); err != nil {
@@ -272,6 +271,9 @@ func (s *Store) stat(ctx context.Context, o object, m *Manifest) (Stored, error)
 	if there.Size != m.File.Size {
 		return Stored{}, fmt.Errorf("it has %d bytes, and its manifest says %d: %w", there.Size, m.File.Size, ErrDiffers)
 	}
+	if hash := there.UserMetadata[hashOf]; hash != m.File.SHA256 {
+		return Stored{}, fmt.Errorf("its metadata says the SHA-256 %q, and its manifest %s: %w", hash, m.File.SHA256, ErrDiffers)
+	}
 	return Stored{Size: there.Size, Time: manifest.LastModified.UTC()}, nil
 }
 
@@ -283,7 +285,7 @@ func (s *Store) manifest(ctx context.Context, o object) (*Manifest, error) {
 		_, err := raw.ReadFrom(io.LimitReader(from, manifestLimit))
 		return err
 	})
-	if answer(err).Code == minio.NoSuchKey || raw.String() == unfinished {
+	if answer(err).Code == minio.NoSuchKey {
 		return nil, fmt.Errorf("it has no manifest, so its copying did not end: %w", errors.Join(err, ErrUnfit))
 	}
 	if err != nil {

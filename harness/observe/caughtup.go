@@ -12,31 +12,31 @@ import (
 // CatchUpTimeout is how long the recording may lag behind the cluster before that is an error.
 const CatchUpTimeout = 20 * time.Second
 
+// sight is the last that was recorded of an object.
+type sight struct {
+	version uint64
+	gone    bool
+	// object is as it was recorded, and nil when it is gone. listing is which listing it was seen in or after.
+	object  any
+	listing int
+}
+
 // saw notes how far the recording of one object has come. A deleted object stays known, so that waiting for one of its versions ends.
-func (w *Watches) saw(subject string, o metav1.Object, gone bool) {
+func (w *Watches) saw(subject string, s sight) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.seen[subject] = sight{version: number(o.GetResourceVersion()), gone: gone}
+	s.listing = w.listing
+	w.seen[subject] = s
 	close(w.news)
 	w.news = make(chan struct{})
 }
 
 // last is how far the recording of an object has come, if it has begun.
-func (w *Watches) last(kind string, object any) (sight, bool) {
-	o, ok := object.(metav1.Object)
-	if !ok {
-		return sight{}, false
-	}
+func (w *Watches) last(subject string) (sight, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	s, known := w.seen[subject(kind, o)]
+	s, known := w.seen[subject]
 	return s, known
-}
-
-// sight is the last that was recorded of an object.
-type sight struct {
-	version uint64
-	gone    bool
 }
 
 // number reads a resource version. They are ordered: https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions

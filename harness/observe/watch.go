@@ -16,6 +16,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -61,29 +62,33 @@ type Watches struct {
 	record   Recorder
 
 	factory informers.SharedInformerFactory
-	stores  map[string]cache.Store // by kind
 	cancel  context.CancelFunc
 
-	mu   sync.Mutex
-	err  error
-	seen map[string]sight
-	news chan struct{} // closed, and replaced, whenever something was recorded
+	deciding sync.Mutex // held from a look at what was recorded of an object until what came of that is
+
+	mu      sync.Mutex
+	err     error
+	listing int // how often everything was listed
+	seen    map[string]sight
+	news    chan struct{} // closed, and replaced, whenever something was recorded
 }
 
 // StartWatches begins to record the objects of a cluster, and returns when all that was there is recorded.
 func StartWatches(ctx context.Context, kube kubernetes.Interface, meta metadata.Interface, record Recorder) (*Watches, error) {
 	w := &Watches{kube: kube, metadata: meta, record: record, seen: map[string]sight{}, news: make(chan struct{})}
-	if err := w.start(ctx, trace.Existing); err != nil {
+	if err := w.start(ctx, ctx, trace.Existing); err != nil {
 		return nil, err
 	}
 	return w, w.Err()
 }
 
-// start lists and watches every kind, and returns when all that is there is recorded; what was not known is listed as this change.
-func (w *Watches) start(ctx context.Context, listed string) error {
-	ctx, w.cancel = context.WithCancel(ctx)
+// start lists and watches every kind for life, and returns when all that is there is recorded; what was not known is listed as this change.
+func (w *Watches) start(ctx, life context.Context, listed string) error {
+	life, w.cancel = context.WithCancel(life)
+	w.mu.Lock()
+	w.listing++
+	w.mu.Unlock()
 	w.factory = informers.NewSharedInformerFactoryWithOptions(w.kube, 0, informers.WithTransform(strip))
-	w.stores = map[string]cache.Store{}
 	var synced []cache.InformerSynced
 	for _, kind := range kinds {
 		informer, err := w.factory.ForResource(kind.resource)
@@ -96,10 +101,9 @@ func (w *Watches) start(ctx context.Context, listed string) error {
 			w.cancel()
 			return fmt.Errorf("watch %ss: %w", kind.name, err)
 		}
-		w.stores[kind.name] = informer.Informer().GetStore()
 		synced = append(synced, registration.HasSynced)
 	}
-	w.factory.StartWithContext(ctx)
+	w.factory.StartWithContext(life)
 	syncing, stop := context.WithTimeout(ctx, SyncTimeout)
 	defer stop()
 	if !cache.WaitForCacheSync(syncing.Done(), synced...) {
@@ -113,19 +117,19 @@ func (w *Watches) start(ctx context.Context, listed string) error {
 // a version that is still to come sees nothing until then, and never what is gone. The watches outlive the context.
 func (w *Watches) Relist(ctx context.Context) error {
 	w.Stop()
-	before := w.stores
-	if err := w.start(context.WithoutCancel(ctx), trace.Added); err != nil {
+	if err := w.start(ctx, context.WithoutCancel(ctx), trace.Added); err != nil {
 		return err
 	}
-	for kind, store := range before {
-		there := w.stores[kind].ListKeys()
-		for _, gone := range slices.DeleteFunc(store.ListKeys(), func(key string) bool { return slices.Contains(there, key) }) {
-			object, _, err := store.GetByKey(gone)
-			if err != nil {
-				return err
-			}
-			w.put(kind, trace.Deleted, object)
+	w.mu.Lock()
+	known := slices.Collect(maps.Keys(w.seen))
+	w.mu.Unlock()
+	slices.Sort(known)
+	for _, subject := range known {
+		w.deciding.Lock()
+		if last, _ := w.last(subject); !last.gone && last.listing != w.listing {
+			w.put(subject, trace.Deleted, last.object)
 		}
+		w.deciding.Unlock()
 	}
 	return w.Err()
 }
@@ -144,44 +148,56 @@ func (w *Watches) Err() error {
 }
 
 func (w *Watches) handler(kind, listed string) cache.ResourceEventHandlerDetailedFuncs {
+	change := func(change string, object any) {
+		if tombstone, ok := object.(cache.DeletedFinalStateUnknown); ok {
+			object = tombstone.Obj
+		}
+		if o, ok := object.(metav1.Object); ok {
+			w.put(subject(kind, o), change, object)
+		}
+	}
 	return cache.ResourceEventHandlerDetailedFuncs{
-		AddFunc: func(o any, initial bool) {
-			switch last, known := w.last(kind, o); {
-			case known && !last.gone && last.version == number(version(o)):
+		AddFunc: func(object any, initial bool) {
+			o, ok := object.(metav1.Object)
+			if !ok {
+				return
+			}
+			w.deciding.Lock()
+			defer w.deciding.Unlock()
+			switch last, known := w.last(subject(kind, o)); {
+			case known && !last.gone && equality.Semantic.DeepEqual(last.object, object): // versions may be used again for something else
+				w.saw(subject(kind, o), last)
 			case known && !last.gone:
-				w.put(kind, trace.Modified, o)
+				change(trace.Modified, object)
 			case initial:
-				w.put(kind, listed, o)
+				change(listed, object)
 			default:
-				w.put(kind, trace.Added, o)
+				change(trace.Added, object)
 			}
 		},
 		UpdateFunc: func(before, after any) {
 			if version(before) != version(after) {
-				w.put(kind, trace.Modified, after)
+				change(trace.Modified, after)
 			}
 		},
-		DeleteFunc: func(o any) { w.put(kind, trace.Deleted, o) },
+		DeleteFunc: func(o any) { change(trace.Deleted, o) },
 	}
 }
 
 // put records a change of an object.
-func (w *Watches) put(kind, change string, object any) {
-	if tombstone, ok := object.(cache.DeletedFinalStateUnknown); ok {
-		object = tombstone.Obj
-	}
-	o, ok := object.(metav1.Object)
-	if !ok {
-		return
-	}
-	if err := w.record(trace.Event{Kind: trace.KindObject, Subject: subject(kind, o), Change: change}, object); err != nil {
+func (w *Watches) put(subject, change string, object any) {
+	if err := w.record(trace.Event{Kind: trace.KindObject, Subject: subject, Change: change}, object); err != nil {
 		w.mu.Lock()
 		if w.err == nil {
 			w.err = err
 		}
 		w.mu.Unlock()
 	}
-	w.saw(subject(kind, o), o, change == trace.Deleted)
+	s := sight{version: number(version(object)), object: object}
+	if s.gone = change == trace.Deleted; s.gone {
+		s.object = nil
+	}
+	w.saw(subject, s)
 }
 
 func version(o any) string {

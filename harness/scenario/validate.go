@@ -480,8 +480,12 @@ func (c *checker) step(path string, s Step) {
 		if !slices.Contains(s.Restore.Stop, "etcd") {
 			c.report(path+".stop", "it lacks etcd, whose data is not replaced while it runs")
 		}
-		if n := *s.Restore.BumpRevision; n < 0 || n > MaxBump {
+		n := *s.Restore.BumpRevision
+		if n < 0 || n > MaxBump {
 			c.report(path+".bumpRevision", "%d is not a number from 0 to %d", n, int64(MaxBump))
+		}
+		if n > 0 && !*s.Restore.MarkCompacted {
+			c.report(path+".markCompacted", "etcdutl bumps a revision only when it marks it as compacted too; bumpRevision: 0 does neither")
 		}
 	case s.RenewCertificates != nil:
 		c.renewal(path, s.RenewCertificates)

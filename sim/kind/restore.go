@@ -173,12 +173,16 @@ func (c *Cluster) RestoreMember(ctx context.Context, node, file string, how clus
 	return kept, nil
 }
 
-func (c *Cluster) restoreData(ctx context.Context, m machine, file string, how cluster.EtcdRestore) (string, error) {
+func (c *Cluster) restoreData(ctx context.Context, m machine, file string, how cluster.EtcdRestore) (kept string, err error) {
 	snapshot, err := os.Open(file)
 	if err != nil {
 		return "", err
 	}
 	defer snapshot.Close()
+	defer func() { // also where there was no room for it
+		_, removed := c.run(ctx, m, nil, "rm", "-rf", restoredFolder, snapshotFile)
+		err = errors.Join(err, removed)
+	}()
 	if _, err := c.run(ctx, m, snapshot, "install", "--mode=0600", "/dev/stdin", snapshotFile); err != nil {
 		return "", err
 	}
@@ -188,14 +192,10 @@ func (c *Cluster) restoreData(ctx context.Context, m machine, file string, how c
 	if _, err := c.run(ctx, m, nil, c.restoreCommand(m.node, how)...); err != nil {
 		return "", err
 	}
-	kept, err := c.keepData(ctx, m)
-	if err != nil {
+	if kept, err = c.keepData(ctx, m); err != nil {
 		return "", err
 	}
-	if _, err := c.run(ctx, m, nil, "mv", path.Join(restoredFolder, "member"), etcdFolder); err != nil {
-		return "", err
-	}
-	_, err = c.run(ctx, m, nil, "rm", "-r", restoredFolder, snapshotFile)
+	_, err = c.run(ctx, m, nil, "mv", path.Join(restoredFolder, "member"), etcdFolder)
 	return kept, err
 }
 

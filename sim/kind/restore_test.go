@@ -22,5 +22,4 @@ func TestRestoreCommand(t *testing.T) {
 	}
 	g.Expect(c.restoreCommand("cp-2", cluster.EtcdRestore{Token: "drill-1"})).To(Equal(plain))
 	g.Expect(c.restoreCommand("cp-2", cluster.EtcdRestore{Token: "drill-1", BumpRevision: 1000, MarkCompacted: true})).To(Equal(append(plain, "--bump-revision=1000", "--mark-compacted")))
-	g.Expect(c.restoreCommand("cp-2", cluster.EtcdRestore{Token: "drill-1", BumpRevision: 1000})).To(Equal(append(plain, "--bump-revision=1000")))
 }

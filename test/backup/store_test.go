@@ -248,14 +248,28 @@ func TestStoreKeys(t *testing.T) {
 	g.Expect(err.Error()).NotTo(ContainSubstring("not the secret"))
 }
 
-// TestStoreReplaced: where a backup is replaced and the copying breaks off, what is there counts for whole no longer, though the new one is as long as the old.
+// TestStoreReplaced: where a backup is to be replaced and the store does not take the new one, the old one is as it was; where it takes only the snapshot, what is there is none, though the new
+// one is as long as the old.
 func TestStoreReplaced(t *testing.T) {
 	g := NewWithT(t)
-	path, _ := nightly(t)
-	var breaks atomic.Bool
+	client, stop, err := etcdtest.Start(t.TempDir())
+	g.Expect(err).NotTo(HaveOccurred())
+	defer stop()
+	taken := func(value string) string { // as long as the other
+		_, err := client.Put(t.Context(), "/registry/minions/worker-1", value)
+		g.Expect(err).NotTo(HaveOccurred())
+		path := filepath.Join(t.TempDir(), "nightly.db")
+		_, err = backup.Take(t.Context(), backup.Member{Endpoint: client.Endpoints()[0], Client: client}, path, time.Now)
+		g.Expect(err).NotTo(HaveOccurred())
+		return path
+	}
+	old, path := taken("old"), taken("new")
+	g.Expect(must(os.Stat(path)).Size()).To(Equal(must(os.Stat(old)).Size()))
+	var refused atomic.Value
+	refused.Store(".none")
 	s := startStore(t, func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if breaks.Load() && r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, ".db") {
+			if r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, refused.Load().(string)) {
 				w.WriteHeader(http.StatusForbidden)
 				return
 			}
@@ -263,9 +277,17 @@ func TestStoreReplaced(t *testing.T) {
 		})
 	})
 	store := clientOf(t, s, s.SecretKey)
-	_, err := store.Put(t.Context(), path, address)
+	first, err := store.Put(t.Context(), old, address)
 	g.Expect(err).NotTo(HaveOccurred())
-	breaks.Store(true)
+
+	refused.Store(".db")
+	_, err = store.Put(t.Context(), path, address)
+	g.Expect(err).To(MatchError(ContainSubstring("it answered 403")))
+	g.Expect(store.Stat(t.Context(), address)).To(Equal(first))
+	_, err = store.Get(t.Context(), address, t.TempDir())
+	g.Expect(err).NotTo(HaveOccurred())
+
+	refused.Store(".manifest.json")
 	_, err = store.Put(t.Context(), path, address)
 	g.Expect(err).To(MatchError(ContainSubstring("it answered 403")))
 	_, err = store.Stat(t.Context(), address)

@@ -263,13 +263,14 @@ func (Verify) Do(ctx context.Context, env *procedure.Env, step scenario.Step, _ 
 	taken := step.VerifyBackup.Backup
 	path, got, err := here(ctx, env, taken)
 	var v *backup.Verification
-	if err == nil {
+	found := err == nil
+	if found {
 		v, err = backup.Verify(ctx, path, env.Scratch)
 		if got {
 			err = errors.Join(err, os.Remove(path))
 		}
 	}
-	said := trace.VerifiedData{Unchecked: []string{}, Time: time.Now().UTC(), HasHash: err == nil || errors.Is(err, backup.ErrHash) || errors.Is(err, backup.ErrDiffers)}
+	said := trace.VerifiedData{Unchecked: []string{}, Time: time.Now().UTC(), HasHash: found && !errors.Is(err, backup.ErrNoHash) && !errors.Is(err, backup.ErrNotSnapshot)}
 	switch {
 	case errors.Is(err, backup.ErrUnfit):
 		said.Problem = err.Error()

@@ -15,7 +15,7 @@ package seatrial.backup.has_hash
 
 subjects contains backup if some backup, _ in data.world.verified
 
-deny contains {"subject": backup, "msg": "has no hash: it is a copied database file, or its end is missing"} if {
+deny contains {"subject": backup, "msg": "has no hash that anybody could see: it is a copied database file, or its end is missing, or it is no snapshot"} if {
 	some backup, verified in data.world.verified
 	not verified.hasHash
 }
