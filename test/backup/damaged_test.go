@@ -54,7 +54,9 @@ func TestStoreParts(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "nightly.db")
 	_, err = backup.Take(t.Context(), backup.Member{Endpoint: client.Endpoints()[0], Client: client}, path, time.Now)
 	g.Expect(err).NotTo(HaveOccurred())
-	second := func(r *http.Request) bool { return r.Method == http.MethodPut && r.URL.Query().Get("partNumber") == "2" }
+	second := func(r *http.Request) bool {
+		return r.Method == http.MethodPut && r.URL.Query().Get("partNumber") == "2"
+	}
 
 	before, asked := failing(2, second, half)
 	s := startStore(t, before)
