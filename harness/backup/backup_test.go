@@ -226,14 +226,20 @@ func TestManifest(t *testing.T) {
 	}
 }
 
+// nightly is a snapshot of a member that holds something, and its bytes.
+func nightly(t *testing.T, m Member) (path string, whole []byte) {
+	t.Helper()
+	put(t, m, content(t))
+	path, _ = taken(t, m)
+	whole, err := os.ReadFile(path)
+	NewWithT(t).Expect(err).NotTo(HaveOccurred())
+	return path, whole
+}
+
 // TestNotASnapshot: what is no snapshot, is cut off anywhere, or has one bit another way, is not read as one.
 func TestNotASnapshot(t *testing.T) {
 	g := NewWithT(t)
-	m := start(t)
-	put(t, m, content(t))
-	path, _ := taken(t, m)
-	whole, err := os.ReadFile(path)
-	g.Expect(err).NotTo(HaveOccurred())
+	path, whole := nightly(t, start(t))
 	broken := filepath.Join(t.TempDir(), "broken.db")
 	opened := func(content []byte) error {
 		g.Expect(os.WriteFile(broken, content, 0o600)).To(Succeed())
@@ -256,7 +262,7 @@ func TestNotASnapshot(t *testing.T) {
 		flipped[bit/8] ^= 1 << (bit % 8)
 		g.Expect(opened(flipped)).To(MatchError(ErrHash), "bit %d is another", bit)
 	}
-	_, _, err = Open(t.Context(), filepath.Join(t.TempDir(), "nowhere"))
+	_, _, err := Open(t.Context(), filepath.Join(t.TempDir(), "nowhere"))
 	g.Expect(err).To(MatchError(os.ErrNotExist))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -219,7 +219,7 @@ func (s *Store) GetBeside(ctx context.Context, snapshot, suffix, file string) er
 	return nil
 }
 
-// Snapshots lists the addresses of the snapshots in a bucket, those that have a manifest. Whether one is whole [Store.Get] and [Store.Stat] say: one whose copying did not end has too.
+// Snapshots lists the addresses of the snapshots in a bucket, those that have a manifest. Whether one is whole [Store.Get] and [Store.Stat] say: one that was to be replaced may have the manifest of before.
 func (s *Store) Snapshots(ctx context.Context, bucket string) ([]string, error) {
 	var found []string
 	err := s.within(ctx, 0, func(ctx context.Context) error {

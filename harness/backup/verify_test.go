@@ -109,10 +109,7 @@ func TestVerify(t *testing.T) {
 func TestVerifyNewer(t *testing.T) {
 	g := NewWithT(t)
 	m := start(t)
-	put(t, m, content(t))
-	path, _ := taken(t, m)
-	raw, err := os.ReadFile(path)
-	g.Expect(err).NotTo(HaveOccurred())
+	_, raw := nightly(t, m)
 	database := filepath.Join(t.TempDir(), "db")
 	g.Expect(os.WriteFile(database, raw[:len(raw)-sha256.Size], 0o600)).To(Succeed())
 	db, err := bbolt.Open(database, 0o600, nil)

@@ -13,7 +13,6 @@ import (
 	"k8s.io/client-go/util/certificate"
 
 	"github.com/seatrial/seatrial/harness/cluster"
-	"github.com/seatrial/seatrial/sim/pki"
 )
 
 // The capability AuthorityOperator, on the files and processes of the nodes.
@@ -29,8 +28,8 @@ func (c *Cluster) shared() authorities {
 
 // file is where a node has what a real one has at a path.
 func (c *Cluster) file(node, path string) (string, error) {
-	for real, ours := range map[string]string{"/etc/kubernetes/": "", "/var/lib/": "", "/root/": "root"} {
-		if below, ok := strings.CutPrefix(path, real); ok && filepath.IsLocal(below) {
+	for there, ours := range map[string]string{"/etc/kubernetes/": "", "/var/lib/": "", "/root/": "root"} {
+		if below, ok := strings.CutPrefix(path, there); ok && filepath.IsLocal(below) {
 			return filepath.Join(c.nodeDir(node), ours, below), nil
 		}
 	}
@@ -129,7 +128,7 @@ func (c *Cluster) renewKubelet(node string) error {
 	if err != nil {
 		return err
 	}
-	pair, err := read.issuer(c.spec.Certificates).issue(kubernetesCA, pki.Subject{CommonName: userOf(node), Organizations: []string{nodesGroup}, Usages: pki.ClientUsage})
+	pair, err := read.issuer(c.spec.Certificates).kubelet(node)
 	if err != nil {
 		return err
 	}

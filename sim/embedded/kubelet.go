@@ -69,6 +69,11 @@ const nodesGroup = "system:nodes"
 // userOf is who a node's kubelet is to the API.
 func userOf(node string) string { return "system:node:" + node }
 
+// kubelet makes a client certificate for the kubelet of a node.
+func (i issuer) kubelet(node string) (pki.Pair, error) {
+	return i.issue(kubernetesCA, pki.Subject{CommonName: userOf(node), Organizations: []string{nodesGroup}, Usages: pki.ClientUsage})
+}
+
 // writeKubelets writes what the nodes' kubelets have in files, where certificates are rehearsed: a configuration, a first client certificate, which the real ones get by a bootstrap
 // token, and a kubeconfig that names it.
 func (c *Cluster) writeKubelets() error {
@@ -89,7 +94,7 @@ func (c *Cluster) writeKubelet(node string) error {
 	if err != nil {
 		return err
 	}
-	pair, err := c.issuer().issue(kubernetesCA, pki.Subject{CommonName: userOf(node), Organizations: []string{nodesGroup}, Usages: pki.ClientUsage})
+	pair, err := c.issuer().kubelet(node)
 	if err != nil {
 		return err
 	}

@@ -56,14 +56,14 @@ type follower struct {
 	transport http.RoundTripper
 }
 
-// now is the configuration of now.
-func (f *follower) now() *rest.Config {
+// now is who the identity is, and the configuration for that.
+func (f *follower) now() (*rest.TLSClientConfig, *rest.Config) {
 	f.identity.mu.Lock()
 	defer f.identity.mu.Unlock()
 	config := rest.CopyConfig(f.config)
 	config.TLSClientConfig = *f.identity.now
 	config.ServerName = f.name
-	return config
+	return f.identity.now, config
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -78,13 +78,11 @@ func (f *follower) RoundTrip(request *http.Request) (*http.Response, error) {
 func (f *follower) current() (http.RoundTripper, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.identity.mu.Lock()
-	of := f.identity.now
-	f.identity.mu.Unlock()
+	of, config := f.now()
 	if f.of == of {
 		return f.transport, nil
 	}
-	transport, err := rest.TransportFor(f.now())
+	transport, err := rest.TransportFor(config)
 	if err != nil {
 		return nil, err
 	}
@@ -102,9 +100,10 @@ func (f *follower) CloseIdleConnections() {
 
 // TLSClientConfig implements utilnet.TLSClientConfigHolder: nil when it can't be made, which a request says too.
 func (f *follower) TLSClientConfig() *tls.Config {
-	config, err := rest.TLSConfigFor(f.now())
+	_, config := f.now()
+	tls, err := rest.TLSConfigFor(config)
 	if err != nil {
 		return nil
 	}
-	return config
+	return tls
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/seatrial/seatrial/harness/certs"
 	"github.com/seatrial/seatrial/harness/cluster"
+	"github.com/seatrial/seatrial/harness/objects"
 	"github.com/seatrial/seatrial/harness/plan"
 	"github.com/seatrial/seatrial/harness/procedure"
 	"github.com/seatrial/seatrial/harness/scenario"
@@ -229,4 +230,12 @@ func (r renewal) kubelet(ctx context.Context, node string) error {
 		return procedure.Failf("%v", err)
 	}
 	return r.awaitKubelet(ctx, node, began)
+}
+
+// awaitKubelet waits until a node says that it is Ready, later than then.
+func (r renewal) awaitKubelet(ctx context.Context, node string, since time.Time) error {
+	if err := r.env.Objects.AwaitRenewed(ctx, node, since); err != nil {
+		return procedure.FromWait(err)
+	}
+	return procedure.FromWait(r.env.Objects.AwaitCondition(ctx, objects.Ref{Kind: "node", Name: node}, "Ready", "True"))
 }
