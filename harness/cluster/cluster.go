@@ -368,16 +368,18 @@ type EtcdRestorer interface {
 	// SaveSnapshot has the node's member write a snapshot to a file on the node, etcdctl snapshot save, and copies it to a file on this machine, for its owner alone. It returns where it
 	// is on the node; with leave it stays there.
 	SaveSnapshot(ctx context.Context, node, file string, leave bool) (onNode string, err error)
-	// RestoreMember makes the data of the node's member from a snapshot, and puts it where the old data was, which is kept: etcdutl snapshot restore. The member doesn't run meanwhile. It
-	// returns where the old data is now, "" when there was none or it was removed.
-	RestoreMember(ctx context.Context, node, file string, how EtcdRestore) (kept string, err error)
+	// RestoreMember makes the data of the node's member from a snapshot, and puts it where the old data was, which is kept: etcdutl snapshot restore. The member doesn't run meanwhile. A call
+	// that is made again, after one that was killed, keeps what the first one found.
+	RestoreMember(ctx context.Context, node, file string, how EtcdRestore) error
+	// KeptData looks where the old data is that a restore with that token kept, and how large its database is, in bytes: 0 when none is there.
+	KeptData(ctx context.Context, node, token string) (folder string, size int64, err error)
 	// LoseMember destroys the data of the node's member, which doesn't start again before it is restored.
 	LoseMember(ctx context.Context, node string) error
 }
 
 // EtcdRestore is how data is made from a snapshot.
 type EtcdRestore struct {
-	// Token makes the ids of the new cluster and its members others than any before: --initial-cluster-token.
+	// Token makes the ids of the new cluster and its members others than any before: --initial-cluster-token. The folder of the old data has its name.
 	Token string
 	// BumpRevision is by how much the revision goes on beyond the snapshot's, so that it doesn't go back for whoever watches: --bump-revision. 0 leaves it.
 	BumpRevision uint64

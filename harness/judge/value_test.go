@@ -31,7 +31,8 @@ func fullWorld() *world.World {
 	w.SecretsRead["restore/drill"] = &trace.SecretsData{Secrets: 2, Problem: "no matching key"}
 	w.Starts["component/cp-1/etcd"] = &trace.StartData{Restore: "restore/drill", Time: time.Unix(1700000000, 0).UTC()}
 	w.Authorities["authority/ca"] = &trace.AuthorityReplacedData{Old: "a1", New: "b2"}
-	w.EtcdReplaced["etcd/cp-1"] = &trace.EtcdReplacedData{Node: "cp-1", Kept: "/var/lib/etcd-before"}
+	w.EtcdReplaced["etcd/cp-1"] = &trace.EtcdReplacedData{Node: "cp-1"}
+	w.EtcdKept["etcd/cp-1"] = &trace.EtcdKeptData{Node: "cp-1", Folder: "/var/lib/etcd-before", SizeBytes: 1 << 20}
 	w.Backups["backup/nightly"] = &trace.BackupData{Node: "cp-1", Revision: 12, Objects: 3}
 	w.Stored["backup/nightly"] = &trace.StoredData{Address: "s3://backups/nightly.db", SizeBytes: 28704}
 	w.Verified["backup/nightly"] = &trace.VerifiedData{Unchecked: []string{"whether it can be decrypted"}}

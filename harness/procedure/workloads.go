@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -47,7 +48,7 @@ func AwaitWorkloads(ctx context.Context, env *Env, daemonSets bool) error {
 					}
 				}
 			}
-			err = awaitedStill(seen, awaited)
+			err = awaitedStill(ctx, seen, awaited)
 		}
 		if failed := (*Failure)(nil); errors.As(err, &failed) || objects.Refused(err) {
 			return false, err
@@ -78,10 +79,10 @@ func latest(a, b time.Time) time.Time {
 // workloadsEvery is the time between two looks at the workloads: all at once, because where many nodes are worked on at a time many are incomplete.
 const workloadsEvery = 500 * time.Millisecond
 
-// look is the workloads and the pods as they were.
+// look is the workloads as they were, and the pods no earlier.
 type look struct {
 	workloads []workload
-	ready     map[string][]labels.Set
+	ready     *readyPods
 }
 
 // Looks are looks at all workloads, which everybody who waits for them shares: where many nodes are worked on at a time, each would look for itself otherwise.
@@ -118,12 +119,10 @@ func (l *Looks) since(ctx context.Context, at time.Time, take func(context.Conte
 	return seen, err
 }
 
-// lookAt looks at the workloads first, so that what is Ready is no older than what they say of themselves.
-func lookAt(ctx context.Context, kube kubernetes.Interface) (seen look, err error) {
-	if seen.workloads, err = workloads(ctx, kube); err == nil {
-		seen.ready, err = readyPods(ctx, kube)
-	}
-	return seen, err
+// lookAt looks at the workloads. Pods are looked at after that, so that what is Ready is no older than what the workloads say of themselves.
+func lookAt(ctx context.Context, kube kubernetes.Interface) (look, error) {
+	found, err := workloads(ctx, kube)
+	return look{workloads: found, ready: &readyPods{kube: kube, found: map[string][]labels.Set{}}}, err
 }
 
 // incomplete is the error when the time is over.
@@ -142,7 +141,7 @@ func incomplete(awaited map[objects.Ref]string, last error, after time.Duration)
 }
 
 // awaitedStill takes those that are complete by now from the awaited. One that is gone is not.
-func awaitedStill(seen look, awaited map[objects.Ref]string) error {
+func awaitedStill(ctx context.Context, seen look, awaited map[objects.Ref]string) error {
 	gone := maps.Clone(awaited)
 	var content []workload // whose status has what it wants
 	for _, w := range seen.workloads {
@@ -162,8 +161,12 @@ func awaitedStill(seen look, awaited map[objects.Ref]string) error {
 		if err != nil {
 			return err
 		}
+		pods, err := seen.ready.in(ctx, w.ref.Namespace)
+		if err != nil {
+			return err
+		}
 		have := int32(0)
-		for _, pod := range seen.ready[w.ref.Namespace] {
+		for _, pod := range pods {
 			if selector.Matches(pod) {
 				have++
 			}
@@ -175,19 +178,31 @@ func awaitedStill(seen look, awaited map[objects.Ref]string) error {
 	return nil
 }
 
-// readyPods are the labels of the pods that are Ready and stay, by namespace.
-func readyPods(ctx context.Context, kube kubernetes.Interface) (map[string][]labels.Set, error) {
-	pods, err := kube.CoreV1().Pods("").List(ctx, metav1.ListOptions{})
-	if err != nil {
-		return nil, fmt.Errorf("list the pods: %w", err)
+// readyPods are the labels of the pods that are Ready and stay, by namespace. A namespace is listed when its pods are first asked for: of a large cluster most never are.
+type readyPods struct {
+	kube  kubernetes.Interface
+	mu    sync.Mutex
+	found map[string][]labels.Set
+}
+
+func (r *readyPods) in(ctx context.Context, namespace string) ([]labels.Set, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if ready, ok := r.found[namespace]; ok {
+		return ready, nil
 	}
-	ready := map[string][]labels.Set{}
+	pods, err := r.kube.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("list the pods of %s: %w", namespace, err)
+	}
+	ready := []labels.Set{}
 	for _, pod := range pods.Items {
 		is := func(c corev1.PodCondition) bool { return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue }
 		if pod.DeletionTimestamp == nil && slices.ContainsFunc(pod.Status.Conditions, is) {
-			ready[pod.Namespace] = append(ready[pod.Namespace], pod.Labels)
+			ready = append(ready, pod.Labels)
 		}
 	}
+	r.found[namespace] = ready
 	return ready, nil
 }
 

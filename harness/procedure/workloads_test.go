@@ -53,7 +53,7 @@ func TestAwaitWorkloads(t *testing.T) {
 	g.Expect(env.Log).To(ContainSubstring("deployment/shop/web is not complete yet"))
 
 	gone := map[objects.Ref]string{{Kind: "deployment", Namespace: "shop", Name: "gone"}: late}
-	g.Expect(awaitedStill(look{}, gone)).To(Succeed())
+	g.Expect(awaitedStill(t.Context(), look{}, gone)).To(Succeed())
 	g.Expect(gone).To(HaveEach("it does not exist"), "a workload that somebody removed was not completed")
 
 	waiting := make(chan error, 1)

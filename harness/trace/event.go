@@ -108,6 +108,8 @@ const (
 
 	// KindFact about a member of etcd, etcd/NODE: it has the data of a backup. Data is EtcdReplacedData.
 	EtcdReplaced = "replaced"
+	// KindFact about a member of etcd, etcd/NODE: what is left of the data that it had before a restore, once that was done. Data is EtcdKeptData.
+	EtcdKept = "kept"
 
 	// KindFact about an authority, authority/ca: it is about to be replaced. Data is AuthorityReplacedData.
 	AuthorityReplaced = "authorityReplaced"
@@ -476,10 +478,17 @@ type EtcdReplacedData struct {
 	Node string    `json:"node"`
 	// Backup is the subject of the facts about what the data is from: backup/STEP.
 	Backup string `json:"backup"`
-	// Kept is the folder on the node that the old data is in, or "" when there was none, or it was removed.
-	Kept string `json:"kept"`
 	// Removed says that the old data was removed.
 	Removed bool `json:"removed"`
+}
+
+// EtcdKeptData is the data of the fact EtcdKept.
+type EtcdKeptData struct {
+	Node string `json:"node"`
+	// Folder is where the old data is to be.
+	Folder string `json:"folder"`
+	// SizeBytes is the size of the database that is there; 0 when there is none.
+	SizeBytes int64 `json:"sizeBytes"`
 }
 
 // RestoreData is the data of the fact EtcdRestored.

@@ -54,6 +54,7 @@ func TestRestoreFacts(t *testing.T) {
 	v.event(trace.KindFact, "etcd/cp-1", trace.EtcdEnding, trace.EtcdEndData{Node: "cp-1", Lost: true, Answered: true, Revision: 500})
 	v.event(trace.KindFact, "etcd/cp-1", trace.EtcdEnding, trace.EtcdEndData{Node: "cp-1"})
 	v.event(trace.KindFact, "authority/ca", trace.AuthorityReplaced, trace.AuthorityReplacedData{Old: "a1", New: "b2"})
+	v.event(trace.KindFact, "etcd/cp-1", trace.EtcdKept, trace.EtcdKeptData{Node: "cp-1", Folder: "/var/lib/etcd-before-drill", SizeBytes: 1 << 20})
 	v.event(trace.KindFact, "etcd/cp-1", trace.EtcdReplaced, trace.EtcdReplacedData{Node: "cp-1", Backup: "backup/nightly"})
 	v.event(trace.KindFact, "restore/drill", trace.EtcdRestored, trace.RestoreData{Backup: "backup/nightly", Revision: 1400})
 	v.event(trace.KindFact, "backup/nightly", trace.BackupChecked, trace.CheckedData{Time: time.Unix(1700000000, 0)})
@@ -69,6 +70,7 @@ func TestRestoreFacts(t *testing.T) {
 	v.Expect(*w.Verified["backup/nightly"]).To(And(HaveField("Problem", ""), HaveField("Objects", 3)))
 	v.Expect(*w.EtcdEnds["etcd/cp-1"]).To(And(HaveField("Lost", true), HaveField("Revision", int64(500))))
 	v.Expect(w.Authorities["authority/ca"].New).To(Equal("b2"))
+	v.Expect(w.EtcdKept["etcd/cp-1"].SizeBytes).To(BeEquivalentTo(1 << 20))
 	v.Expect(w.EtcdReplaced["etcd/cp-1"].Backup).To(Equal("backup/nightly"))
 	v.Expect(w.Restores["restore/drill"].Revision).To(Equal(int64(1400)))
 }

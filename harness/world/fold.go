@@ -191,6 +191,8 @@ func (f *Fold) fact(e trace.Event) (Change, error) {
 			return Change{}, nil // a member that is lost is stopped afterwards, and had less then
 		}
 		return keep(f, e, "etcdEnds", f.World.EtcdEnds, func(*trace.EtcdEndData) string { return e.Subject })
+	case trace.EtcdKept:
+		return keep(f, e, "etcdKept", f.World.EtcdKept, func(*trace.EtcdKeptData) string { return e.Subject })
 	case trace.EtcdReplaced:
 		return keep(f, e, "etcdReplaced", f.World.EtcdReplaced, func(*trace.EtcdReplacedData) string { return e.Subject })
 	case trace.AuthorityReplaced:

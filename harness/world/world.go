@@ -38,6 +38,8 @@ type World struct {
 	EtcdEnds map[string]*trace.EtcdEndData `json:"etcdEnds"`
 	// EtcdReplaced are the members of etcd that have the data of a backup: etcd/cp-1.
 	EtcdReplaced map[string]*trace.EtcdReplacedData `json:"etcdReplaced"`
+	// EtcdKept says of members that were restored what is left of the data that they had before: etcd/cp-1.
+	EtcdKept map[string]*trace.EtcdKeptData `json:"etcdKept"`
 	// Backups are those that were taken, by their subject: backup/STEP. Verified are those that somebody tried to prove, and what came of it last.
 	Backups  map[string]*trace.BackupData   `json:"backups"`
 	Verified map[string]*trace.VerifiedData `json:"verified"`

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -126,26 +127,45 @@ func (c *Cluster) Started(_ context.Context, node string) (map[string]time.Time,
 }
 
 // RestoreMember implements cluster.EtcdRestorer with etcdutl's own code.
-func (c *Cluster) RestoreMember(_ context.Context, node, file string, how cluster.EtcdRestore) (string, error) {
+func (c *Cluster) RestoreMember(_ context.Context, node, file string, how cluster.EtcdRestore) error {
 	p, err := c.planeOf(node)
 	if err != nil {
-		return "", err
+		return err
 	}
-	kept, err := p.restore(file, how, c.peers())
-	if err != nil {
-		return "", fmt.Errorf("restore etcd on %q: %w", node, err)
+	if err := p.restore(file, how, c.peers()); err != nil {
+		return fmt.Errorf("restore etcd on %q: %w", node, err)
 	}
-	return kept, nil
+	return nil
 }
 
-func (p *controlPlane) restore(file string, how cluster.EtcdRestore, peers []string) (string, error) {
+// KeptData implements cluster.EtcdRestorer.
+func (c *Cluster) KeptData(_ context.Context, node, token string) (string, int64, error) {
+	p, err := c.planeOf(node)
+	if err != nil {
+		return "", 0, err
+	}
+	kept := p.keptDir(token)
+	found, err := os.Stat(filepath.Join(kept, "member", "snap", "db"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return kept, 0, nil
+	}
+	if err != nil {
+		return "", 0, err
+	}
+	return kept, found.Size(), nil
+}
+
+// keptDir is where the data goes that a restore with that token finds.
+func (p *controlPlane) keptDir(token string) string { return p.etcdDir() + "-before-" + token }
+
+func (p *controlPlane) restore(file string, how cluster.EtcdRestore, peers []string) error {
 	restored := p.etcdDir() + "-restored"
 	if err := os.RemoveAll(restored); err != nil { // of an attempt that was killed
-		return "", err
+		return err
 	}
 	if how.RemoveOld {
 		if err := os.RemoveAll(p.etcdDir()); err != nil {
-			return "", err
+			return err
 		}
 	}
 	err := snapshot.NewV3(zap.NewNop()).Restore(snapshot.RestoreConfig{
@@ -153,18 +173,22 @@ func (p *controlPlane) restore(file string, how cluster.EtcdRestore, peers []str
 		InitialCluster: strings.Join(peers, ","), InitialClusterToken: how.Token,
 		RevisionBump: how.BumpRevision, MarkCompacted: how.BumpRevision > 0 && how.MarkCompacted})
 	if err != nil {
-		return "", errors.Join(err, os.RemoveAll(restored))
+		return errors.Join(err, os.RemoveAll(restored))
 	}
-	kept := ""
-	if _, err := os.Stat(filepath.Join(p.etcdDir(), "member")); err == nil {
-		kept = p.etcdDir() + "-before-" + time.Now().UTC().Format("20060102-150405")
-		if err := os.Rename(p.etcdDir(), kept); err != nil {
-			return "", err
-		}
-	} else if err := os.RemoveAll(p.etcdDir()); err != nil {
-		return "", err
+	if err := p.keep(p.keptDir(how.Token)); err != nil {
+		return err
 	}
-	return kept, os.Rename(restored, p.etcdDir())
+	return os.Rename(restored, p.etcdDir())
+}
+
+// keep moves the member's data away. When a folder is there already, what the member has is from a restore that was killed.
+func (p *controlPlane) keep(kept string) error {
+	_, before := os.Stat(kept)
+	_, found := os.Stat(filepath.Join(p.etcdDir(), "member"))
+	if before == nil || found != nil {
+		return os.RemoveAll(p.etcdDir())
+	}
+	return os.Rename(p.etcdDir(), kept)
 }
 
 // LoseMember implements cluster.EtcdRestorer: the member is killed, and its folder is empty.

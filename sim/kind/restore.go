@@ -67,17 +67,31 @@ func (c *Cluster) fetch(ctx context.Context, m machine, from, to string) error {
 	return errors.Join(err, file.Close())
 }
 
-// StopComponents implements cluster.EtcdRestorer: the manifests are moved away, and it is waited until the kubelet has ended all that they ran.
+// StopComponents implements cluster.EtcdRestorer: the manifests are moved away, and it is waited until the kubelet has ended all that they ran. etcd is the last: an API server that has lost it
+// takes half a minute to end.
 func (c *Cluster) StopComponents(ctx context.Context, node string, components []string) error {
 	m, err := c.machine(node)
 	if err != nil {
 		return err
 	}
 	c.setCycled(node)
-	if err := c.moveManifests(ctx, m, manifestsFolder, stoppedFolder, components...); err != nil {
-		return fmt.Errorf("stop components of %q: %w", node, err)
+	isEtcd := func(component string) bool { return component == "etcd" }
+	if clients := slices.DeleteFunc(slices.Clone(components), isEtcd); len(clients) > 0 {
+		if err := c.stopTogether(ctx, m, clients); err != nil {
+			return err
+		}
 	}
-	return ready.Poll(ctx, strings.Join(components, ", ")+" of "+node+" have ended", func(ctx context.Context) error {
+	if !slices.ContainsFunc(components, isEtcd) {
+		return nil
+	}
+	return c.stopTogether(ctx, m, []string{"etcd"})
+}
+
+func (c *Cluster) stopTogether(ctx context.Context, m machine, components []string) error {
+	if err := c.moveManifests(ctx, m, manifestsFolder, stoppedFolder, components...); err != nil {
+		return fmt.Errorf("stop components of %q: %w", m.node, err)
+	}
+	return ready.Poll(ctx, strings.Join(components, ", ")+" of "+m.node+" have ended", func(ctx context.Context) error {
 		for _, component := range components {
 			if err := c.absent(ctx, m, component); err != nil {
 				return err
@@ -156,27 +170,26 @@ func (c *Cluster) moveManifests(ctx context.Context, m machine, from, to string,
 }
 
 // RestoreMember implements cluster.EtcdRestorer with etcdutl snapshot restore.
-func (c *Cluster) RestoreMember(ctx context.Context, node, file string, how cluster.EtcdRestore) (string, error) {
+func (c *Cluster) RestoreMember(ctx context.Context, node, file string, how cluster.EtcdRestore) error {
 	m, err := c.machine(node)
 	if err != nil {
-		return "", err
+		return err
 	}
 	if how.RemoveOld {
 		if _, err := c.run(ctx, m, nil, "rm", "-rf", path.Join(etcdFolder, "member")); err != nil {
-			return "", fmt.Errorf("restore etcd on %q: %w", node, err)
+			return fmt.Errorf("restore etcd on %q: %w", node, err)
 		}
 	}
-	kept, err := c.restoreData(ctx, m, file, how)
-	if err != nil {
-		return "", fmt.Errorf("restore etcd on %q: %w", node, err)
+	if err := c.restoreData(ctx, m, file, how); err != nil {
+		return fmt.Errorf("restore etcd on %q: %w", node, err)
 	}
-	return kept, nil
+	return nil
 }
 
-func (c *Cluster) restoreData(ctx context.Context, m machine, file string, how cluster.EtcdRestore) (kept string, err error) {
+func (c *Cluster) restoreData(ctx context.Context, m machine, file string, how cluster.EtcdRestore) (err error) {
 	snapshot, err := os.Open(file)
 	if err != nil {
-		return "", err
+		return err
 	}
 	defer snapshot.Close()
 	defer func() { // also where there was no room for it
@@ -184,19 +197,19 @@ func (c *Cluster) restoreData(ctx context.Context, m machine, file string, how c
 		err = errors.Join(err, removed)
 	}()
 	if _, err := c.run(ctx, m, snapshot, "install", "--mode=0600", "/dev/stdin", snapshotFile); err != nil {
-		return "", err
+		return err
 	}
 	if _, err := c.run(ctx, m, nil, "rm", "-rf", restoredFolder); err != nil { // of an attempt that was killed
-		return "", err
+		return err
 	}
 	if _, err := c.run(ctx, m, nil, c.restoreCommand(m.node, how)...); err != nil {
-		return "", err
+		return err
 	}
-	if kept, err = c.keepData(ctx, m); err != nil {
-		return "", err
+	if err := c.keepData(ctx, m, how.Token); err != nil {
+		return err
 	}
 	_, err = c.run(ctx, m, nil, "mv", path.Join(restoredFolder, "member"), etcdFolder)
-	return kept, err
+	return err
 }
 
 // restoreCommand is etcdutl's, with the node's name and peers as kubeadm gives them to etcd.
@@ -219,19 +232,45 @@ func (c *Cluster) restoreCommand(node string, how cluster.EtcdRestore) []string 
 	return argv
 }
 
-// keepData moves the member's data away, and says where to; "" when there is none.
-func (c *Cluster) keepData(ctx context.Context, m machine) (string, error) {
+// keepData moves the member's data away. When a folder is there already, what the member has is from a restore that was killed.
+func (c *Cluster) keepData(ctx context.Context, m machine, token string) error {
+	kept, member := keptFolder(token), path.Join(etcdFolder, "member")
+	before, err := c.run(ctx, m, nil, "find", path.Dir(kept), "-maxdepth", "2", "-path", path.Join(kept, "member"))
+	if err != nil {
+		return err
+	}
+	if strings.TrimSpace(before) != "" {
+		_, err := c.run(ctx, m, nil, "rm", "-rf", member)
+		return err
+	}
 	found, err := c.run(ctx, m, nil, "find", etcdFolder, "-maxdepth", "1", "-name", "member")
 	if err != nil || strings.TrimSpace(found) == "" {
-		return "", err
+		return err
 	}
-	kept := etcdFolder + "-before-" + time.Now().UTC().Format("20060102-150405")
-	if _, err := c.run(ctx, m, nil, "mkdir", kept); err != nil {
-		return "", err
+	if _, err := c.run(ctx, m, nil, "mkdir", "-p", kept); err != nil {
+		return err
 	}
-	_, err = c.run(ctx, m, nil, "mv", path.Join(etcdFolder, "member"), kept)
-	return kept, err
+	_, err = c.run(ctx, m, nil, "mv", member, kept)
+	return err
 }
+
+// KeptData implements cluster.EtcdRestorer.
+func (c *Cluster) KeptData(ctx context.Context, node, token string) (string, int64, error) {
+	m, err := c.machine(node)
+	if err != nil {
+		return "", 0, err
+	}
+	kept := keptFolder(token)
+	found, err := c.run(ctx, m, nil, "find", path.Dir(kept), "-maxdepth", "4", "-path", path.Join(kept, "member/snap/db"), "-printf", "%s")
+	if err != nil || found == "" {
+		return kept, 0, err
+	}
+	size, err := strconv.ParseInt(strings.TrimSpace(found), 10, 64)
+	return kept, size, err
+}
+
+// keptFolder is where the data goes that a restore with that token finds.
+func keptFolder(token string) string { return etcdFolder + "-before-" + token }
 
 // LoseMember implements cluster.EtcdRestorer: without its manifest the kubelet does not start etcd again, which is killed, and its data is removed.
 func (c *Cluster) LoseMember(ctx context.Context, node string) error {

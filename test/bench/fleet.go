@@ -11,12 +11,13 @@ import (
 
 // The fleet that is upgraded: ten workers at a time, of which each has about ten pods. Every Deployment has a budget that lets a quarter of its pods be away, as a
 // Deployment's own roll-out does, and some are asked all the time. With budgets that let one pod be away, what is measured is how long the controller manager takes to see that a budget has room again: it has one worker for all of them, and
-// on two cores was ten seconds behind.
+// on two cores was ten seconds behind. Ten teams have a namespace each: every eviction lists the budgets of its namespace.
 const (
 	fleetWorkers  = 100
 	fleetApps     = 100
 	fleetReplicas = 10
 	fleetProbed   = 10
+	fleetTeams    = 10
 	fleetScenario = `apiVersion: seatrial.dev/v1alpha1
 kind: Scenario
 metadata: {name: bench-fleet}
@@ -33,11 +34,12 @@ spec:
     - {id: component/not_restarted, subject: "component/*/kube-controller-manager", reason: it ends then and is started again}
     - {id: component/not_restarted, subject: "component/*/kube-scheduler", reason: it ends then and is started again}
 `
-	fleetProbe = "  - {name: %[1]s, service: {namespace: default, name: %[1]s, port: 80}}\n"
+	fleetProbe = "  - {name: %[1]s, service: {namespace: %[2]s, name: %[1]s, port: 80}}\n"
+	fleetTeam  = "---\napiVersion: v1\nkind: Namespace\nmetadata: {name: %s}\n"
 	fleetApp   = `---
 apiVersion: apps/v1
 kind: Deployment
-metadata: {name: %[1]s, namespace: default}
+metadata: {name: %[1]s, namespace: %[3]s}
 spec:
   replicas: %[2]d
   selector: {matchLabels: {app: %[1]s}}
@@ -51,12 +53,12 @@ spec:
 ---
 apiVersion: v1
 kind: Service
-metadata: {name: %[1]s, namespace: default}
+metadata: {name: %[1]s, namespace: %[3]s}
 spec: {selector: {app: %[1]s}, ports: [{port: 80, targetPort: 8080}]}
 ---
 apiVersion: policy/v1
 kind: PodDisruptionBudget
-metadata: {name: %[1]s, namespace: default}
+metadata: {name: %[1]s, namespace: %[3]s}
 spec: {maxUnavailable: 25%%, selector: {matchLabels: {app: %[1]s}}}
 `
 	limitFleet       = 180 // seconds
@@ -64,6 +66,9 @@ spec: {maxUnavailable: 25%%, selector: {matchLabels: {app: %[1]s}}}
 	probeInterval    = 200 * time.Millisecond
 	limitFleetNobody = 0.2 // seconds: no request went wrong, as far as one can tell that asks so often
 )
+
+// team is the namespace of an app.
+func team(app int) string { return fmt.Sprintf("team-%d", app%fleetTeams) }
 
 // measureFleet upgrades a fleet on the embedded cluster, once: it is minutes long.
 func measureFleet(ctx context.Context, b *bench) (rows []row, err error) {
@@ -74,11 +79,14 @@ func measureFleet(ctx context.Context, b *bench) (rows []row, err error) {
 	defer func() { err = errors.Join(err, b.supervisor.RemoveDir(string(t))) }()
 	folder := filepath.Join(string(t), "bench-fleet")
 	var probes, apps strings.Builder
+	for i := range fleetTeams {
+		fmt.Fprintf(&apps, fleetTeam, team(i))
+	}
 	for i := range fleetApps {
 		name := fmt.Sprintf("app-%d", i)
-		fmt.Fprintf(&apps, fleetApp, name, fleetReplicas)
+		fmt.Fprintf(&apps, fleetApp, name, fleetReplicas, team(i))
 		if i < fleetProbed {
-			fmt.Fprintf(&probes, fleetProbe, name)
+			fmt.Fprintf(&probes, fleetProbe, name, team(i))
 		}
 	}
 	if err := writeScenario(folder, fmt.Sprintf(fleetScenario, fleetWorkers, &probes), "apps.yaml", []byte(apps.String())); err != nil {

@@ -85,7 +85,7 @@ func (b *bench) restoreOnce(ctx context.Context, binaries string) (_ time.Durati
 		return 0, err
 	}
 	began := time.Now()
-	if _, err := restorer.RestoreMember(ctx, "cp-1", file, cluster.EtcdRestore{Token: "bench", BumpRevision: 1_000_000_000, MarkCompacted: true}); err != nil {
+	if err := restorer.RestoreMember(ctx, "cp-1", file, cluster.EtcdRestore{Token: "bench", BumpRevision: 1_000_000_000, MarkCompacted: true}); err != nil {
 		return 0, err
 	}
 	if err := restorer.StartComponents(ctx, "cp-1"); err != nil {

@@ -228,13 +228,13 @@ func (w work) data(ctx context.Context, node string) error {
 	if err != nil {
 		return err
 	}
-	kept, err := w.restorer.RestoreMember(ctx, node, path, cluster.EtcdRestore{Token: w.env.Run + "-" + w.step.ID, BumpRevision: w.bump(), MarkCompacted: *spec.MarkCompacted, RemoveOld: spec.RemoveOld})
+	err = w.restorer.RestoreMember(ctx, node, path, cluster.EtcdRestore{Token: w.token(), BumpRevision: w.bump(), MarkCompacted: *spec.MarkCompacted, RemoveOld: spec.RemoveOld})
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w.env.Log, "etcd/%s has the data of %s; what it had is in %q\n", node, spec.Backup, kept)
+	fmt.Fprintf(w.env.Log, "etcd/%s has the data of %s\n", node, spec.Backup)
 	return w.env.Record(trace.KindFact, "etcd/"+node, trace.EtcdReplaced, trace.EtcdReplacedData{
-		Time: time.Now().UTC(), Node: node, Backup: w.backup(), Kept: kept, Removed: spec.RemoveOld,
+		Time: time.Now().UTC(), Node: node, Backup: w.backup(), Removed: spec.RemoveOld,
 	})
 }
 
@@ -248,6 +248,23 @@ func (w work) newKey(ctx context.Context) error {
 	return w.each(ctx, func(ctx context.Context, node string) error { return encryption.SetEncryptionKey(ctx, node, key) })
 }
 
+// recordKept looks whether what the members had before is still there: until the restore has been judged it is the only way back.
+func (w work) recordKept(ctx context.Context) error {
+	return w.each(ctx, func(ctx context.Context, node string) error {
+		if !w.restores(node) {
+			return nil
+		}
+		folder, size, err := w.restorer.KeptData(ctx, node, w.token())
+		if err != nil {
+			return fmt.Errorf("look for what etcd/%s had before: %w", node, err)
+		}
+		return w.env.Record(trace.KindFact, "etcd/"+node, trace.EtcdKept, trace.EtcdKeptData{Node: node, Folder: folder, SizeBytes: size})
+	})
+}
+
+// token is the new cluster's, and this restore's alone.
+func (w work) token() string { return w.env.Run + "-" + w.step.ID }
+
 func (w work) bump() uint64 { return uint64(*w.step.Restore.BumpRevision) }
 
 // backup and restore are the subjects of the facts about them.
@@ -256,6 +273,9 @@ func (w work) restore() string { return "restore/" + w.step.ID }
 
 // ready waits until the API of the restored members answers, compares what etcd has with the backup, and waits until the rest of the cluster follows.
 func (w work) ready(ctx context.Context) error {
+	if err := w.recordKept(ctx); err != nil {
+		return err
+	}
 	servers := w.env.Cluster.APIServers()
 	for _, server := range servers {
 		if w.restores(server.Node) {

@@ -21,9 +21,19 @@ deny contains {"subject": member, "msg": "had its data removed by the restore"} 
 	not data.world.etcdEnds[member].lost
 }
 
-unknown contains {"subject": member, "msg": "had data when it was stopped, and where that is now is not known"} if {
+deny contains {"subject": member, "msg": sprintf("had data when it was stopped, and none is in %s after the restore", [data.world.etcdKept[member].folder])} if {
+	some member in had_data
+	data.world.etcdKept[member].sizeBytes == 0
+}
+
+unknown contains {"subject": member, "msg": "had data when it was stopped, and nobody looked where that is after the restore"} if {
+	some member in had_data
+	not data.world.etcdKept[member]
+}
+
+# Members whose data was to be kept.
+had_data contains member if {
 	some member, replaced in data.world.etcdReplaced
 	not replaced.removed
-	replaced.kept == ""
 	not data.world.etcdEnds[member].lost
 }
