@@ -271,7 +271,8 @@ func (p *controlPlane) controllerManagerArgs() []string {
 }
 
 // schedulerArgs differ from kubeadm's in form: client limits are raised in a configuration file, because their flags are deprecated. It has
-// also how many nodes are looked at side by side, which is as many as it has processors: the default of 16 costs two cores a quarter of the scheduler's time.
+// also how many nodes are looked at side by side, which is as many as it has processors: the default of 16 costs two cores a quarter of the scheduler's time. Those that don't lead list and
+// watch nothing until they do: with three control planes, two would decode every change of a pod for nothing.
 func (p *controlPlane) schedulerArgs() []string {
 	return flags(
 		"authentication-kubeconfig", p.conf("scheduler"),
@@ -294,6 +295,7 @@ func (p *controlPlane) writeSchedulerConfig() error {
 		"  qps: " + clientQPS,
 		"  burst: " + clientBurst,
 		fmt.Sprintf("parallelism: %d", processors(scheduler)),
+		"delayCacheUntilActive: true",
 		"",
 	}
 	return os.WriteFile(p.schedulerConfig(), []byte(strings.Join(lines, "\n")), 0o600)

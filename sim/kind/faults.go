@@ -60,21 +60,22 @@ func (c *Cluster) signal(ctx context.Context, node, component, signal string, se
 
 // pids are a component's processes on a node: the node sees those in its pods too.
 func (c *Cluster) pids(ctx context.Context, m machine, component string) ([]string, error) {
-	return c.processes(ctx, m, component, "pid")
+	found, err := c.processes(ctx, m, "pid", component)
+	return found[component], err
 }
 
-// processes are what ps says of a component's processes in a column.
-func (c *Cluster) processes(ctx context.Context, m machine, component, column string) ([]string, error) {
-	pattern := "^(/usr/bin/|/usr/local/bin/)?" + regexp.QuoteMeta(component) + "( |$)"
+// processes are what ps says of components' processes in a column, by component.
+func (c *Cluster) processes(ctx context.Context, m machine, column string, components ...string) (map[string][]string, error) {
 	lines, err := c.engine.Lines(ctx, "exec", m.container, "ps", "-eo", column+"=,args=")
 	if err != nil {
 		return nil, err
 	}
-	command := regexp.MustCompile(pattern)
-	var found []string
+	command := regexp.MustCompile("^(?:/usr/bin/|/usr/local/bin/)?([^ ]+)(?: |$)")
+	found := map[string][]string{}
 	for _, line := range lines {
-		if value, args, ok := strings.Cut(strings.TrimSpace(line), " "); ok && command.MatchString(strings.TrimSpace(args)) {
-			found = append(found, value)
+		value, args, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if program := command.FindStringSubmatch(strings.TrimSpace(args)); program != nil && slices.Contains(components, program[1]) {
+			found[program[1]] = append(found[program[1]], value)
 		}
 	}
 	return found, nil

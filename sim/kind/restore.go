@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"path"
@@ -67,8 +68,15 @@ func (c *Cluster) fetch(ctx context.Context, m machine, from, to string) error {
 	return errors.Join(err, file.Close())
 }
 
-// StopComponents implements cluster.EtcdRestorer: the manifests are moved away, and it is waited until the kubelet has ended all that they ran. etcd is the last: an API server that has lost it
-// takes half a minute to end.
+const (
+	// kubeletPatience is how long a kubelet may take to begin to stop what was taken from it.
+	kubeletPatience = 10 * time.Second
+	// stopGrace is how long a component may take to end by itself that is told to: with the patience before, what a kubelet gives it.
+	stopGrace = 20 * time.Second
+)
+
+// StopComponents implements cluster.EtcdRestorer: the manifests are moved away, and it is waited until the kubelet has ended all that they ran. etcd is the last: without it an API server answers nobody
+// and does not end, and a kubelet that wants to tell it which pods are gone waits for it instead of stopping it, half a minute for each. So it is told to end, as people do at this point.
 func (c *Cluster) StopComponents(ctx context.Context, node string, components []string) error {
 	m, err := c.machine(node)
 	if err != nil {
@@ -77,37 +85,57 @@ func (c *Cluster) StopComponents(ctx context.Context, node string, components []
 	c.setCycled(node)
 	isEtcd := func(component string) bool { return component == "etcd" }
 	if clients := slices.DeleteFunc(slices.Clone(components), isEtcd); len(clients) > 0 {
-		if err := c.stopTogether(ctx, m, clients); err != nil {
+		if err := c.moveManifests(ctx, m, manifestsFolder, stoppedFolder, clients...); err != nil {
+			return fmt.Errorf("stop components of %q: %w", node, err)
+		}
+		patient, cancel := context.WithTimeout(ctx, kubeletPatience)
+		err := c.awaitAbsent(patient, m, clients)
+		cancel()
+		for _, signal := range []string{"TERM", "KILL"} {
+			if err == nil || ctx.Err() != nil {
+				break
+			}
+			err = c.end(ctx, m, clients, signal)
+		}
+		if err != nil {
 			return err
 		}
 	}
-	if !slices.ContainsFunc(components, isEtcd) {
-		return nil
-	}
-	return c.stopTogether(ctx, m, []string{"etcd"})
-}
-
-func (c *Cluster) stopTogether(ctx context.Context, m machine, components []string) error {
-	if err := c.moveManifests(ctx, m, manifestsFolder, stoppedFolder, components...); err != nil {
-		return fmt.Errorf("stop components of %q: %w", m.node, err)
-	}
-	return ready.Poll(ctx, strings.Join(components, ", ")+" of "+m.node+" have ended", func(ctx context.Context) error {
-		for _, component := range components {
-			if err := c.absent(ctx, m, component); err != nil {
-				return err
-			}
+	if slices.ContainsFunc(components, isEtcd) {
+		if err := c.moveManifests(ctx, m, manifestsFolder, stoppedFolder, "etcd"); err != nil {
+			return fmt.Errorf("stop components of %q: %w", node, err)
 		}
-		return nil
-	})
+	}
+	return c.awaitAbsent(ctx, m, components)
 }
 
-// absent is an error while a component runs on a node.
-func (c *Cluster) absent(ctx context.Context, m machine, component string) error {
-	pids, err := c.pids(ctx, m, component)
-	if err == nil && len(pids) > 0 {
-		err = fmt.Errorf("%s runs", component)
+// end sends a signal to what runs of components, and waits until nothing does, for the grace that they have.
+func (c *Cluster) end(ctx context.Context, m machine, components []string, signal string) error {
+	running, failed := c.processes(ctx, m, "pid", components...)
+	if len(running) > 0 {
+		argv := []string{"kill", "-" + signal}
+		for _, component := range slices.Sorted(maps.Keys(running)) {
+			argv = append(argv, running[component]...)
+		}
+		_, failed = c.run(ctx, m, nil, argv...) // perhaps because one has just ended
 	}
-	return err
+	ctx, cancel := context.WithTimeout(ctx, stopGrace)
+	defer cancel()
+	if err := c.awaitAbsent(ctx, m, components); err != nil {
+		return errors.Join(failed, err)
+	}
+	return nil
+}
+
+// awaitAbsent waits until none of the components runs.
+func (c *Cluster) awaitAbsent(ctx context.Context, m machine, components []string) error {
+	return ready.Poll(ctx, strings.Join(components, ", ")+" of "+m.node+" have ended", func(ctx context.Context) error {
+		running, err := c.processes(ctx, m, "pid", components...)
+		if err == nil && len(running) > 0 {
+			err = fmt.Errorf("%s runs", strings.Join(slices.Sorted(maps.Keys(running)), ", "))
+		}
+		return err
+	})
 }
 
 // StartComponents implements cluster.EtcdRestorer: the manifests are moved back.
@@ -128,13 +156,13 @@ func (c *Cluster) Started(ctx context.Context, node string) (map[string]time.Tim
 	if err != nil {
 		return nil, 0, err
 	}
-	since, within := map[string]time.Time{}, time.Duration(0)
-	for _, component := range controlPlaneComponents {
-		asked := time.Now()
-		ages, err := c.processes(ctx, m, component, "etimes")
-		if err != nil {
-			return nil, 0, fmt.Errorf("ask %q since when %s runs: %w", node, component, err)
-		}
+	asked := time.Now()
+	found, err := c.processes(ctx, m, "etimes", controlPlaneComponents...)
+	if err != nil {
+		return nil, 0, fmt.Errorf("ask %q since when its components run: %w", node, err)
+	}
+	since, within := map[string]time.Time{}, time.Second+time.Since(asked)
+	for component, ages := range found {
 		for _, age := range ages {
 			seconds, err := strconv.Atoi(age)
 			if err != nil {
@@ -142,7 +170,6 @@ func (c *Cluster) Started(ctx context.Context, node string) (map[string]time.Tim
 			}
 			since[component] = asked.Add(-time.Duration(seconds+1) * time.Second)
 		}
-		within = max(within, time.Second+time.Since(asked))
 	}
 	return since, within, nil
 }
@@ -287,7 +314,7 @@ func (c *Cluster) LoseMember(ctx context.Context, node string) error {
 		_, err = c.run(ctx, m, nil, append([]string{"kill", "-KILL"}, pids...)...)
 	}
 	if err == nil {
-		err = ready.Poll(ctx, "etcd of "+node+" has ended", func(ctx context.Context) error { return c.absent(ctx, m, "etcd") })
+		err = c.awaitAbsent(ctx, m, []string{"etcd"})
 	}
 	if err == nil {
 		_, err = c.run(ctx, m, nil, "rm", "-rf", path.Join(etcdFolder, "member"))

@@ -150,11 +150,20 @@ func TestKilled(t *testing.T) {
 	}
 }
 
-// TestResumed kills an upgrade with SIGKILL after each of its operations, and resumes it each time: it ends as it would have, and does nothing twice.
+// TestResumed kills an upgrade, and a restore, with SIGKILL after each of its operations, and resumes it each time: it ends as it would have, and does nothing twice. The client that watches through
+// the restore is killed too, so nobody can say what it would have known, and nobody does.
 func TestResumed(t *testing.T) {
 	t.Parallel()
-	b := berth.New(t)
-	b.Resumed(func(string) bool { return true }, func() { b.NothingLeft(5 * time.Second) }, "run", "--resumable", "--runs", b.Runs, "scenarios/upgrade")
+	for scenario, status := range map[string]int{"upgrade": 0, "restore-single": 3} {
+		t.Run(scenario, func(t *testing.T) {
+			t.Parallel()
+			b := berth.New(t)
+			out := b.Resumed(func(string) bool { return true }, func() { b.NothingLeft(5 * time.Second) }, status, "run", "--resumable", "--runs", b.Runs, filepath.Join("scenarios", scenario))
+			if status != 0 {
+				b.Expect(out).To(And(ContainSubstring("could not tell: restore/informers_agree\n"), ContainSubstring("1 unknown"), Not(ContainSubstring("broken:"))))
+			}
+		})
+	}
 }
 
 // TestNotResumable: what was not to be, what is under way, and what never had a cluster, can't be resumed, and says why.
