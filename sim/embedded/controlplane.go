@@ -65,7 +65,7 @@ var heapGrowth = map[string]string{etcd: "60", apiServer: "85", controllerManage
 // growth is a component's GOGC. With several control planes time is what lacks, because each of them does much of the work again: they collect less often.
 func growth(name string, controlPlanes int) string {
 	if controlPlanes > 1 {
-		return "200"
+		return "400"
 	}
 	return heapGrowth[name]
 }
