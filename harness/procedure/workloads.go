@@ -13,7 +13,6 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
 
@@ -122,7 +121,7 @@ func (l *Looks) since(ctx context.Context, at time.Time, take func(context.Conte
 // lookAt looks at the workloads. Pods are looked at after that, so that what is Ready is no older than what the workloads say of themselves.
 func lookAt(ctx context.Context, kube kubernetes.Interface) (look, error) {
 	found, err := workloads(ctx, kube)
-	return look{workloads: found, ready: &readyPods{kube: kube, found: map[string][]labels.Set{}}}, err
+	return look{workloads: found, ready: &readyPods{kube: kube, found: map[objects.Ref]int32{}}}, err
 }
 
 // incomplete is the error when the time is over.
@@ -157,19 +156,9 @@ func awaitedStill(ctx context.Context, seen look, awaited map[objects.Ref]string
 		awaited[ref] = "it does not exist"
 	}
 	for _, w := range content {
-		selector, err := metav1.LabelSelectorAsSelector(w.selector)
+		have, err := seen.ready.of(ctx, w)
 		if err != nil {
 			return err
-		}
-		pods, err := seen.ready.in(ctx, w.ref.Namespace)
-		if err != nil {
-			return err
-		}
-		have := int32(0)
-		for _, pod := range pods {
-			if selector.Matches(pod) {
-				have++
-			}
 		}
 		if awaited[w.ref] = fmt.Sprintf("its status says so, but %d of %d pods are Ready", have, w.wanted); have >= w.wanted {
 			delete(awaited, w.ref)
@@ -178,32 +167,36 @@ func awaitedStill(ctx context.Context, seen look, awaited map[objects.Ref]string
 	return nil
 }
 
-// readyPods are the labels of the pods that are Ready and stay, by namespace. A namespace is listed when its pods are first asked for: of a large cluster most never are.
+// readyPods counts the pods of workloads that are Ready and stay. Those of one are listed when somebody first asks for them: of most workloads of a large cluster nobody does.
 type readyPods struct {
 	kube  kubernetes.Interface
 	mu    sync.Mutex
-	found map[string][]labels.Set
+	found map[objects.Ref]int32
 }
 
-func (r *readyPods) in(ctx context.Context, namespace string) ([]labels.Set, error) {
+func (r *readyPods) of(ctx context.Context, w workload) (int32, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if ready, ok := r.found[namespace]; ok {
-		return ready, nil
+	if count, ok := r.found[w.ref]; ok {
+		return count, nil
 	}
-	pods, err := r.kube.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{})
+	selector, err := metav1.LabelSelectorAsSelector(w.selector)
 	if err != nil {
-		return nil, fmt.Errorf("list the pods of %s: %w", namespace, err)
+		return 0, err
 	}
-	ready := []labels.Set{}
+	pods, err := r.kube.CoreV1().Pods(w.ref.Namespace).List(ctx, metav1.ListOptions{LabelSelector: selector.String()})
+	if err != nil {
+		return 0, fmt.Errorf("list the pods of %s: %w", w.ref, err)
+	}
+	count := int32(0)
 	for _, pod := range pods.Items {
 		is := func(c corev1.PodCondition) bool { return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue }
 		if pod.DeletionTimestamp == nil && slices.ContainsFunc(pod.Status.Conditions, is) {
-			ready = append(ready, pod.Labels)
+			count++
 		}
 	}
-	r.found[namespace] = ready
-	return ready, nil
+	r.found[w.ref] = count
+	return count, nil
 }
 
 // workloads looks at the Deployments, StatefulSets and DaemonSets that roll out by themselves.

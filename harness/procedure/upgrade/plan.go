@@ -48,6 +48,14 @@ type Hop struct {
 	Parallel       int    `json:"parallel,omitempty"`
 }
 
+// Apply is how ActionApply upgrades a control plane.
+type Apply struct {
+	cluster.ControlPlaneUpgrade
+	// Leaders waits until controller managers and schedulers have leaders again. Nobody needs them while control planes are upgraded one after the other, and each may be the one that has just become
+	// leader: a wait of 15 s that brings nothing. Before anything else is done they are needed.
+	Leaders bool `json:"leaders"`
+}
+
 // stageTimeout is how long bringing a version to all nodes may take: on kind some hundred megabytes a node.
 const stageTimeout = plan.Seconds(15 * time.Minute)
 
@@ -108,7 +116,10 @@ func (u Cluster) hop(id string, spec *scenario.Upgrade, s plan.Setting, from, to
 	for i, node := range planes {
 		below := id + "/" + node
 		one := &plan.Op{ID: below, Title: "upgrade control plane " + node, Procedure: kindCluster, Action: ActionNode, Node: node, Version: to}
-		one.Ops = leaf.handingOn(leaf.apply(below, node, cluster.ControlPlaneUpgrade{First: i == 0, KeepCertificates: spec.ControlPlanes.KeepCertificates}))
+		one.Ops = leaf.handingOn(leaf.apply(below, node, Apply{
+			ControlPlaneUpgrade: cluster.ControlPlaneUpgrade{First: i == 0, KeepCertificates: spec.ControlPlanes.KeepCertificates},
+			Leaders:             i == len(planes)-1 || spec.ControlPlanes.Kubelets == scenario.KubeletsEach,
+		}))
 		kubelet := u.around(below, node, spec, spec.ControlPlanes.Drain, leaf.handingOn(leaf.kubelet(below, node))...)
 		if spec.ControlPlanes.Kubelets == scenario.KubeletsEach {
 			one.Ops = append(one.Ops, kubelet...)
@@ -198,7 +209,7 @@ func (l leaves) check(id, node string) *plan.Op {
 	return l.op(id+"/check", "look whether the cluster can be upgraded", ActionCheck, node)
 }
 
-func (l leaves) apply(id, node string, how cluster.ControlPlaneUpgrade) *plan.Op {
+func (l leaves) apply(id, node string, how Apply) *plan.Op {
 	title := "kubeadm upgrade node on " + node
 	if how.First {
 		title = "kubeadm upgrade apply " + l.to + " on " + node
@@ -247,6 +258,6 @@ func (Node) Plan(step scenario.Step, s plan.Setting) *plan.Op {
 	if first {
 		check = leaf.check(step.ID, spec.Node)
 	}
-	op.Ops = []*plan.Op{check, stage, leaf.apply(step.ID, spec.Node, cluster.ControlPlaneUpgrade{First: first}), leaf.kubelet(step.ID, spec.Node)}
+	op.Ops = []*plan.Op{check, stage, leaf.apply(step.ID, spec.Node, Apply{ControlPlaneUpgrade: cluster.ControlPlaneUpgrade{First: first}, Leaders: true}), leaf.kubelet(step.ID, spec.Node)}
 	return op
 }

@@ -150,11 +150,11 @@ func (w work) apply(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	how, _ := w.op.Options.(cluster.ControlPlaneUpgrade)
-	if err := w.upgrader.UpgradeControlPlane(ctx, w.op.Node, w.op.Version, how); err != nil {
+	how, _ := w.op.Options.(Apply)
+	if err := w.upgrader.UpgradeControlPlane(ctx, w.op.Node, w.op.Version, how.ControlPlaneUpgrade); err != nil {
 		return refused(err)
 	}
-	return w.controlPlane(ctx, exact)
+	return w.controlPlane(ctx, exact, how.Leaders)
 }
 
 // config brings a worker the configuration of its kubelet.
@@ -189,5 +189,5 @@ func (w work) kubelet(ctx context.Context) error {
 	if !slices.Contains(w.env.Cluster.Nodes(), cluster.Node{Name: w.op.Node, Role: cluster.ControlPlane}) {
 		return nil
 	}
-	return w.controlPlane(ctx, "")
+	return w.controlPlane(ctx, "", true)
 }
