@@ -61,9 +61,15 @@ const (
 	readBuffer = 512 << 10
 )
 
+// How often a member is asked whether it is still there while nothing comes from it, and how long it may take to answer: etcdctl's.
+const (
+	keepAlive        = 2 * time.Second
+	keepAliveTimeout = 6 * time.Second
+)
+
 // members makes a client for each endpoint. The error joins what is wrong with the files.
 func (f *etcdFlags) members(ctx context.Context) (members []backup.Member, err error) {
-	config := clientv3.Config{Context: ctx, DialTimeout: connectTimeout, Logger: zap.NewNop(), DialOptions: []grpc.DialOption{
+	config := clientv3.Config{Context: ctx, DialTimeout: connectTimeout, DialKeepAliveTime: keepAlive, DialKeepAliveTimeout: keepAliveTimeout, Logger: zap.NewNop(), DialOptions: []grpc.DialOption{
 		grpc.WithNoProxy(), grpc.WithInitialWindowSize(window), grpc.WithInitialConnWindowSize(window), grpc.WithReadBufferSize(readBuffer),
 	}}
 	if !f.tls.Empty() || f.tls.TrustedCAFile != "" {

@@ -16,11 +16,13 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	. "github.com/onsi/gomega"
 	"go.etcd.io/bbolt"
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 	appsv1 "k8s.io/api/apps/v1"
@@ -315,8 +317,30 @@ func TestChoose(t *testing.T) {
 	chosen, err := Choose(t.Context(), []Member{one}, "")
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(chosen).To(Equal(one))
+	alone := Member{Endpoint: one.Endpoint, Client: clientv3.NewCtxClient(t.Context())} // it says that it is well, and no quorum tells it so
+	alone.Client.Maintenance, alone.Client.KV = one.Client.Maintenance, cutOff{}
+	_, err = Choose(t.Context(), []Member{alone}, "")
+	g.Expect(err).To(And(MatchError(ErrBehind), MatchError(ContainSubstring("is not told by the others that it has what they have: etcdserver: request timed out"))))
 	_, err = Choose(t.Context(), []Member{one}, "http://elsewhere:2379")
 	g.Expect(err).To(And(MatchError(ErrBehind), MatchError(ContainSubstring(`"http://elsewhere:2379" is none of the endpoints`))))
+}
+
+// cutOff is how a member answers that has no quorum.
+type cutOff struct{ clientv3.KV }
+
+func (cutOff) Get(context.Context, string, ...clientv3.OpOption) (*clientv3.GetResponse, error) {
+	return nil, rpctypes.ErrTimeout
+}
+
+// TestWatched: while a stream brings something it is not given up.
+func TestWatched(t *testing.T) {
+	g := NewWithT(t)
+	ended := make(chan struct{})
+	idle := time.AfterFunc(time.Millisecond, func() { close(ended) })
+	idle.Reset(time.Hour)
+	w := &watched{Reader: iotest.DataErrReader(strings.NewReader("all of it")), idle: idle}
+	g.Expect(io.ReadAll(w)).To(BeEquivalentTo("all of it"))
+	g.Consistently(ended, 10*time.Millisecond).ShouldNot(BeClosed())
 }
 
 // TestTakeFromNobody: a member that does not answer is named, and nothing is left.

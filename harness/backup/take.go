@@ -158,14 +158,27 @@ func Choose(ctx context.Context, members []Member, endpoint string) (Member, err
 	}
 	slices.SortStableFunc(fit, func(a, b standing) int { return cmp.Compare(a.leads(), b.leads()) })
 	for _, s := range fit {
-		if endpoint == "" || s.Endpoint == endpoint {
+		if endpoint != "" && s.Endpoint != endpoint {
+			continue
+		}
+		err := s.confirm(ctx)
+		if err == nil {
 			return s.Member, nil
 		}
+		refused = append(refused, fmt.Sprintf("%s is not told by the others that it has what they have: %v", s.Endpoint, err))
 	}
 	if len(refused) == 0 {
 		return Member{}, fmt.Errorf("choose a member of etcd: %q is none of the endpoints: %w", endpoint, ErrBehind)
 	}
 	return Member{}, fmt.Errorf("choose a member of etcd: %s: %w", strings.Join(refused, "; "), ErrBehind)
+}
+
+// confirm has the member read something that only one reads which has all that a quorum had when it was asked: also where the others have no endpoint here, or don't answer us.
+func (m Member) confirm(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	_, err := m.Client.Get(ctx, "health") // as etcdctl endpoint health does; not serializable
+	return err
 }
 
 // leads is 1 for a leader.
@@ -268,6 +281,10 @@ func (m *Manifest) look(ctx context.Context, path string) error {
 
 // fetch writes the stream of a snapshot, with the hash that etcd sends after it, to a file.
 func fetch(ctx context.Context, client *clientv3.Client, path string) (err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	idle := time.AfterFunc(streamIdle, func() { cancel(fmt.Errorf("nothing came for %s", streamIdle)) })
+	defer idle.Stop()
 	stream, err := client.SnapshotWithVersion(ctx)
 	if err != nil {
 		return err
@@ -278,10 +295,31 @@ func fetch(ctx context.Context, client *clientv3.Client, path string) (err error
 		return err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
-	if size, err := io.Copy(file, stream.Snapshot); err != nil {
+	size, err := io.Copy(file, &watched{Reader: stream.Snapshot, idle: idle})
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
 		return fmt.Errorf("after %d bytes: %w", size, err)
 	}
 	return nil
+}
+
+// streamIdle is how long the stream of a snapshot may bring nothing.
+const streamIdle = 30 * time.Second
+
+// watched is a reader that puts off what happens when nothing was read for long.
+type watched struct {
+	io.Reader
+	idle *time.Timer
+}
+
+func (w *watched) Read(p []byte) (int, error) {
+	n, err := w.Reader.Read(p)
+	if n > 0 {
+		w.idle.Reset(streamIdle)
+	}
+	return n, err
 }
 
 // write writes a file in one piece.

@@ -48,6 +48,9 @@ type Op struct {
 	Ops     []*Op   `json:"ops,omitempty"`
 	// Parallel is how many of the Ops are performed at a time; 0 means one after the other.
 	Parallel int `json:"parallel,omitempty"`
+	// Stops says that after the op a part of the control plane does not run, until one that Starts it: a run that is killed in between can't be resumed.
+	Stops  bool `json:"stops,omitempty"`
+	Starts bool `json:"starts,omitempty"`
 }
 
 // Seconds is a duration that JSON shows as a number of seconds.

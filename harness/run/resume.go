@@ -100,6 +100,20 @@ type faultKey struct{ subject, kind string }
 // over tells whether no op is to be performed any more.
 func (p *past) over() bool { return p.ended || p.failed || p.stepsEnded }
 
+// stopped tells whether a part of the control plane was stopped when the process was killed.
+func (p *past) stopped(all *plan.Plan) (stopped bool) {
+	all.Walk(func(op *plan.Op, _ int) {
+		was, begun := p.ops[op.ID]
+		switch {
+		case begun && op.Stops:
+			stopped = true
+		case op.Starts && was.State == report.Done:
+			stopped = false
+		}
+	})
+	return stopped
+}
+
 // again takes the run's folder over from the process that was killed.
 func again(o Options, p *plan.Plan, promised *world.World) (*rehearsal, error) {
 	folder := Folder{Path: o.Folder}
@@ -113,6 +127,9 @@ func again(o Options, p *plan.Plan, promised *world.World) (*rehearsal, error) {
 	}
 	if r.past, err = folder.past(); err == nil && !r.past.ended && r.past.ops[createOp].State != report.Done {
 		err = fmt.Errorf("it was killed before its cluster stood; run it again: %w", ErrNotResumable)
+	}
+	if err == nil && !r.past.over() && r.past.stopped(p) {
+		err = fmt.Errorf("it was killed while its control plane was stopped, or without its data; run it again: %w", ErrNotResumable)
 	}
 	if err == nil {
 		r.file, err = os.OpenFile(folder.file(traceFile), os.O_WRONLY|os.O_APPEND, 0)

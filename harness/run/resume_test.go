@@ -7,8 +7,29 @@ import (
 
 	. "github.com/onsi/gomega"
 
+	"github.com/seatrial/seatrial/harness/plan"
+	"github.com/seatrial/seatrial/harness/report"
 	"github.com/seatrial/seatrial/harness/trace"
 )
+
+// TestStopped: a run whose control plane was stopped when it was killed, or is being stopped or started, is told apart.
+func TestStopped(t *testing.T) {
+	g := NewWithT(t)
+	p := &plan.Plan{Ops: []*plan.Op{{ID: "backup"}, {ID: "drill", Ops: []*plan.Op{{ID: "drill/stop", Stops: true}, {ID: "drill/data"}, {ID: "drill/start", Starts: true}}}, {ID: "after"}}}
+	done, underWay := report.Op{State: report.Done}, report.Op{}
+	for _, test := range []struct {
+		ops     map[string]report.Op
+		stopped bool
+	}{
+		{map[string]report.Op{"backup": done}, false},
+		{map[string]report.Op{"backup": done, "drill/stop": underWay}, true},
+		{map[string]report.Op{"drill/stop": done, "drill/data": done}, true},
+		{map[string]report.Op{"drill/stop": done, "drill/data": done, "drill/start": underWay}, true},
+		{map[string]report.Op{"drill/stop": done, "drill/data": done, "drill/start": done, "after": underWay}, false},
+	} {
+		g.Expect((&past{ops: test.ops}).stopped(p)).To(Equal(test.stopped), "%v", test.ops)
+	}
+}
 
 // TestRelist: when the objects of a cluster are listed again, one that is gone and one that took the place of another of its name are recorded as gone, and those that are as they were are not.
 func TestRelist(t *testing.T) {

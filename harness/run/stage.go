@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -184,9 +185,14 @@ func (r *rehearsal) perform(ctx context.Context) (err error) {
 	return r.mark(trace.StepsEnded)
 }
 
-// recordEtcd puts into the recording what the members of etcd say of themselves in the end, those that answer.
+// recordEtcd puts into the recording what the members of etcd say of themselves in the end. Of one that does not answer it has that nobody could ask: what it said before is not how it is.
 func (r *rehearsal) recordEtcd(ctx context.Context) error {
 	said, _ := r.stage.env.Etcd.InStep(ctx) // what is wrong with them is in what they say
+	for _, node := range r.stage.env.Etcd.Nodes() {
+		if !slices.ContainsFunc(said, func(s trace.EtcdData) bool { return s.Node == node }) {
+			said = append(said, trace.EtcdData{Node: node, Silent: true, Alarms: []string{}, Strangers: []string{}})
+		}
+	}
 	return procedure.RecordEtcd(said, func(kind trace.Kind, subject, change string, data any) error {
 		return r.record(trace.Event{Kind: kind, Subject: subject, Change: change}, data)
 	})

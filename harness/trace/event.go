@@ -365,6 +365,8 @@ type InventoryData struct {
 // EtcdData is the data of the fact EtcdStatus. Ids are written as etcdctl does.
 type EtcdData struct {
 	Node string `json:"node"`
+	// Silent says that it did not answer in the end, so that nothing of the rest is known.
+	Silent bool `json:"silent,omitempty"`
 	// ID and ClusterID are the member's and the cluster's.
 	ID        string `json:"id"`
 	ClusterID string `json:"clusterId"`
@@ -456,11 +458,14 @@ type VerifiedData struct {
 
 // EtcdEndData is the data of the fact EtcdEnding.
 type EtcdEndData struct {
+	// Time is when it began: from then on the member may be away.
 	Time time.Time `json:"time"`
-	Node string    `json:"node"`
+	// Until is when it was over: what was written to the member by then is not in a backup that is older.
+	Until time.Time `json:"until"`
+	Node  string    `json:"node"`
 	// Lost says that the data is destroyed, and not only the member stopped.
 	Lost bool `json:"lost"`
-	// Answered says whether the member said its revision then, which is Revision.
+	// Answered says whether the member said its revision, the last time that it was asked, which is Revision.
 	Answered bool  `json:"answered"`
 	Revision int64 `json:"revision"`
 }
@@ -525,8 +530,9 @@ type InformersData struct {
 
 // SecretsData is the data of the fact SecretsRead.
 type SecretsData struct {
-	// Secrets is how many the backup holds. Read is how many each API server has read, of the first hundred that etcd has; the least of them.
+	// Secrets is how many the backup holds. Asked is for how many of those that etcd has, the first hundred, each API server was asked, and Read how many each has read; the least of them.
 	Secrets int `json:"secrets"`
+	Asked   int `json:"asked"`
 	Read    int `json:"read"`
 	// Problem is why they could not be read, or "".
 	Problem string `json:"problem"`

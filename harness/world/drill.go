@@ -11,8 +11,8 @@ type Drill struct {
 	// Restore and Backup are the subjects of what is said of them: restore/STEP and backup/STEP.
 	Restore string `json:"restore"`
 	Backup  string `json:"backup"`
-	// LostSeconds is the time whose changes are lost (RPO): from the backup to the first end of a member of etcd. OutageSeconds is the time from that end until the API answered
-	// again (RTO). Both are nil when it is not known when the first member ended, or when the backup was taken.
+	// LostSeconds is the time whose changes are lost (RPO): from the backup until etcd had lost its quorum. OutageSeconds is the time from when it began to lose it until the API answered
+	// again (RTO). Both are nil when it is not known when that was, or when the backup was taken.
 	LostSeconds   *float64 `json:"lostSeconds,omitempty"`
 	OutageSeconds *float64 `json:"outageSeconds,omitempty"`
 	// Objects and Digest are how many the backup has and the hash of what is in them, Restored and RestoredDigest what was there after the restore.
@@ -34,6 +34,12 @@ type DrillMember struct {
 	Hash      string `json:"hash"`
 }
 
+// quorumGone is when so many of the members had ended that the others are no quorum: with one or two the first, with three the second.
+func quorumGone(ends []time.Time) time.Time {
+	slices.SortFunc(ends, time.Time.Compare)
+	return ends[(len(ends)-1)/2]
+}
+
 // Drills lists the restores, sorted.
 func (w *World) Drills() []Drill {
 	var list []Drill
@@ -42,20 +48,18 @@ func (w *World) Drills() []Drill {
 		d := Drill{
 			Restore: subject, Backup: r.Backup, Objects: r.Backed, Restored: r.Restored, Digest: r.BackedDigest, RestoredDigest: r.Digest, Revision: r.Revision,
 		}
-		var ended time.Time
+		var began, until []time.Time
 		for _, end := range w.EtcdEnds {
-			if ended.IsZero() || end.Time.Before(ended) {
-				ended = end.Time
-			}
+			began, until = append(began, end.Time), append(until, end.Until)
 			d.LastRevision = max(d.LastRevision, end.Revision)
 		}
-		if !ended.IsZero() {
-			outage := r.Answered.Sub(ended).Seconds()
+		if len(began) > 0 {
+			outage := r.Answered.Sub(quorumGone(began)).Seconds()
 			d.OutageSeconds = &outage
-		}
-		if taken := w.Backups[r.Backup]; taken != nil && !ended.IsZero() {
-			lost := ended.Sub(taken.Time).Seconds()
-			d.LostSeconds = &lost
+			if taken := w.Backups[r.Backup]; taken != nil {
+				lost := quorumGone(until).Sub(taken.Time).Seconds()
+				d.LostSeconds = &lost
+			}
 		}
 		for _, node := range slices.Sorted(maps.Keys(r.Hashes)) {
 			d.Members = append(d.Members, DrillMember{Node: node, ClusterID: r.ClusterIDs[node], Hash: r.Hashes[node]})

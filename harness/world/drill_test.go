@@ -21,10 +21,11 @@ func TestDrills(t *testing.T) {
 	}
 	g.Expect(w.Drills()).To(ConsistOf(And(HaveField("LostSeconds", BeNil()), HaveField("OutageSeconds", BeNil()))))
 
-	w.EtcdEnds["etcd/cp-1"] = &trace.EtcdEndData{Time: at(70), Revision: 500}
-	w.EtcdEnds["etcd/cp-2"] = &trace.EtcdEndData{Time: at(60), Revision: 400}
+	w.EtcdEnds["etcd/cp-1"] = &trace.EtcdEndData{Time: at(70), Until: at(75), Revision: 500}
+	w.EtcdEnds["etcd/cp-2"] = &trace.EtcdEndData{Time: at(60), Until: at(61), Revision: 400}
+	w.EtcdEnds["etcd/cp-3"] = &trace.EtcdEndData{Time: at(20), Until: at(20)} // the others were a quorum
 	w.Backups["backup/nightly"] = &trace.BackupData{Time: at(10)}
-	lost, outage := 50.0, 40.0
+	lost, outage := 51.0, 40.0
 	g.Expect(w.Drills()).To(Equal([]world.Drill{{
 		Restore: "restore/drill", Backup: "backup/nightly", LostSeconds: &lost, OutageSeconds: &outage, Objects: 3, Restored: 2, Revision: 1400, LastRevision: 500,
 		Members: []world.DrillMember{{Node: "cp-1", ClusterID: "c", Hash: "aa"}, {Node: "cp-2"}},

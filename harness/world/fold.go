@@ -187,8 +187,10 @@ func (f *Fold) fact(e trace.Event) (Change, error) {
 	case trace.EtcdStatus:
 		return keep(f, e, "etcd", f.World.Etcd, func(*trace.EtcdData) string { return e.Subject })
 	case trace.EtcdEnding:
-		if f.World.EtcdEnds[e.Subject] != nil {
-			return Change{}, nil // a member that is lost is stopped afterwards, and had less then
+		if before := f.World.EtcdEnds[e.Subject]; before != nil && before.Lost {
+			if d := (trace.EtcdEndData{}); e.Unmarshal(&d) == nil && !d.Lost {
+				return Change{}, nil // a member that is lost is stopped afterwards, and had less then
+			}
 		}
 		return keep(f, e, "etcdEnds", f.World.EtcdEnds, func(*trace.EtcdEndData) string { return e.Subject })
 	case trace.EtcdKept:

@@ -34,7 +34,7 @@ type World struct {
 	Components map[string]*Component `json:"components"`
 	// Etcd are the members of etcd as they last said of themselves, by their subject: etcd/cp-1. Whether they answer, the probes say.
 	Etcd map[string]*trace.EtcdData `json:"etcd"`
-	// EtcdEnds are what members of etcd had last before their data was destroyed or they were stopped for a restore, the first time: etcd/cp-1.
+	// EtcdEnds are what members of etcd had last before their data was destroyed or they were stopped for a restore: etcd/cp-1. Of one that was both, it is the first.
 	EtcdEnds map[string]*trace.EtcdEndData `json:"etcdEnds"`
 	// EtcdReplaced are the members of etcd that have the data of a backup: etcd/cp-1.
 	EtcdReplaced map[string]*trace.EtcdReplacedData `json:"etcdReplaced"`

@@ -183,9 +183,22 @@ func (p *controlPlane) restore(file string, how cluster.EtcdRestore, peers []str
 
 // keep moves the member's data away. When a folder is there already, what the member has is from a restore that was killed.
 func (p *controlPlane) keep(kept string) error {
-	_, before := os.Stat(kept)
-	_, found := os.Stat(filepath.Join(p.etcdDir(), "member"))
-	if before == nil || found != nil {
+	there := func(path string) (bool, error) {
+		_, err := os.Stat(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return false, nil
+		}
+		return err == nil, err
+	}
+	before, err := there(kept)
+	if err != nil {
+		return err
+	}
+	found, err := there(filepath.Join(p.etcdDir(), "member"))
+	switch {
+	case err != nil:
+		return err
+	case before || !found:
 		return os.RemoveAll(p.etcdDir())
 	}
 	return os.Rename(p.etcdDir(), kept)

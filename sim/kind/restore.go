@@ -259,25 +259,23 @@ func (c *Cluster) restoreCommand(node string, how cluster.EtcdRestore) []string 
 	return argv
 }
 
-// keepData moves the member's data away. When a folder is there already, what the member has is from a restore that was killed.
+// keepData renames the member's data, which is then kept: on the same file system, because etcd's may be one of its own. When that name is there already, what the member has is from a
+// restore that was killed.
 func (c *Cluster) keepData(ctx context.Context, m machine, token string) error {
 	kept, member := keptFolder(token), path.Join(etcdFolder, "member")
-	before, err := c.run(ctx, m, nil, "find", path.Dir(kept), "-maxdepth", "2", "-path", path.Join(kept, "member"))
+	found, err := c.run(ctx, m, nil, "find", etcdFolder, "-maxdepth", "1", "-type", "d")
 	if err != nil {
 		return err
 	}
-	if strings.TrimSpace(before) != "" {
-		_, err := c.run(ctx, m, nil, "rm", "-rf", member)
-		return err
+	folders := strings.Fields(found) // names have no spaces
+	switch {
+	case !slices.Contains(folders, member):
+		return nil
+	case slices.Contains(folders, kept):
+		_, err = c.run(ctx, m, nil, "rm", "-rf", member)
+	default:
+		_, err = c.run(ctx, m, nil, "mv", member, kept)
 	}
-	found, err := c.run(ctx, m, nil, "find", etcdFolder, "-maxdepth", "1", "-name", "member")
-	if err != nil || strings.TrimSpace(found) == "" {
-		return err
-	}
-	if _, err := c.run(ctx, m, nil, "mkdir", "-p", kept); err != nil {
-		return err
-	}
-	_, err = c.run(ctx, m, nil, "mv", member, kept)
 	return err
 }
 
@@ -288,7 +286,7 @@ func (c *Cluster) KeptData(ctx context.Context, node, token string) (string, int
 		return "", 0, err
 	}
 	kept := keptFolder(token)
-	found, err := c.run(ctx, m, nil, "find", path.Dir(kept), "-maxdepth", "4", "-path", path.Join(kept, "member/snap/db"), "-printf", "%s")
+	found, err := c.run(ctx, m, nil, "find", etcdFolder, "-path", path.Join(kept, "snap/db"), "-printf", "%s")
 	if err != nil || found == "" {
 		return kept, 0, err
 	}
@@ -297,7 +295,7 @@ func (c *Cluster) KeptData(ctx context.Context, node, token string) (string, int
 }
 
 // keptFolder is where the data goes that a restore with that token finds.
-func keptFolder(token string) string { return etcdFolder + "-before-" + token }
+func keptFolder(token string) string { return path.Join(etcdFolder, "member-before-"+token) }
 
 // LoseMember implements cluster.EtcdRestorer: without its manifest the kubelet does not start etcd again, which is killed, and its data is removed.
 func (c *Cluster) LoseMember(ctx context.Context, node string) error {

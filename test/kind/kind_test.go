@@ -116,7 +116,7 @@ func TestResumed(t *testing.T) {
 	}
 	b := newBerth(t)
 	wanted := []string{"roll/cp-1/apply", "roll/worker-1/drain", "roll/worker-2/kubelet"}
-	b.Resumed(func(op string) bool { return slices.Contains(wanted, op) }, func() { b.Expect(b.Containers()).NotTo(BeEmpty(), "its cluster outlives it") }, 0,
+	b.Resumed(func(op string) bool { return slices.Contains(wanted, op) }, func() { b.Expect(b.Containers()).NotTo(BeEmpty(), "its cluster outlives it") },
 		"run", "--provider", "kind", "--resumable", "--runs", b.Runs, "scenarios/upgrade")
 }
 

@@ -48,7 +48,7 @@ func (Lose) Plan(step scenario.Step, s plan.Setting) *plan.Op {
 	if len(nodes) < len(all) {
 		title = fmt.Sprintf("destroy the data of etcd on %d of %d control planes", len(nodes), len(all))
 	}
-	return &plan.Op{ID: step.ID, Title: title, Procedure: "loseEtcd", Action: "lose", Options: nodes, Timeout: procedure.Quick}
+	return &plan.Op{ID: step.ID, Title: title, Procedure: "loseEtcd", Action: "lose", Options: nodes, Timeout: procedure.Quick, Stops: true}
 }
 
 // Do implements procedure.Procedure. What the members had last is in the recording before they lose it.
@@ -61,13 +61,18 @@ func (Lose) Do(ctx context.Context, env *procedure.Env, _ scenario.Step, op *pla
 	if !ok {
 		return fmt.Errorf("op %q has options of type %T", op.ID, op.Options)
 	}
+	ends := map[string]*trace.EtcdEndData{}
 	for _, node := range nodes {
-		if err := ending(ctx, env, node, true); err != nil {
+		ends[node] = &trace.EtcdEndData{Time: time.Now().UTC(), Node: node, Lost: true}
+		if err := ending(ctx, env, ends[node]); err != nil {
 			return err
 		}
 	}
 	for _, node := range nodes {
 		if err := restorer.LoseMember(ctx, node); err != nil {
+			return err
+		}
+		if err := ending(ctx, env, ends[node]); err != nil {
 			return err
 		}
 		if _, err := env.Etcd.Status(ctx, node); err == nil {
@@ -78,13 +83,13 @@ func (Lose) Do(ctx context.Context, env *procedure.Env, _ scenario.Step, op *pla
 	return nil
 }
 
-// ending puts into the recording that a member is about to end, with what it has.
-func ending(ctx context.Context, env *procedure.Env, node string, lost bool) error {
-	said := trace.EtcdEndData{Time: time.Now().UTC(), Node: node, Lost: lost}
-	if s, err := env.Etcd.Status(ctx, node); err == nil {
+// ending puts into the recording that a member is about to end, or has, with what it has as far as it says.
+func ending(ctx context.Context, env *procedure.Env, said *trace.EtcdEndData) error {
+	if s, err := env.Etcd.Status(ctx, said.Node); err == nil {
 		said.Answered, said.Revision = true, s.Revision
 	}
-	return env.Record(trace.KindFact, "etcd/"+node, trace.EtcdEnding, said)
+	said.Until = time.Now().UTC()
+	return env.Record(trace.KindFact, "etcd/"+said.Node, trace.EtcdEnding, *said)
 }
 
 // Restore is the step restore.
@@ -137,6 +142,9 @@ func (Restore) Plan(step scenario.Step, s plan.Setting) *plan.Op {
 	}
 	op("start", actionStart, "", "start what was stopped")
 	op("ready", actionReady, "", "compare etcd with %s, and wait until the cluster works", spec.Backup)
+	for _, op := range root.Ops {
+		op.Stops, op.Starts = op.Action == actionStop, op.Action == actionStart
+	}
 	return root
 }
 
@@ -191,18 +199,33 @@ func (w work) check(ctx context.Context) error {
 	return w.env.Record(trace.KindFact, w.backup(), trace.BackupChecked, trace.CheckedData{Time: time.Now().UTC()})
 }
 
-// stop stops every control plane, side by side: no API server may write to a member that another has restored.
-// Whoever leaves some running has a finding for it.
+// stop stops every control plane, side by side: no API server may write to a member that another has restored. Members of etcd end after all else: they are asked what they have when nobody
+// writes any more. Whoever leaves some running has a finding for it.
 func (w work) stop(ctx context.Context) error {
+	ends := map[string]*trace.EtcdEndData{}
 	for _, node := range w.env.Etcd.Nodes() {
-		if err := ending(ctx, w.env, node, false); err != nil {
+		ends[node] = &trace.EtcdEndData{Time: time.Now().UTC(), Node: node}
+		if err := ending(ctx, w.env, ends[node]); err != nil {
 			return err
 		}
 	}
-	err := w.each(ctx, func(ctx context.Context, node string) error {
-		return w.restorer.StopComponents(ctx, node, w.step.Restore.Stop)
-	})
-	if err != nil {
+	members, clients := []string{}, []string{}
+	for _, component := range w.step.Restore.Stop {
+		if component == "etcd" {
+			members = append(members, component)
+		} else {
+			clients = append(clients, component)
+		}
+	}
+	if err := w.stopAll(ctx, clients); err != nil {
+		return err
+	}
+	for _, node := range w.env.Etcd.Nodes() {
+		if err := ending(ctx, w.env, ends[node]); err != nil {
+			return err
+		}
+	}
+	if err := w.stopAll(ctx, members); err != nil {
 		return err
 	}
 	for _, node := range w.env.Etcd.Nodes() {
@@ -211,6 +234,14 @@ func (w work) stop(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// stopAll stops components on every control plane.
+func (w work) stopAll(ctx context.Context, components []string) error {
+	if len(components) == 0 {
+		return nil
+	}
+	return w.each(ctx, func(ctx context.Context, node string) error { return w.restorer.StopComponents(ctx, node, components) })
 }
 
 // each does something on every control plane, side by side.
@@ -431,7 +462,7 @@ func (w work) readSecrets(ctx context.Context) error {
 		fmt.Fprintf(w.env.Log, "which Secrets there are is not known: %v\n", err)
 		return nil
 	}
-	said.Read = len(names)
+	said.Asked, said.Read = len(names), len(names)
 	for _, server := range w.env.Cluster.APIServers() {
 		read, err := readEach(ctx, server, names)
 		said.Read = min(said.Read, read)

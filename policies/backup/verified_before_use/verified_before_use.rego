@@ -2,7 +2,7 @@
 # title: A backup is proven before anything is destroyed for it
 # description: >-
 #   A backup that was never restored is a hope. Each restore is from a backup that was restored into an etcd that is thrown away, compared,
-#   and found to hold, before the first member of etcd lost its data or was stopped for the restore.
+#   and found to hold, before etcd began to lose its quorum, or was stopped for the restore.
 # related_resources:
 # - ref: https://etcd.io/docs/v3.6/op-guide/recovery/
 # custom:
@@ -12,6 +12,8 @@
 #   remedy: >-
 #     Verify each backup when it is taken (seatrial backup verify), and again before the data that it is to replace is touched.
 package seatrial.backup.verified_before_use
+
+import data.seatrial.lib.quorum
 
 subjects contains backup if some backup, _ in used
 
@@ -26,11 +28,11 @@ deny contains {"subject": backup, "msg": sprintf("was restored from, although it
 	verified.problem != ""
 }
 
-deny contains {"subject": backup, "msg": sprintf("was proven only after %s had ended", [ended.node])} if {
+deny contains {"subject": backup, "msg": "was proven only after etcd had lost its quorum"} if {
 	some backup, _ in used
 	verified := data.world.verified[backup]
-	some _, ended in data.world.etcdEnds
-	time.parse_rfc3339_ns(verified.time) > time.parse_rfc3339_ns(ended.time)
+	ends := [time.parse_rfc3339_ns(ended.time) | some _, ended in data.world.etcdEnds]
+	time.parse_rfc3339_ns(verified.time) > quorum.gone(ends)
 }
 
 # What was restored from, also when the restore came to no end.

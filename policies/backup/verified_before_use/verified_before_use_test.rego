@@ -16,7 +16,13 @@ test_proven if {
 test_not_proven if {
 	denied({}) == {"was restored from, and nobody had restored it anywhere else before to prove it"}
 	denied({"backup/nightly": {"problem": "its hash is of other bytes", "time": "2026-11-27T10:00:09Z"}}) == {"was restored from, although it does not hold: its hash is of other bytes"}
-	denied({"backup/nightly": {"problem": "", "time": "2026-11-27T10:00:11Z"}}) == {"was proven only after cp-1 had ended"}
+	denied({"backup/nightly": {"problem": "", "time": "2026-11-27T10:00:11Z"}}) == {"was proven only after etcd had lost its quorum"}
+}
+
+test_one_of_three_had_ended if {
+	three := object.union(ends, {"etcd/cp-2": {"time": "2026-11-27T10:01:00Z"}, "etcd/cp-3": {"time": "2026-11-27T10:01:00Z"}})
+	verified := {"backup/nightly": {"problem": "", "time": "2026-11-27T10:00:11Z"}}
+	policy.deny == set() with data.world as object.union(world(verified), {"etcdEnds": three})
 }
 
 test_nothing_restored if {

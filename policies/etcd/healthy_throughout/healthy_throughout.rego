@@ -37,6 +37,7 @@ deny contains {"subject": subject, "msg": msg} if {
 deny contains {"subject": subject, "msg": "knows no leader"} if {
 	some subject, member in data.world.etcd
 	member.leader == ""
+	not member.silent
 }
 
 deny contains {"subject": subject, "msg": msg} if {

@@ -12,6 +12,7 @@ test_healthy if {
 	policy.subjects == {"etcd/cp-1", "etcd/cp-2"} with data.world as world({})
 	denied(world({})) == set()
 	denied(world({"behind": 1000})) == set()
+	denied(world({"leader": "", "silent": true})) == set() # whether it serves is availability's to say
 }
 
 test_members if {

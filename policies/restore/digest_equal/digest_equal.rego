@@ -21,6 +21,18 @@ deny contains {"subject": subject, "msg": msg} if {
 	msg := sprintf("differs from %s: %s", [restore.backup, concat("; ", restore.differences)])
 }
 
+deny contains {"subject": subject, "msg": sprintf("has the digest %s, and %s had %s", [restore.digest, restore.backup, restore.backedDigest])} if {
+	some subject, restore in data.world.restores
+	count(restore.differences) == 0
+	restore.digest != ""
+	restore.digest != restore.backedDigest
+}
+
+unknown contains {"subject": subject, "msg": sprintf("has no digest to compare with that of %s", [restore.backup])} if {
+	some subject, restore in data.world.restores
+	restore.digest == ""
+}
+
 unknown contains {"subject": subject, "msg": sprintf("%s has no objects, so nothing was compared", [restore.backup])} if {
 	some subject, restore in data.world.restores
 	restore.backed == 0

@@ -16,7 +16,7 @@ test_in_time if {
 
 test_late if {
 	found := policy.deny with data.world as world("2026-11-27T10:01:30Z", ends) with input as given
-	found == {{"subject": "restore/drill", "msg": "took 90 s from the first end of a member to an API that answers; at most 1m is allowed"}}
+	found == {{"subject": "restore/drill", "msg": "took 90 s from the loss of the quorum to an API that answers; at most 1m is allowed"}}
 }
 
 test_not_known if {

@@ -28,6 +28,13 @@ unknown contains {"subject": restore, "msg": sprintf("no Secret was read, and th
 	read.read == 0
 }
 
+unknown contains {"subject": restore, "msg": sprintf("%d of %d Secrets were read", [read.read, read.asked])} if {
+	some restore, read in data.world.secretsRead
+	read.problem == ""
+	read.read > 0
+	read.read < read.asked
+}
+
 unknown contains {"subject": restore, "msg": "nobody tried to read Secrets"} if {
 	some restore, _ in data.world.restores
 	not data.world.secretsRead[restore]
