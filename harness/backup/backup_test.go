@@ -16,7 +16,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"testing/iotest"
 	"time"
 
 	. "github.com/onsi/gomega"
@@ -332,15 +331,25 @@ func (cutOff) Get(context.Context, string, ...clientv3.OpOption) (*clientv3.GetR
 	return nil, rpctypes.ErrTimeout
 }
 
-// TestWatched: while a stream brings something it is not given up.
-func TestWatched(t *testing.T) {
+// stalling is a member whose snapshot stops half way.
+type stalling struct{ clientv3.Maintenance }
+
+func (stalling) SnapshotWithVersion(ctx context.Context) (*clientv3.SnapshotResponse, error) {
+	stopped := readFunc(func([]byte) (int, error) { <-ctx.Done(); return 0, ctx.Err() })
+	return &clientv3.SnapshotResponse{Snapshot: io.NopCloser(io.MultiReader(strings.NewReader("half of it"), stopped))}, nil
+}
+
+type readFunc func([]byte) (int, error)
+
+func (f readFunc) Read(p []byte) (int, error) { return f(p) }
+
+// TestStalls: a snapshot whose stream brings nothing any more is given up, and it is said after how much.
+func TestStalls(t *testing.T) {
 	g := NewWithT(t)
-	ended := make(chan struct{})
-	idle := time.AfterFunc(time.Millisecond, func() { close(ended) })
-	idle.Reset(time.Hour)
-	w := &watched{Reader: iotest.DataErrReader(strings.NewReader("all of it")), idle: idle}
-	g.Expect(io.ReadAll(w)).To(BeEquivalentTo("all of it"))
-	g.Consistently(ended, 10*time.Millisecond).ShouldNot(BeClosed())
+	client := clientv3.NewCtxClient(t.Context())
+	client.Maintenance = stalling{}
+	err := fetch(t.Context(), client, filepath.Join(t.TempDir(), "snapshot.db"), 50*time.Millisecond)
+	g.Expect(err).To(MatchError("after 10 bytes: nothing came for 50ms"))
 }
 
 // TestTakeFromNobody: a member that does not answer is named, and nothing is left.

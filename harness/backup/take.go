@@ -214,7 +214,7 @@ func (s standing) unfit(all []standing) string {
 // Take takes a snapshot from a member, puts it at path with its manifest beside it, and reads it again. Until it is whole it has another name. Who may read it reads every Secret: it is
 // for its owner alone.
 func Take(ctx context.Context, from Member, path string, now func() time.Time) (*Manifest, error) {
-	return TakeBy(ctx, from, path, now, func(ctx context.Context, file string) error { return fetch(ctx, from.Client, file) })
+	return TakeBy(ctx, from, path, now, func(ctx context.Context, file string) error { return fetch(ctx, from.Client, file, streamIdle) })
 }
 
 // TakeBy is Take where something else writes the snapshot to a file: etcdctl snapshot save on a node.
@@ -279,11 +279,11 @@ func (m *Manifest) look(ctx context.Context, path string) error {
 	return nil
 }
 
-// fetch writes the stream of a snapshot, with the hash that etcd sends after it, to a file.
-func fetch(ctx context.Context, client *clientv3.Client, path string) (err error) {
+// fetch writes the stream of a snapshot, with the hash that etcd sends after it, to a file. It ends when nothing comes for long.
+func fetch(ctx context.Context, client *clientv3.Client, path string, within time.Duration) (err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	idle := time.AfterFunc(streamIdle, func() { cancel(fmt.Errorf("nothing came for %s", streamIdle)) })
+	idle := time.AfterFunc(within, func() { cancel(fmt.Errorf("nothing came for %s", within)) })
 	defer idle.Stop()
 	stream, err := client.SnapshotWithVersion(ctx)
 	if err != nil {
@@ -295,7 +295,7 @@ func fetch(ctx context.Context, client *clientv3.Client, path string) (err error
 		return err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
-	size, err := io.Copy(file, &watched{Reader: stream.Snapshot, idle: idle})
+	size, err := io.Copy(file, &watched{Reader: stream.Snapshot, idle: idle, within: within})
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
@@ -311,13 +311,14 @@ const streamIdle = 30 * time.Second
 // watched is a reader that puts off what happens when nothing was read for long.
 type watched struct {
 	io.Reader
-	idle *time.Timer
+	idle   *time.Timer
+	within time.Duration
 }
 
 func (w *watched) Read(p []byte) (int, error) {
 	n, err := w.Reader.Read(p)
 	if n > 0 {
-		w.idle.Reset(streamIdle)
+		w.idle.Reset(w.within)
 	}
 	return n, err
 }

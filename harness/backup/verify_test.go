@@ -29,7 +29,7 @@ func (h *held) Restore(ctx context.Context, _ string, look func(*clientv3.Client
 		return h.database, end, errors.Join(h.err, look(h.member.Client))
 	}
 	path := filepath.Join(h.dir, "db")
-	err := fetch(ctx, h.member.Client, path)
+	err := fetch(ctx, h.member.Client, path, streamIdle)
 	return path, end, errors.Join(err, look(h.member.Client))
 }
 

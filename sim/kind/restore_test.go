@@ -1,6 +1,9 @@
 package kind
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 
 	. "github.com/onsi/gomega"
@@ -22,4 +25,44 @@ func TestRestoreCommand(t *testing.T) {
 	}
 	g.Expect(c.restoreCommand("cp-2", cluster.EtcdRestore{Token: "drill-1"})).To(Equal(plain))
 	g.Expect(c.restoreCommand("cp-2", cluster.EtcdRestore{Token: "drill-1", BumpRevision: 1000, MarkCompacted: true})).To(Equal(append(plain, "--bump-revision=1000", "--mark-compacted")))
+}
+
+// TestKeepData: what a member has is kept under a name that says for which restore, also when that was killed and is done again, and where nothing was there nothing is kept.
+func TestKeepData(t *testing.T) {
+	g := NewWithT(t)
+	root := t.TempDir() // of the node
+	f := newFakeEngine(t, fmt.Sprintf(`"exec node") shift 2; sh -c "$(echo "$*" | sed "s|/var/lib|%[1]s|g")" | sed "s|%[1]s|/var/lib|g";;`, root))
+	client, err := f.provider.options.Engine(t.Context())
+	g.Expect(err).NotTo(HaveOccurred())
+	node := machine{node: "cp-1", container: "node", role: cluster.ControlPlane}
+	c := &Cluster{engine: client, machines: []machine{node}}
+	database := filepath.Join(root, "etcd", "member", "snap", "db")
+	has := func(content string) {
+		g.Expect(os.MkdirAll(filepath.Dir(database), 0o700)).To(Succeed())
+		g.Expect(os.WriteFile(database, []byte(content), 0o600)).To(Succeed())
+	}
+	kept := func(token string) int64 {
+		folder, size, err := c.KeptData(t.Context(), "cp-1", token)
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(folder).To(Equal("/var/lib/etcd/member-before-" + token))
+		return size
+	}
+	g.Expect(os.MkdirAll(filepath.Join(root, "etcd"), 0o700)).To(Succeed())
+	g.Expect(c.keepData(t.Context(), node, "drill")).To(Succeed())
+	g.Expect(kept("drill")).To(BeZero(), "there was nothing")
+
+	has("what it had")
+	g.Expect(c.keepData(t.Context(), node, "drill")).To(Succeed())
+	g.Expect(kept("drill")).To(BeEquivalentTo(len("what it had")))
+	g.Expect(database).NotTo(BeAnExistingFile())
+
+	has("what was restored by an attempt that was killed")
+	g.Expect(c.keepData(t.Context(), node, "drill")).To(Succeed())
+	g.Expect(kept("drill")).To(BeEquivalentTo(len("what it had")))
+	g.Expect(database).NotTo(BeAnExistingFile())
+
+	has("what it had a day later")
+	g.Expect(c.keepData(t.Context(), node, "again")).To(Succeed())
+	g.Expect(kept("again")).To(BeEquivalentTo(len("what it had a day later")))
+	g.Expect(kept("drill")).To(BeEquivalentTo(len("what it had")))
 }
