@@ -69,9 +69,9 @@ func (c *Cluster) fetch(ctx context.Context, m machine, from, to string) error {
 }
 
 const (
-	// kubeletPatience is how long a kubelet may take to begin to stop what was taken from it.
-	kubeletPatience = 10 * time.Second
-	// stopGrace is how long a component may take to end by itself that is told to: with the patience before, what a kubelet gives it.
+	// kubeletPatience is how long a kubelet may take to stop what was taken from it: it gives each 30 s to end, and an API server takes them. One that is told a second time would end at once.
+	kubeletPatience = 35 * time.Second
+	// stopGrace is how long a component may take to end that the kubelet did not tell to.
 	stopGrace = 20 * time.Second
 )
 
