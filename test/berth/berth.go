@@ -99,8 +99,8 @@ func (b *Berth) RunFolders() []string {
 	return folders
 }
 
-// secret is what no file of a run's folder may have in it: keys and certificates in PEM, also as JSON and YAML write them in base64, and tokens of service accounts.
-var secret = regexp.MustCompile(`-----BEGIN |LS0tLS1CRUdJTi|eyJhbGciOi`)
+// secret is what no file of a run's folder may have in it: keys and certificates in PEM, also as JSON and YAML write them in base64, tokens of service accounts, and keys of object storage (rand.Text).
+var secret = regexp.MustCompile(`-----BEGIN |LS0tLS1CRUdJTi|eyJhbGciOi|\b[A-Z2-7]{26}\b|AWS_SECRET_ACCESS_KEY"?[:=] *"?[A-Za-z0-9+/]{20}`)
 
 // Secrets looks through all that a run left, and lists the files with one.
 func (b *Berth) Secrets(folder string) []string {

@@ -5,6 +5,8 @@ package e2e
 import (
 	"bytes"
 	"cmp"
+	"crypto/rand"
+	"encoding/base64"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -93,17 +95,21 @@ func scenarios(t *testing.T) (others, upgrades []string) {
 	return others, upgrades
 }
 
-// TestCertificatesStaySecret looks for keys, certificates and tokens in what a run leaves that read all of them, and made new ones. That the search finds one is seen with a key that is put there afterwards.
-func TestCertificatesStaySecret(t *testing.T) {
+// TestSecretsStaySecret looks for keys, certificates and tokens in what a run leaves that read all of them and made new ones, and in what one leaves that kept a backup in object storage, whose keys
+// are rand.Text. That the search finds such is seen with some that are put there afterwards.
+func TestSecretsStaySecret(t *testing.T) {
 	b := berth.New(t)
-	out, status := b.Run("run", "--runs", b.Runs, "scenarios/rotate-ca")
+	out, status := b.Run("test", "--runs", b.Runs, "scenarios/rotate-ca", "scenarios/backup-to-object-storage")
 	b.Expect(status).To(Equal(0), out)
-	folder := b.RunFolders()[0]
-	b.Expect(b.Secrets(folder)).To(BeEmpty())
-
-	planted := filepath.Join(folder, "logs", "planted.log")
-	b.Expect(os.WriteFile(planted, []byte("client-key-data: LS0tLS1CRUdJTiBFQyBQUklWQVRF\n"), 0o600)).To(Succeed())
-	b.Expect(b.Secrets(folder)).To(ConsistOf(planted))
+	b.Expect(b.RunFolders()).To(HaveLen(2))
+	for _, folder := range b.RunFolders() {
+		b.Expect(b.Secrets(folder)).To(BeEmpty())
+		for _, text := range []string{"client-key-data: LS0tLS1CRUdJTiBFQyBQUklWQVRF", "Credential=" + rand.Text() + "/20261129", `"AWS_SECRET_ACCESS_KEY":"` + base64.StdEncoding.EncodeToString([]byte(rand.Text())) + `"`} {
+			planted := filepath.Join(folder, "logs", "planted.log")
+			b.Expect(os.WriteFile(planted, []byte(text+"\n"), 0o600)).To(Succeed())
+			b.Expect(b.Secrets(folder)).To(ConsistOf(planted))
+		}
+	}
 }
 
 // TestRecordingIsEvidence judges one recording again, with the same policies, with one more, and after somebody touched it.

@@ -72,6 +72,7 @@ func TestCronJob(t *testing.T) {
 	out, status := b.Run("test", "--provider", "kind", "--runs", b.Runs, "scenarios/backup-cronjob")
 	t.Log(out)
 	b.Expect(status).To(Equal(0))
+	b.Expect(b.Secrets(b.RunFolders()[0])).To(BeEmpty(), "its pod has the keys of object storage in its environment")
 }
 
 // TestSideBySide runs two rehearsals at once: names, networks and ports apart. Each fails as it must. On two cores requests may wait for a second while the other cluster is made, so an outage
