@@ -105,7 +105,7 @@ func TestVerify(t *testing.T) {
 	g.Expect(err).To(MatchError(ContainSubstring("what is in the file and what was restored differ: nodes: 1 and 0 objects")))
 }
 
-// TestVerifyNewer: a snapshot of an etcd that is newer than ours is not restored, and is not said to be broken.
+// TestVerifyNewer: a snapshot of an etcd that is newer than ours is not proven, and is not said to be broken.
 func TestVerifyNewer(t *testing.T) {
 	g := NewWithT(t)
 	m := start(t)
@@ -122,10 +122,8 @@ func TestVerifyNewer(t *testing.T) {
 	newer := filepath.Join(t.TempDir(), "newer.db")
 	g.Expect(os.WriteFile(newer, append(raw, hash[:]...), 0o600)).To(Succeed())
 
-	restored := &held{dir: t.TempDir(), member: m}
-	_, err = Verify(t.Context(), newer, restored)
+	_, err = Verify(t.Context(), newer, &held{dir: t.TempDir(), member: m}) // which may have begun before it is known what the file is of
 	g.Expect(err).To(MatchError(ErrNewer))
 	g.Expect(err).NotTo(MatchError(ErrUnfit))
 	g.Expect(err).To(MatchError(ContainSubstring("it is of etcd 3.99.0")))
-	g.Expect(restored.ended).To(BeZero())
 }
