@@ -132,7 +132,7 @@ type standing struct {
 // answerTimeout is how long a member may take to say how it is.
 const answerTimeout = 5 * time.Second
 
-// Choose asks all members how they are, and chooses one to take a snapshot from: one that has a leader and all that the others have, if it can be no leader, which has enough to do.
+// Choose asks all members how they are, and chooses one to take a snapshot from: one that has a leader and all that the others have, as a quorum confirms, if it can be no leader, which has enough to do.
 // With an endpoint it is that one or none. Errors wrap [ErrBehind].
 func Choose(ctx context.Context, members []Member, endpoint string) (Member, error) {
 	all := make([]standing, len(members))

@@ -7,23 +7,19 @@ import (
 
 	. "github.com/onsi/gomega"
 	"go.uber.org/zap"
-	"golang.org/x/sys/unix"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	etcdclient "go.etcd.io/etcd/client/v3/snapshot"
 
 	"github.com/seatrial/seatrial/harness/cluster"
+	"github.com/seatrial/seatrial/test/disktest"
 	"github.com/seatrial/seatrial/test/etcdtest"
 )
 
 // TestRestoreNoSpace: a member whose disk has no room for what is restored has what it had, and nothing is left of the attempt.
 func TestRestoreNoSpace(t *testing.T) {
 	g := NewWithT(t)
-	small := t.TempDir()
-	if err := unix.Mount("tmpfs", small, "tmpfs", 0, "size=512k"); err != nil {
-		t.Skipf("SKIP: no file system of a size of its own can be mounted here: %v", err)
-	}
-	t.Cleanup(func() { g.Expect(unix.Unmount(small, 0)).To(Succeed()) })
+	small := disktest.Small(t)
 	client, stop, err := etcdtest.Start(t.TempDir())
 	g.Expect(err).NotTo(HaveOccurred())
 	defer stop()

@@ -64,18 +64,20 @@ func (c *Cluster) pids(ctx context.Context, m machine, component string) ([]stri
 	return found[component], err
 }
 
+// program is what a process runs, by its arguments.
+var program = regexp.MustCompile("^(?:/usr/bin/|/usr/local/bin/)?([^ ]+)(?: |$)")
+
 // processes are what ps says of components' processes in a column, by component.
 func (c *Cluster) processes(ctx context.Context, m machine, column string, components ...string) (map[string][]string, error) {
 	lines, err := c.engine.Lines(ctx, "exec", m.container, "ps", "-eo", column+"=,args=")
 	if err != nil {
 		return nil, err
 	}
-	command := regexp.MustCompile("^(?:/usr/bin/|/usr/local/bin/)?([^ ]+)(?: |$)")
 	found := map[string][]string{}
 	for _, line := range lines {
 		value, args, _ := strings.Cut(strings.TrimSpace(line), " ")
-		if program := command.FindStringSubmatch(strings.TrimSpace(args)); program != nil && slices.Contains(components, program[1]) {
-			found[program[1]] = append(found[program[1]], value)
+		if name := program.FindStringSubmatch(strings.TrimSpace(args)); name != nil && slices.Contains(components, name[1]) {
+			found[name[1]] = append(found[name[1]], value)
 		}
 	}
 	return found, nil

@@ -121,6 +121,7 @@ func (Restore) Plan(step scenario.Step, s plan.Setting) *plan.Op {
 	op := func(id, action, node, format string, args ...any) {
 		root.Ops = append(root.Ops, &plan.Op{
 			ID: step.ID + "/" + id, Title: fmt.Sprintf(format, args...), Procedure: "restore", Action: action, Node: node, Timeout: plan.Seconds(spec.Timeout.Duration),
+			Stops: action == actionStop, Starts: action == actionStart,
 		})
 	}
 	if !spec.Unchecked {
@@ -142,9 +143,6 @@ func (Restore) Plan(step scenario.Step, s plan.Setting) *plan.Op {
 	}
 	op("start", actionStart, "", "start what was stopped")
 	op("ready", actionReady, "", "compare etcd with %s, and wait until the cluster works", spec.Backup)
-	for _, op := range root.Ops {
-		op.Stops, op.Starts = op.Action == actionStop, op.Action == actionStart
-	}
 	return root
 }
 
@@ -209,15 +207,8 @@ func (w work) stop(ctx context.Context) error {
 			return err
 		}
 	}
-	members, clients := []string{}, []string{}
-	for _, component := range w.step.Restore.Stop {
-		if component == "etcd" {
-			members = append(members, component)
-		} else {
-			clients = append(clients, component)
-		}
-	}
-	if err := w.stopAll(ctx, clients); err != nil {
+	stop, isEtcd := w.step.Restore.Stop, func(component string) bool { return component == "etcd" }
+	if err := w.stopAll(ctx, slices.DeleteFunc(slices.Clone(stop), isEtcd)); err != nil {
 		return err
 	}
 	for _, node := range w.env.Etcd.Nodes() {
@@ -225,8 +216,10 @@ func (w work) stop(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := w.stopAll(ctx, members); err != nil {
-		return err
+	if slices.ContainsFunc(stop, isEtcd) {
+		if err := w.stopAll(ctx, []string{"etcd"}); err != nil {
+			return err
+		}
 	}
 	for _, node := range w.env.Etcd.Nodes() {
 		if _, err := w.env.Etcd.Status(ctx, node); err == nil {
