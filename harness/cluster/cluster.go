@@ -289,6 +289,8 @@ type StaticPods interface {
 	StartComponents(ctx context.Context, node string, components ...string) error
 	// Started says since when each component of a control plane node runs, at the earliest, and how much later that may be. One that doesn't run is left out.
 	Started(ctx context.Context, node string) (since map[string]time.Time, within time.Duration, err error)
+	// Settled is told that what was stopped on a node and started again works: a component that ends later has ended unasked (Restarter).
+	Settled(node string) error
 }
 
 // CertOperator is a cluster whose certificates can be looked at where they are, and renewed.

@@ -126,6 +126,9 @@ func (c *Cluster) Started(_ context.Context, node string) (map[string]time.Time,
 	return since, 0, nil
 }
 
+// Settled implements cluster.StaticPods: an end that was asked for is told from others at once.
+func (c *Cluster) Settled(string) error { return nil }
+
 // RestoreMember implements cluster.EtcdRestorer with etcdutl's own code.
 func (c *Cluster) RestoreMember(_ context.Context, node, file string, how cluster.EtcdRestore) error {
 	p, err := c.planeOf(node)

@@ -205,9 +205,10 @@ type Cluster struct {
 
 	mu       sync.Mutex
 	off      map[string]bool // nodes without power
-	cycled   map[string]bool // nodes whose power was cut, be it back or not
 	progress io.Writer
 	started  time.Time
+	// disturbed are the nodes whose components ended because of us: their power was cut, or they were stopped. The time is when all worked again, zero when nobody said so yet.
+	disturbed map[string]time.Time
 
 	closing  sync.Once
 	closeErr error
@@ -230,7 +231,7 @@ var (
 func newCluster(o Options, client *engine.Client, spec cluster.Spec, image Image) *Cluster {
 	c := &Cluster{
 		options: o, engine: client, spec: spec, image: image, machines: machines(spec),
-		addresses: map[string]string{}, off: map[string]bool{}, cycled: map[string]bool{}, progress: spec.Progress, started: time.Now(),
+		addresses: map[string]string{}, off: map[string]bool{}, disturbed: map[string]time.Time{}, progress: spec.Progress, started: time.Now(),
 	}
 	c.services = services{cluster: c, addresses: map[cluster.ServicePort]string{}, doubted: map[cluster.ServicePort]bool{}}
 	if c.progress == nil {

@@ -97,8 +97,16 @@ func (c *Cluster) setOff(node string, off bool) {
 	defer c.mu.Unlock()
 	c.off[node] = off
 	if off {
-		c.cycled[node] = true
+		c.disturbed[node] = time.Time{}
 	}
+}
+
+// disturb says that components of the node end because of us, until they have settled.
+func (c *Cluster) disturb(node string) error {
+	c.mu.Lock()
+	c.disturbed[node] = time.Time{}
+	c.mu.Unlock()
+	return c.save()
 }
 
 // firstOn is the first machine that has power.
@@ -143,7 +151,8 @@ func (c *Cluster) withoutPod(counts map[instance]int32) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for i := range c.restarted {
-		if _, ok := counts[i]; !ok && !c.cycled[i.node] {
+		settled, disturbed := c.disturbed[i.node]
+		if _, ok := counts[i]; !ok && (!disturbed || !settled.IsZero()) {
 			return fmt.Errorf("%s of node %q has none", i.component, i.node)
 		}
 	}
@@ -156,8 +165,8 @@ func (c *Cluster) noteRestarts(ctx context.Context) (err error) {
 	return err
 }
 
-// Restarts lists the components whose containers ended unasked since the cluster was ready, each with its last end. Those of nodes whose power was cut are left
-// out: there they end, and end again until they find each other. A component without a pod is waited for until the context ends: a kubelet that could not show its static pod, because
+// Restarts lists the components whose containers ended unasked since the cluster was ready, each with its last end. Those of nodes whose power was cut, or whose components were stopped, are left
+// out until they have settled: there they end, and end again until they find each other. A component without a pod is waited for until the context ends: a kubelet that could not show its static pod, because
 // the API server was away, tries again when it looks at that pod next, and was seen to take two minutes.
 func (c *Cluster) Restarts(ctx context.Context) ([]cluster.Restart, error) {
 	var counts map[instance]int32
@@ -180,10 +189,14 @@ func (c *Cluster) Restarts(ctx context.Context) ([]cluster.Restart, error) {
 	defer c.mu.Unlock()
 	var found []cluster.Restart
 	for i, count := range counts {
-		if count <= c.restarted[i] || c.cycled[i.node] {
+		end, ok := ends[i]
+		if settled, disturbed := c.disturbed[i.node]; disturbed {
+			if settled.IsZero() || !end.Time.After(settled) { // a pod that is made anew may count from nought, and its last end may be one that was asked for
+				continue
+			}
+		} else if count <= c.restarted[i] {
 			continue
 		}
-		end, ok := ends[i]
 		if !ok {
 			end = cluster.Restart{Time: time.Now(), Node: i.node, Component: i.component, Err: errors.New("how it ended is not known")}
 		}

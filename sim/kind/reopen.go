@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/seatrial/seatrial/harness/cluster"
 	"github.com/seatrial/seatrial/sim/engine"
@@ -24,8 +25,8 @@ const stateFile = "kind.json"
 type state struct {
 	// Addresses are those of the nodes, which they keep. A container that does not run has none.
 	Addresses map[string]string `json:"addresses"`
-	// Cycled are the nodes whose power was cut.
-	Cycled []string `json:"cycled"`
+	// Disturbed are the nodes whose components ended because of us, and since when they have settled.
+	Disturbed map[string]time.Time `json:"disturbed"`
 	// Restarted is how often components had been restarted when the cluster was ready, by node and component.
 	Restarted map[string]map[string]int32 `json:"restarted"`
 }
@@ -46,10 +47,7 @@ func (c *Cluster) save() error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s := state{Addresses: c.addresses, Restarted: map[string]map[string]int32{}}
-	for node := range c.cycled {
-		s.Cycled = append(s.Cycled, node)
-	}
+	s := state{Addresses: c.addresses, Disturbed: c.disturbed, Restarted: map[string]map[string]int32{}}
 	for i, count := range c.restarted {
 		if s.Restarted[i.node] == nil {
 			s.Restarted[i.node] = map[string]int32{}
@@ -77,10 +75,7 @@ func (c *Cluster) recall() error {
 	if err := json.Unmarshal(raw, &s); err != nil {
 		return fmt.Errorf("read the cluster's state: %w", err)
 	}
-	c.addresses, c.restarted = s.Addresses, map[instance]int32{}
-	for _, node := range s.Cycled {
-		c.cycled[node] = true
-	}
+	c.addresses, c.disturbed, c.restarted = s.Addresses, s.Disturbed, map[instance]int32{}
 	for node, components := range s.Restarted {
 		for component, count := range components {
 			c.restarted[instance{node, component}] = count

@@ -44,7 +44,7 @@ func TestStateIsRecalled(t *testing.T) {
 	g.Expect(recalled.recall()).To(Succeed())
 	g.Expect(recalled.addresses).To(Equal(saved.addresses))
 	g.Expect(recalled.restarted).To(Equal(saved.restarted))
-	g.Expect(recalled.cycled).To(Equal(saved.cycled))
+	g.Expect(recalled.disturbed).To(Equal(saved.disturbed))
 	g.Expect(recalled.off).To(BeEmpty(), "every node is given power")
 }
 

@@ -39,3 +39,36 @@ func TestRestartsAwaitPods(t *testing.T) {
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Eventually(found, 10*time.Second).Should(Receive(BeEmpty()))
 }
+
+// TestSettled: what ends on a node whose components were stopped is ours to answer for until it has settled; what ends later is not, whatever its pod, which is made anew, counts.
+func TestSettled(t *testing.T) {
+	g := NewWithT(t)
+	client := fake.NewClientset()
+	c := newCluster(Options{}, nil, cluster.Spec{}, Image{})
+	c.client, c.restarted = client, map[instance]int32{{"cp-1", "etcd"}: 3}
+	pods, pod := corev1.SchemeGroupVersion.WithResource("pods"), "etcd-cp-1"
+	ends := func(at time.Time) {
+		_ = client.Tracker().Delete(pods, metav1.NamespaceSystem, pod) // the first is not there yet
+		g.Expect(client.Tracker().Add(&corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{Name: pod, Namespace: metav1.NamespaceSystem, Labels: map[string]string{"tier": "control-plane"}},
+			Spec:       corev1.PodSpec{NodeName: "cp-1"},
+			Status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{{
+				Name: "etcd", RestartCount: 1, LastTerminationState: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 2, FinishedAt: metav1.NewTime(at)}},
+			}}},
+		})).To(Succeed())
+	}
+	g.Expect(c.disturb("cp-1")).To(Succeed())
+	g.Expect(c.Restarts(t.Context())).To(BeEmpty(), "its pod may be away")
+	ends(time.Now().Add(-time.Second))
+	g.Expect(c.Restarts(t.Context())).To(BeEmpty())
+	g.Expect(c.Settled("cp-1")).To(Succeed())
+	g.Expect(c.Restarts(t.Context())).To(BeEmpty())
+	ends(time.Now().Add(time.Second))
+	g.Expect(c.Restarts(t.Context())).To(ConsistOf(HaveField("Component", "etcd")))
+
+	g.Expect(client.Tracker().Delete(pods, metav1.NamespaceSystem, pod)).To(Succeed())
+	short, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	_, err := c.Restarts(short)
+	g.Expect(err).To(MatchError(ContainSubstring(`etcd of node "cp-1" has none`)), "it is to have one again")
+}

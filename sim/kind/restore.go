@@ -82,7 +82,9 @@ func (c *Cluster) StopComponents(ctx context.Context, node string, components []
 	if err != nil {
 		return err
 	}
-	c.setCycled(node)
+	if err := c.disturb(node); err != nil {
+		return fmt.Errorf("stop components of %q: %w", node, err)
+	}
 	isEtcd := func(component string) bool { return component == "etcd" }
 	if clients := slices.DeleteFunc(slices.Clone(components), isEtcd); len(clients) > 0 {
 		if err := c.moveManifests(ctx, m, manifestsFolder, stoppedFolder, clients...); err != nil {
@@ -148,6 +150,14 @@ func (c *Cluster) StartComponents(ctx context.Context, node string, components .
 		return fmt.Errorf("start components of %q: %w", node, err)
 	}
 	return nil
+}
+
+// Settled implements cluster.StaticPods.
+func (c *Cluster) Settled(node string) error {
+	c.mu.Lock()
+	c.disturbed[node] = time.Now()
+	c.mu.Unlock()
+	return c.save()
 }
 
 // Started implements cluster.StaticPods. A process's age is in whole seconds, and asking for it takes a moment.
@@ -303,11 +313,14 @@ func (c *Cluster) LoseMember(ctx context.Context, node string) error {
 	if err != nil {
 		return err
 	}
-	c.setCycled(node)
-	if err := c.moveManifests(ctx, m, manifestsFolder, stoppedFolder, "etcd"); err != nil {
-		return fmt.Errorf("lose etcd on %q: %w", node, err)
+	err = c.disturb(node)
+	if err == nil {
+		err = c.moveManifests(ctx, m, manifestsFolder, stoppedFolder, "etcd")
 	}
-	pids, err := c.pids(ctx, m, "etcd")
+	var pids []string
+	if err == nil {
+		pids, err = c.pids(ctx, m, "etcd")
+	}
 	if err == nil && len(pids) > 0 {
 		_, err = c.run(ctx, m, nil, append([]string{"kill", "-KILL"}, pids...)...)
 	}
@@ -321,11 +334,4 @@ func (c *Cluster) LoseMember(ctx context.Context, node string) error {
 		return fmt.Errorf("lose etcd on %q: %w", node, err)
 	}
 	return nil
-}
-
-// setCycled says that components of the node end because of us.
-func (c *Cluster) setCycled(node string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.cycled[node] = true
 }

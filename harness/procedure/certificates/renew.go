@@ -207,7 +207,7 @@ func (r renewal) restartNode(ctx context.Context, node string) error {
 	return r.operator.StartComponents(ctx, node)
 }
 
-// restarted looks whether every component of the control planes was started since.
+// restarted looks whether every component of the control planes was started since, and has settled then.
 func (r renewal) restarted(ctx context.Context, nodes []string, since time.Time) error {
 	for _, node := range nodes {
 		started, within, err := r.operator.Started(ctx, node)
@@ -218,6 +218,9 @@ func (r renewal) restarted(ctx context.Context, nodes []string, since time.Time)
 			if at, runs := started[component]; !runs || at.Before(since.Add(-within)) {
 				return fmt.Errorf("component/%s/%s was to be started again, and runs since %s", node, component, at.UTC().Format(time.RFC3339))
 			}
+		}
+		if err := r.operator.Settled(node); err != nil {
+			return err
 		}
 	}
 	return nil

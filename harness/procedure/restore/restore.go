@@ -326,7 +326,16 @@ func (w work) ready(ctx context.Context) error {
 	if err := w.follow(ctx, began); err != nil {
 		return err
 	}
-	return errors.Join(w.recordStarts(ctx), w.readSecrets(ctx), w.compareInformers(ctx))
+	return errors.Join(w.recordStarts(ctx), w.readSecrets(ctx), w.compareInformers(ctx), w.settled())
+}
+
+// settled says of every control plane that it works again.
+func (w work) settled() error {
+	var errs []error
+	for _, node := range w.env.Etcd.Nodes() {
+		errs = append(errs, w.restorer.Settled(node))
+	}
+	return errors.Join(errs...)
 }
 
 // restores tells whether the node's member is restored.
