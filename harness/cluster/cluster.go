@@ -370,6 +370,8 @@ type EtcdRestorer interface {
 	// SaveSnapshot has the node's member write a snapshot to a file on the node, etcdctl snapshot save, and copies it to a file on this machine, for its owner alone. It returns where it
 	// is on the node; with leave it stays there.
 	SaveSnapshot(ctx context.Context, node, file string, leave bool) (onNode string, err error)
+	// CopyDatabase copies the database file of the node's member, which may write to it meanwhile, to a file on this machine, for its owner alone. That is no snapshot, and people take it for one.
+	CopyDatabase(ctx context.Context, node, file string) error
 	// RestoreMember makes the data of the node's member from a snapshot, and puts it where the old data was, which is kept: etcdutl snapshot restore. The member doesn't run meanwhile. A call
 	// that is made again, after one that was killed, keeps what the first one found.
 	RestoreMember(ctx context.Context, node, file string, how EtcdRestore) error

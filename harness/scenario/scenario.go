@@ -270,13 +270,13 @@ type CronJob struct {
 const (
 	DamageTruncated  = "truncated"  // its end is missing
 	DamageBitFlipped = "bitFlipped" // one bit in the middle is another
-	DamageNoHash     = "noHash"     // it lacks the hash at its end, as a database does that was copied
+	DamageDatabase   = "database"   // it is the member's database file, copied while etcd runs
 )
 
 // DamageBackup is the step damageBackup.
 type DamageBackup struct {
 	Backup string `json:"backup" jsonschema:"required" doc:"Id of the step that took it."`
-	How    string `json:"how" jsonschema:"required,enum=truncated,enum=bitFlipped,enum=noHash" doc:"truncated cuts a quarter off its end, bitFlipped turns one bit in its middle, noHash takes the hash from its end, so that it is as a database file that was copied."`
+	How    string `json:"how" jsonschema:"required,enum=truncated,enum=bitFlipped,enum=database" doc:"truncated cuts a quarter off its end, bitFlipped turns one bit in its middle, database replaces it by a copy of the database file of the member that it was taken from, which has no hash."`
 }
 
 // VerifyBackup is the step verifyBackup.

@@ -460,7 +460,7 @@ func (c *checker) step(path string, s Step) {
 		if slices.Contains(c.stored, s.DamageBackup.Backup) {
 			c.report(path+".backup", "%q is in object storage, and only a file here can be damaged", s.DamageBackup.Backup)
 		}
-		c.oneOf(path+".how", s.DamageBackup.How, DamageTruncated, DamageBitFlipped, DamageNoHash)
+		c.oneOf(path+".how", s.DamageBackup.How, DamageTruncated, DamageBitFlipped, DamageDatabase)
 	case s.VerifyBackup != nil:
 		c.backup(path+".backup", s.VerifyBackup.Backup)
 	case s.LoseEtcd != nil:

@@ -43,6 +43,15 @@ func (c *Cluster) SaveSnapshot(ctx context.Context, node, file string, leave boo
 	return onNode, copyFile(onNode, file)
 }
 
+// CopyDatabase implements cluster.EtcdRestorer.
+func (c *Cluster) CopyDatabase(_ context.Context, node, file string) error {
+	p, err := c.planeOf(node)
+	if err != nil {
+		return err
+	}
+	return copyFile(databaseIn(p.etcdDir()), file)
+}
+
 // copyFile copies a file to another, for its owner alone.
 func copyFile(from, to string) error {
 	source, err := os.Open(from)
@@ -148,7 +157,7 @@ func (c *Cluster) KeptData(_ context.Context, node, token string) (string, int64
 		return "", 0, err
 	}
 	kept := p.keptDir(token)
-	found, err := os.Stat(filepath.Join(kept, "member", "snap", "db"))
+	found, err := os.Stat(databaseIn(kept))
 	if errors.Is(err, fs.ErrNotExist) {
 		return kept, 0, nil
 	}
@@ -157,6 +166,9 @@ func (c *Cluster) KeptData(_ context.Context, node, token string) (string, int64
 	}
 	return kept, found.Size(), nil
 }
+
+// databaseIn is where etcd has its database in a data directory.
+func databaseIn(dir string) string { return filepath.Join(dir, "member", "snap", "db") }
 
 // keptDir is where the data goes that a restore with that token finds.
 func (p *controlPlane) keptDir(token string) string { return p.etcdDir() + "-before-" + token }

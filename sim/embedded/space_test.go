@@ -30,7 +30,7 @@ func TestRestoreNoSpace(t *testing.T) {
 	g.Expect(err).NotTo(HaveOccurred())
 
 	p := &controlPlane{node: "cp-1", dir: small, ports: &ports{}}
-	db := filepath.Join(p.etcdDir(), "member", "snap", "db")
+	db := databaseIn(p.etcdDir())
 	g.Expect(os.MkdirAll(filepath.Dir(db), 0o700)).To(Succeed())
 	g.Expect(os.WriteFile(db, []byte("what it had"), 0o600)).To(Succeed())
 	err = p.restore(file, cluster.EtcdRestore{Token: "drill"}, []string{"cp-1=" + p.peerURL()})

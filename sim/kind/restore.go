@@ -58,6 +58,15 @@ func (c *Cluster) SaveSnapshot(ctx context.Context, node, file string, leave boo
 	return snapshotFile, err
 }
 
+// CopyDatabase implements cluster.EtcdRestorer.
+func (c *Cluster) CopyDatabase(ctx context.Context, node, file string) error {
+	m, err := c.machine(node)
+	if err != nil {
+		return err
+	}
+	return c.fetch(ctx, m, path.Join(etcdFolder, "member/snap/db"), file)
+}
+
 // fetch copies a file from a node to this machine, for its owner alone.
 func (c *Cluster) fetch(ctx context.Context, m machine, from, to string) error {
 	file, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)

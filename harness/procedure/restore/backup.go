@@ -6,7 +6,6 @@ package restore
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
@@ -201,7 +200,9 @@ type Damage struct{}
 func (Damage) Kind() string { return "damageBackup" }
 
 // Needs implements procedure.Procedure.
-func (Damage) Needs() []cluster.Capability { return []cluster.Capability{cluster.CapRestore} }
+func (Damage) Needs() []cluster.Capability {
+	return []cluster.Capability{cluster.CapEtcd, cluster.CapRestore}
+}
 
 // Plan implements procedure.Procedure.
 func (Damage) Plan(step scenario.Step, _ plan.Setting) *plan.Op {
@@ -212,8 +213,11 @@ func (Damage) Plan(step scenario.Step, _ plan.Setting) *plan.Op {
 }
 
 // Do implements procedure.Procedure.
-func (Damage) Do(_ context.Context, env *procedure.Env, step scenario.Step, _ *plan.Op) error {
+func (Damage) Do(ctx context.Context, env *procedure.Env, step scenario.Step, _ *plan.Op) error {
 	spec := step.DamageBackup
+	if spec.How == scenario.DamageDatabase {
+		return copyDatabase(ctx, env, spec.Backup)
+	}
 	file, err := os.OpenFile(file(env, spec.Backup), os.O_RDWR, 0)
 	if err != nil {
 		return err
@@ -232,13 +236,30 @@ func (Damage) Do(_ context.Context, env *procedure.Env, step scenario.Step, _ *p
 		if _, err = file.ReadAt(one, size/2); err == nil {
 			_, err = file.WriteAt([]byte{one[0] ^ 1}, size/2)
 		}
-	case scenario.DamageNoHash:
-		err = file.Truncate(size - sha256.Size)
 	default:
 		err = fmt.Errorf("there is no damage %q", spec.How)
 	}
 	fmt.Fprintf(env.Log, "%s of %d bytes is %s\n", spec.Backup, size, spec.How)
 	return err
+}
+
+// copyDatabase replaces a backup by the database file of the member that it was taken from.
+func copyDatabase(ctx context.Context, env *procedure.Env, step string) error {
+	restorer, err := restorerOf(env)
+	if err != nil {
+		return err
+	}
+	m, err := backup.ReadManifest(file(env, step))
+	if err != nil {
+		return err
+	}
+	for _, c := range env.Etcd.Clients() {
+		if c.Endpoint == m.Endpoint {
+			fmt.Fprintf(env.Log, "%s is a copy of the database of etcd/%s\n", step, c.Node)
+			return restorer.CopyDatabase(ctx, c.Node, file(env, step))
+		}
+	}
+	return fmt.Errorf("no member has the endpoint %s, from which backup/%s was taken", m.Endpoint, step)
 }
 
 // Verify is the step verifyBackup.
