@@ -10,9 +10,9 @@ import (
 	"strings"
 
 	"k8s.io/client-go/tools/clientcmd"
-	"k8s.io/client-go/util/certificate"
 
 	"github.com/seatrial/seatrial/harness/cluster"
+	"github.com/seatrial/seatrial/sim/ready"
 )
 
 // The capability AuthorityOperator, on the files and processes of the nodes.
@@ -115,15 +115,15 @@ func (c *Cluster) SignWith(_ context.Context, node, dir string) error {
 	return nil
 }
 
-// RenewKubelet implements cluster.AuthorityOperator: what the kubelet has is replaced, and it starts again.
+// RenewKubelet implements cluster.AuthorityOperator: a kubelet.conf with a certificate in it, with which the kubelet gets one of its own, which kubelet.conf names then.
 func (c *Cluster) RenewKubelet(ctx context.Context, node string) error {
-	if err := c.renewKubelet(node); err != nil {
+	if err := c.renewKubelet(ctx, node); err != nil {
 		return fmt.Errorf("give the kubelet of %q a new certificate: %w", node, err)
 	}
-	return c.RestartKubelet(ctx, node)
+	return nil
 }
 
-func (c *Cluster) renewKubelet(node string) error {
+func (c *Cluster) renewKubelet(ctx context.Context, node string) error {
 	read, err := readAuthorities(c.planes[0].pki(""))
 	if err != nil {
 		return err
@@ -132,19 +132,43 @@ func (c *Cluster) renewKubelet(node string) error {
 	if err != nil {
 		return err
 	}
-	store, err := c.kubeletStore(node, "kubelet-client")
+	trusted, err := c.trustedBy(node)
 	if err != nil {
 		return err
 	}
-	if _, err = store.Current(); errors.As(err, new(*certificate.NoCertKeyError)) {
-		authorities, err := c.trustedBy(node)
+	store, err := c.kubeletStore(node, kubeletClientStore)
+	if err != nil {
+		return err
+	}
+	if err := c.writeKubeletConf(node, trusted, pair); err != nil {
+		return err
+	}
+	had, err := filepath.Glob(filepath.Join(c.nodeDir(node), "kubelet", "pki", kubeletClientStore+"-*"))
+	if err != nil {
+		return err
+	}
+	for _, file := range had {
+		if err := os.Remove(file); err != nil {
+			return err
+		}
+	}
+	if err := c.RestartKubelet(ctx, node); err != nil || c.spec.Certificates.FixedKubelets {
+		return err
+	}
+	err = ready.Poll(ctx, "the kubelet of "+node+" has a certificate from the cluster", func(context.Context) error {
+		now, err := os.ReadFile(store.CurrentPath())
 		if err != nil {
 			return err
 		}
-		return c.writeKubeletConf(node, authorities, pair)
+		return read[kubernetesCA].Replaced(now, pair)
+	})
+	if err != nil {
+		return err
 	}
-	_, err = store.Update(pair.Cert, pair.Key)
-	return err
+	if err := c.nameKubeletStore(node, trusted); err != nil {
+		return err
+	}
+	return c.RestartKubelet(ctx, node)
 }
 
 // Follow implements cluster.AuthorityOperator.

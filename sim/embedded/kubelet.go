@@ -21,7 +21,6 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
-	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"k8s.io/client-go/util/certificate"
 	"k8s.io/client-go/util/connrotation"
 	"sigs.k8s.io/yaml"
@@ -90,7 +89,7 @@ func (c *Cluster) writeKubelets() error {
 
 func (c *Cluster) writeKubelet(node string) error {
 	dir := c.nodeDir(node)
-	store, err := c.kubeletStore(node, "kubelet-client")
+	store, err := c.kubeletStore(node, kubeletClientStore)
 	if err != nil {
 		return err
 	}
@@ -123,17 +122,25 @@ func (c *Cluster) writeKubelet(node string) error {
 	if _, err := store.Update(pair.Cert, pair.Key); err != nil {
 		return err
 	}
-	conf := kubeconfig(userOf(node), c.balancer.Addr(), c.trusted(), pki.Pair{})
+	return c.nameKubeletStore(node, c.trusted())
+}
+
+// nameKubeletStore writes a kubelet.conf that names the file with what the kubelet got from the cluster.
+func (c *Cluster) nameKubeletStore(node string, trusted []byte) error {
+	conf := kubeconfig(userOf(node), c.balancer.Addr(), trusted, pki.Pair{})
 	const current = "/var/lib/kubelet/pki/kubelet-client-current.pem" // as on a real node
 	user := conf.AuthInfos[userOf(node)]
 	user.ClientCertificate, user.ClientKey = current, current
-	return clientcmd.WriteToFile(*conf, filepath.Join(dir, "kubelet.conf"))
+	return clientcmd.WriteToFile(*conf, filepath.Join(c.nodeDir(node), "kubelet.conf"))
 }
 
 // writeKubeletConf writes a kubelet.conf with a certificate in it.
 func (c *Cluster) writeKubeletConf(node string, trusted []byte, pair pki.Pair) error {
 	return clientcmd.WriteToFile(*kubeconfig(userOf(node), c.balancer.Addr(), trusted, pair), filepath.Join(c.nodeDir(node), "kubelet.conf"))
 }
+
+// kubeletClientStore is the store of a kubelet's client certificates.
+const kubeletClientStore = "kubelet-client"
 
 // kubeletStore is where a kubelet keeps what it got from the cluster, each in a file with its time, and a link to the newest.
 func (c *Cluster) kubeletStore(node, name string) (certificate.FileStore, error) {
@@ -172,7 +179,7 @@ func (c *Cluster) newIdentity(node string) (*kubeletIdentity, error) {
 // load has a kubelet read its files, as it does when it starts, and renew its certificates from then on.
 func (c *Cluster) load(node string, i *kubeletIdentity) error {
 	i.close()
-	store, err := c.kubeletStore(node, "kubelet-client")
+	store, err := c.kubeletStore(node, kubeletClientStore)
 	if err != nil {
 		return err
 	}
@@ -180,7 +187,11 @@ func (c *Cluster) load(node string, i *kubeletIdentity) error {
 	if err != nil {
 		return err
 	}
-	current, err := c.currentOf(node, store)
+	inside, err := c.insideKubeletConf(node)
+	if err != nil {
+		return err
+	}
+	current, err := currentOf(store, inside)
 	if err != nil {
 		return err
 	}
@@ -188,7 +199,7 @@ func (c *Cluster) load(node string, i *kubeletIdentity) error {
 	life, cancel := context.WithCancel(c.life)
 	lives := c.spec.Certificates
 	if !lives.FixedKubelets {
-		manager, err := c.manager(node, i.client, store, certificatesv1.KubeAPIServerClientKubeletSignerName, certificatesv1.UsageClientAuth)
+		manager, err := c.manager(node, i.client, store, inside, certificatesv1.KubeAPIServerClientKubeletSignerName, certificatesv1.UsageClientAuth)
 		if err != nil {
 			cancel()
 			return err
@@ -203,7 +214,7 @@ func (c *Cluster) load(node string, i *kubeletIdentity) error {
 			cancel()
 			return err
 		}
-		manager, err := c.manager(node, i.client, served, certificatesv1.KubeletServingSignerName, certificatesv1.UsageServerAuth)
+		manager, err := c.manager(node, i.client, served, pki.Pair{}, certificatesv1.KubeletServingSignerName, certificatesv1.UsageServerAuth)
 		if err != nil {
 			cancel()
 			return err
@@ -221,18 +232,23 @@ func (c *Cluster) load(node string, i *kubeletIdentity) error {
 	return nil
 }
 
+// insideKubeletConf is the certificate inside a kubelet's kubeconfig, if there is one.
+func (c *Cluster) insideKubeletConf(node string) (pki.Pair, error) {
+	conf, err := clientcmd.LoadFromFile(filepath.Join(c.nodeDir(node), "kubelet.conf"))
+	if err != nil {
+		return pki.Pair{}, err
+	}
+	user := conf.AuthInfos[userOf(node)]
+	return pki.Pair{Cert: user.ClientCertificateData, Key: user.ClientKeyData}, nil
+}
+
 // currentOf is what a kubelet has that renews nothing: in its own file, or inside its kubeconfig.
-func (c *Cluster) currentOf(node string, store certificate.Store) (func() *tls.Certificate, error) {
+func currentOf(store certificate.Store, inside pki.Pair) (func() *tls.Certificate, error) {
 	now, err := store.Current()
 	if missing := (*certificate.NoCertKeyError)(nil); errors.As(err, &missing) {
-		var conf *clientcmdapi.Config
-		if conf, err = clientcmd.LoadFromFile(filepath.Join(c.nodeDir(node), "kubelet.conf")); err != nil {
-			return nil, err
-		}
-		var inside tls.Certificate
-		user := conf.AuthInfos[userOf(node)]
-		inside, err = tls.X509KeyPair(user.ClientCertificateData, user.ClientKeyData)
-		now = &inside
+		var pair tls.Certificate
+		pair, err = tls.X509KeyPair(inside.Cert, inside.Key)
+		now = &pair
 	}
 	return func() *tls.Certificate { return now }, err
 }
@@ -283,8 +299,8 @@ func (i *kubeletIdentity) verify(s tls.ConnectionState) error {
 	return err
 }
 
-// manager asks the cluster for certificates of a kubelet in time, and keeps them in the store.
-func (c *Cluster) manager(node string, client kubernetes.Interface, store certificate.Store, signer string, usage certificatesv1.KeyUsage) (certificate.Manager, error) {
+// manager asks the cluster for certificates of a kubelet in time, and keeps them in the store. One that has only what is inside its kubeconfig asks at once.
+func (c *Cluster) manager(node string, client kubernetes.Interface, store certificate.Store, inside pki.Pair, signer string, usage certificatesv1.KeyUsage) (certificate.Manager, error) {
 	template := &x509.CertificateRequest{Subject: pkix.Name{CommonName: userOf(node), Organization: []string{nodesGroup}}}
 	if usage == certificatesv1.UsageServerAuth {
 		template.DNSNames = []string{node}
@@ -292,6 +308,7 @@ func (c *Cluster) manager(node string, client kubernetes.Interface, store certif
 	return certificate.NewManager(&certificate.Config{
 		ClientsetFn: func(*tls.Certificate) (kubernetes.Interface, error) { return client, nil },
 		Template:    template, SignerName: signer, Usages: []certificatesv1.KeyUsage{certificatesv1.UsageDigitalSignature, usage}, CertificateStore: store,
+		BootstrapCertificatePEM: inside.Cert, BootstrapKeyPEM: inside.Key,
 	})
 }
 

@@ -55,10 +55,10 @@ func TestRestoreEtcd(t *testing.T) {
 	kept, size, err := c.KeptData(t.Context(), "cp-1", how.Token)
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(size).To(BeNumerically(">", 0), "the old data is kept")
-	old, err := os.ReadFile(databaseIn(kept))
+	old, err := os.ReadFile(filepath.Join(kept, "member", "snap", "db"))
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(c.RestoreMember(t.Context(), "cp-1", file, how)).To(Succeed(), "once more, as after a kill")
-	g.Expect(os.ReadFile(databaseIn(kept))).To(Equal(old), "and is not taken for what was restored")
+	g.Expect(os.ReadFile(filepath.Join(kept, "member", "snap", "db"))).To(Equal(old), "and is not taken for what was restored")
 	g.Expect(c.LoseMember(t.Context(), "cp-1")).To(Succeed())
 	how.Token = "restored-again"
 	g.Expect(c.RestoreMember(t.Context(), "cp-1", file, how)).To(Succeed())

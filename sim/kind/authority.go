@@ -134,7 +134,7 @@ func (c *Cluster) renewKubelet(ctx context.Context, node string) error {
 		return err
 	}
 	who := pki.Subject{CommonName: "system:node:" + node, Organizations: []string{"system:nodes"}, Usages: pki.ClientUsage}
-	pair, _, err := c.issue(ctx, pkiFolder, who, cmp.Or(c.spec.Certificates.Validity, pki.Validity))
+	pair, authority, err := c.issue(ctx, pkiFolder, who, cmp.Or(c.spec.Certificates.Validity, pki.Validity))
 	if err != nil {
 		return err
 	}
@@ -152,9 +152,12 @@ func (c *Cluster) renewKubelet(ctx context.Context, node string) error {
 	}
 	dir, name := path.Split(kubeletPair)
 	err = ready.Poll(ctx, "the kubelet of "+node+" has a certificate from the cluster", func(ctx context.Context) error {
-		read, err := c.read(ctx, m, dir, name)
-		if err == nil && bytes.Contains(read[name], bytes.TrimSpace(pair.Cert)) {
-			err = fmt.Errorf("%s is what we gave it", kubeletPair)
+		read, err := c.read(ctx, m, dir, "--dereference", name) // a link to the newest
+		if err == nil {
+			err = authority.Replaced(read[name], pair)
+		}
+		if err != nil {
+			err = fmt.Errorf("%s: %w", kubeletPair, err)
 		}
 		return err
 	})

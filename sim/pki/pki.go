@@ -136,6 +136,22 @@ func (a *Authority) Issue(s Subject, now time.Time, validity time.Duration) (Pai
 	return pair, nil
 }
 
+// Replaced is an error unless a file's first certificate is another than the given one, and signed by the authority.
+func (a *Authority) Replaced(file []byte, given Pair) error {
+	now, err := cert.ParseCertsPEM(file)
+	if err != nil {
+		return err
+	}
+	before, err := cert.ParseCertsPEM(given.Cert)
+	if err != nil {
+		return err
+	}
+	if now[0].Equal(before[0]) {
+		return errors.New("it is the one that it was given")
+	}
+	return now[0].CheckSignatureFrom(a.Certificate)
+}
+
 // Client is how a client proves with a certificate that the authority issued who it is, to servers that the authority vouches for.
 func (a *Authority) Client(pair Pair) (*tls.Config, error) {
 	client, err := tls.X509KeyPair(pair.Cert, pair.Key)

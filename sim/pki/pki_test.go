@@ -3,6 +3,7 @@ package pki_test
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"slices"
 	"testing"
 	"time"
 
@@ -35,6 +36,25 @@ func TestIssue(t *testing.T) {
 		_, err := both.Leaf.Verify(x509.VerifyOptions{Roots: roots, KeyUsages: pki.ClientUsage})
 		g.Expect(err == nil).To(Equal(want))
 	}
+}
+
+// TestReplaced: only another certificate, of this authority, is one that replaced the given one.
+func TestReplaced(t *testing.T) {
+	g := NewWithT(t)
+	ca, err := pki.NewAuthority("kubernetes", time.Now(), time.Hour)
+	g.Expect(err).NotTo(HaveOccurred())
+	issue := func(ca *pki.Authority) pki.Pair {
+		pair, err := ca.Issue(pki.Subject{CommonName: "a"}, time.Now(), time.Hour)
+		g.Expect(err).NotTo(HaveOccurred())
+		return pair
+	}
+	given := issue(ca)
+	g.Expect(ca.Replaced(slices.Concat(issue(ca).Cert, issue(ca).Key), given)).To(Succeed())
+	g.Expect(ca.Replaced(slices.Concat(given.Key, given.Cert), given)).To(MatchError(ContainSubstring("it was given")))
+	g.Expect(ca.Replaced(nil, given)).NotTo(Succeed(), "no file")
+	other, err := pki.NewAuthority("kubernetes", time.Now(), time.Hour)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(ca.Replaced(issue(other).Cert, given)).NotTo(Succeed(), "the old authority's")
 }
 
 // TestNoKey: an authority whose key is somewhere else signs nothing, and says so; a damaged one is none.
