@@ -70,8 +70,8 @@ func newCertsListCommand(a *app) *cobra.Command {
 			return nil
 		},
 		RunE: func(c *cobra.Command, args []string) error {
-			if output != "" && output != "json" {
-				return usageError{fmt.Errorf("-o %s: use json, or nothing for a table", output)}
+			if output != "" && output != "wide" && output != "json" {
+				return usageError{fmt.Errorf("-o %s: use wide or json, or nothing for a table", output)}
 			}
 			found, err := a.inventory(c.Context(), f, args)
 			if err != nil {
@@ -80,14 +80,14 @@ func newCertsListCommand(a *app) *cobra.Command {
 			if output == "json" {
 				return writeJSON(a.stdout, found)
 			}
-			return a.showCertificates(found, time.Now())
+			return a.showCertificates(found, time.Now(), output == "wide")
 		},
 	}
 	f.providerFlags.register(c)
 	c.Flags().StringVar(&f.kubeconfig, "kubeconfig", "", "kubeconfig of the cluster that is looked at from outside")
 	c.Flags().StringVar(&f.version, "kubernetes-version", "v1.34", "with --provider: the new cluster's version")
 	c.Flags().IntVar(&f.controlPlanes, "control-planes", 1, "with --provider: how many control planes it has")
-	c.Flags().StringVarP(&output, "output", "o", "", "json for programs")
+	c.Flags().StringVarP(&output, "output", "o", "", "wide for a table with serial numbers, names, keys and beginnings too; json for programs")
 	return c
 }
 
@@ -138,7 +138,12 @@ func recordedCertificates(rec *run.Recording) (inventory, error) {
 	if last == nil {
 		return found, fmt.Errorf("run %q looked at no certificates", rec.Summary.Run)
 	}
-	found.Unseen = last.Unreadable
+	found.Unseen = slices.Clone(last.Unreadable)
+	for _, node := range slices.Sorted(maps.Keys(w.ServingRequests)) {
+		if asked := w.ServingRequests[node]; len(asked.Pending) > 0 {
+			found.Unseen = append(found.Unseen, fmt.Sprintf("what the kubelet of %s serves: it asks for a certificate since %s, and nothing has come of %s", node, asked.Since.Format(time.DateTime), strings.Join(asked.Pending, ", ")))
+		}
+	}
 	for _, subject := range slices.Sorted(maps.Keys(w.Certificates)) {
 		found.Certificates = append(found.Certificates, *w.Certificates[subject])
 	}
@@ -181,19 +186,28 @@ func (a *app) rehearsedCertificates(ctx context.Context, f certsFlags) (found in
 }
 
 // showCertificates prints a table: a line each, what expires first at the top of its node.
-func (a *app) showCertificates(found inventory, now time.Time) error {
+func (a *app) showCertificates(found inventory, now time.Time, wide bool) error {
 	list := slices.Clone(found.Certificates)
 	slices.SortStableFunc(list, func(a, b trace.CertificateData) int {
 		return cmp.Or(cmp.Compare(a.Node, b.Node), a.NotAfter.Compare(b.NotAfter), cmp.Compare(a.ID(), b.ID()))
 	})
 	table := tabwriter.NewWriter(a.stdout, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(table, "NODE\tPLACE\tWHAT\tSUBJECT\tSIGNED BY\tEXPIRES\tLEFT\tREMARKS")
+	more := func(...string) string { return "" }
+	if wide {
+		more = func(columns ...string) string { return "\t" + strings.Join(columns, "\t") }
+	}
+	fmt.Fprintln(table, "NODE\tPLACE\tWHAT\tSUBJECT\tSIGNED BY\tEXPIRES\tLEFT"+more("VALID FROM", "SERIAL", "KEY", "NAMES")+"\tREMARKS")
 	for _, d := range list {
-		expires, left := "-", "-"
+		expires, left, from, key := "-", "-", "-", "-"
 		if !d.NotAfter.IsZero() {
 			expires, left = d.NotAfter.Format(time.DateTime), leftOf(d.NotAfter.Sub(now))
+			from = d.NotBefore.Format(time.DateTime)
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", d.Node, d.Place, what(d), cmp.Or(d.Subject, "-"), signer(d), expires, left, strings.Join(remarks(d, now), "; "))
+		if d.KeyKind != "" {
+			key = fmt.Sprintf("%s-%d", d.KeyKind, d.KeyBits)
+		}
+		beyond := more(from, cmp.Or(d.Serial, "-"), key, cmp.Or(strings.Join(d.Names, ","), "-"))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s%s\t%s\n", d.Node, d.Place, what(d), cmp.Or(d.Subject, "-"), signer(d), expires, left, beyond, strings.Join(remarks(d, now), "; "))
 	}
 	if err := table.Flush(); err != nil {
 		return err

@@ -243,8 +243,15 @@ func (n *Node) readCertificates(f cluster.CertificateFile) {
 func (n *Node) describe(file string, chain []*x509.Certificate) trace.CertificateData {
 	d := describe(chain[0])
 	signer := signerOf(file)
+	last := chain[0] // of those that the next in the chain has signed
+	for _, next := range chain[1:] {
+		if last.CheckSignatureFrom(next) != nil {
+			break
+		}
+		last = next
+	}
 	for _, a := range n.authorities {
-		if (a.file == signer || signer == "" || a.outside) && (a.cert.Equal(chain[0]) || chain[0].CheckSignatureFrom(a.cert) == nil) {
+		if (a.file == signer || signer == "" || a.outside) && slices.ContainsFunc([]*x509.Certificate{chain[0], last}, func(c *x509.Certificate) bool { return a.cert.Equal(c) || c.CheckSignatureFrom(a.cert) == nil }) {
 			d.Signer, d.Replaced = a.file, a.replaced
 			return d
 		}

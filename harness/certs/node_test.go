@@ -13,6 +13,7 @@ import (
 	"errors"
 	"math/big"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -311,6 +312,20 @@ func TestExpectedSigner(t *testing.T) {
 	g.Expect(one(t, n, pki+"apiserver-etcd-client.crt").Signer).To(Equal(pki + "etcd/ca.crt"))
 	g.Expect(one(t, n, pki+"apiserver.crt").Signer).To(BeEmpty(), "neither the one that it brings along nor one that lies about")
 	g.Expect(one(t, n, "/var/lib/kubelet/pki/kubelet.crt").Signer).To(Equal("/var/lib/kubelet/pki/kubelet.crt"), "which a kubelet makes itself")
+}
+
+// TestIntermediate: who brings along the certificate between is signed by the authority above it, and only that way.
+func TestIntermediate(t *testing.T) {
+	g := NewWithT(t)
+	ca := authority(t, "kubernetes")
+	between := issue(t, "between", ca, func(c *x509.Certificate) {
+		c.IsCA, c.BasicConstraintsValid, c.KeyUsage = true, true, x509.KeyUsageCertSign
+	})
+	leaf := issue(t, "kube-apiserver", between, nil)
+	f := files{}.put(pki+"ca", ca).put(pki+"apiserver", leaf)
+	g.Expect(one(t, f.read(), pki+"apiserver.crt").Signer).To(BeEmpty(), "alone")
+	f[pki+"apiserver.crt"] = slices.Concat(leaf.pem, between.pem)
+	g.Expect(one(t, f.read(), pki+"apiserver.crt").Signer).To(Equal(pki + "ca.crt"))
 }
 
 // TestMissing: a file that is not there is said, and what is served from memory meanwhile is no certificate that the component made itself.

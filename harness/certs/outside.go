@@ -59,7 +59,7 @@ func See(ctx context.Context, file cluster.CertificateFile) (Outside, error) {
 		return Outside{}, fmt.Errorf("read kubeconfig %q: %w", path, err)
 	}
 	o.servers(ctx, config)
-	o.kubelets(ctx)
+	o.nodes(ctx)
 	o.requests(ctx)
 	return o.Outside, nil
 }
@@ -110,21 +110,36 @@ func (o *outside) servers(ctx context.Context, config *rest.Config) {
 	}
 }
 
-// kubelets looks at what each node's kubelet serves.
-func (o *outside) kubelets(ctx context.Context) {
+// nodes looks at what each node's kubelet serves, and the components of each control plane.
+func (o *outside) nodes(ctx context.Context) {
 	nodes, err := o.client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
 	if err != nil {
 		o.unseen("which nodes there are: %v", err)
 		return
 	}
 	for _, node := range nodes.Items {
+		_, controlPlane := node.Labels[controlPlaneLabel]
 		for _, a := range node.Status.Addresses {
-			if a.Type == corev1.NodeInternalIP {
-				o.served(ctx, node.Name, "kubelet", net.JoinHostPort(a.Address, strconv.Itoa(int(node.Status.DaemonEndpoints.KubeletEndpoint.Port))), nil, node.Name)
+			if a.Type != corev1.NodeInternalIP {
+				continue
+			}
+			o.served(ctx, node.Name, "kubelet", net.JoinHostPort(a.Address, strconv.Itoa(int(node.Status.DaemonEndpoints.KubeletEndpoint.Port))), nil, node.Name)
+			for _, s := range controlPlaneServers {
+				if controlPlane {
+					o.served(ctx, node.Name, s.component, net.JoinHostPort(a.Address, s.port), nil)
+				}
 			}
 		}
 	}
 }
+
+// controlPlaneLabel is on the nodes that kubeadm made control planes.
+// https://kubernetes.io/docs/reference/labels-annotations-taints/#node-role-kubernetes-io-control-plane
+const controlPlaneLabel = "node-role.kubernetes.io/control-plane"
+
+// controlPlaneServers are the others that a control plane runs, where kubeadm has them listen; its controller manager and scheduler do so on loopback only, unless they are told to do more.
+// https://kubernetes.io/docs/reference/networking/ports-and-protocols/#control-plane
+var controlPlaneServers = []struct{ component, port string }{{"etcd", "2379"}, {"etcd-peer", "2380"}, {"kube-controller-manager", "10257"}, {"kube-scheduler", "10259"}}
 
 // served notes what a server shows, and whether it has the names by which it is reached. With a client it is asked for its clock too.
 func (o *outside) served(ctx context.Context, node, component, address string, client *rest.Config, names ...string) {

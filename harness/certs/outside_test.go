@@ -35,7 +35,7 @@ func api(t *testing.T, ca *made, ahead time.Duration) *httptest.Server {
 		case strings.HasSuffix(r.URL.Path, "/endpointslices"):
 			fmt.Fprintf(w, `{"kind":"EndpointSliceList","apiVersion":"discovery.k8s.io/v1","items":[{"endpoints":[{"addresses":["127.0.0.1","192.0.2.1"]}],"ports":[{"port":%s}]}]}`, port)
 		case r.URL.Path == "/api/v1/nodes":
-			fmt.Fprintf(w, `{"kind":"NodeList","apiVersion":"v1","items":[{"metadata":{"name":"worker-1"},"status":{"addresses":[{"type":"InternalIP","address":"127.0.0.1"}],"daemonEndpoints":{"kubeletEndpoint":{"Port":%s}}}}]}`, port)
+			fmt.Fprintf(w, `{"kind":"NodeList","apiVersion":"v1","items":[{"metadata":{"name":"worker-1","labels":{"node-role.kubernetes.io/control-plane":""}},"status":{"addresses":[{"type":"InternalIP","address":"127.0.0.1"}],"daemonEndpoints":{"kubeletEndpoint":{"Port":%s}}}}]}`, port)
 		case strings.HasSuffix(r.URL.Path, "/certificatesigningrequests"):
 			fmt.Fprint(w, `{"kind":"CertificateSigningRequestList","apiVersion":"certificates.k8s.io/v1","items":[{"metadata":{"name":"csr-1"},"spec":{"username":"system:node:worker-1","signerName":"kubernetes.io/kubelet-serving"}}]}`)
 		default:
@@ -69,7 +69,7 @@ func TestSee(t *testing.T) {
 	g.Expect(ids["certificate/127.0.0.1/kube-apiserver"].Missing).To(BeEmpty())
 	g.Expect(ids["certificate/worker-1/kubelet"].Missing).To(Equal([]string{"worker-1"}))
 	g.Expect(strings.Join(seen.Unseen, "\n")).To(And(
-		ContainSubstring("what lies on the nodes"), ContainSubstring("at 192.0.2.1:"), ContainSubstring("certificatesigningrequest/csr-1 of system:node:worker-1"),
+		ContainSubstring("what lies on the nodes"), ContainSubstring("at 192.0.2.1:"), ContainSubstring("what the etcd at 127.0.0.1:2379 serves: "), ContainSubstring("what the kube-scheduler at 127.0.0.1:10259 serves: "), ContainSubstring("certificatesigningrequest/csr-1 of system:node:worker-1"),
 	))
 
 	_, err = certs.See(t.Context(), cluster.CertificateFile{Path: "config", Content: []byte("{")})

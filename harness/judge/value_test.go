@@ -41,7 +41,9 @@ func fullWorld() *world.World {
 	w.Manifests["cp-1"] = &trace.ManifestsData{Files: []trace.ManifestData{{File: "etcd.yaml", Pod: "kube-system/etcd"}}}
 	w.Certificates["certificate/cp-1/kube-apiserver"] = &trace.CertificateData{Serial: "a1"}
 	w.Inventories["certificates/before"] = &trace.InventoryData{Seen: []string{"certificate/cp-1/kube-apiserver"}}
-	w.ServingRequests["worker-1"] = &trace.ServingRequestsData{Node: "worker-1", Pending: []string{"certificatesigningrequest/csr-1"}}
+	w.ServingRequests["worker-1"] = &trace.KubeletRequestsData{Node: "worker-1", Pending: []string{"certificatesigningrequest/csr-1"}}
+	w.ClientRequests["worker-2"] = &trace.KubeletRequestsData{Node: "worker-2", Pending: []string{"certificatesigningrequest/csr-2"}}
+	w.Unrestarted["rotation/rotate"] = &trace.UnrestartedData{Pods: []string{"pod/production/bare"}}
 	w.Flags["component/cp-1/etcd@v1.34"] = &trace.FlagsData{Refusal: "no"}
 	w.APIs["api/policy/v1beta1/poddisruptionbudgets"] = &trace.DeprecatedData{}
 	w.Webhooks["validatingwebhookconfiguration/a/b"] = &world.Webhook{}

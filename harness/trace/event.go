@@ -87,8 +87,10 @@ const (
 	CertificateServed = "served"
 	CertificateLoaded = "loaded"
 
-	// KindFact about a node: its kubelet has asked for a serving certificate, or has not. Data is ServingRequestsData.
+	// KindFact about a node: its kubelet has asked for a serving certificate, or has not. Data is KubeletRequestsData.
 	ServingRequested = "servingRequested"
+	// KindFact about a node: its kubelet has asked for a client certificate, for longer than an answer takes, or has not. Data is KubeletRequestsData.
+	ClientRequested = "clientRequested"
 
 	// KindFact about the certificates of a cluster, certificates/STEP: all were looked at. Data is InventoryData.
 	CertificatesListed = "listed"
@@ -113,6 +115,8 @@ const (
 
 	// KindFact about an authority, authority/ca: it is about to be replaced. Data is AuthorityReplacedData.
 	AuthorityReplaced = "authorityReplaced"
+	// KindFact about a rotation, rotation/STEP: which pods were not restarted. Data is UnrestartedData.
+	PodsUnrestarted = "podsUnrestarted"
 
 	// KindFact about a restore, restore/STEP: etcd was restored, and the API answers. Data is RestoreData.
 	EtcdRestored = "restored"
@@ -343,10 +347,10 @@ func (d CertificateData) Change() string {
 	return CertificateFound
 }
 
-// ServingRequestsData is the data of the fact ServingRequested.
-type ServingRequestsData struct {
+// KubeletRequestsData is the data of the facts ServingRequested and ClientRequested.
+type KubeletRequestsData struct {
 	Node string `json:"node"`
-	// Pending are the kubelet's requests for serving certificates that nobody has approved or denied, oldest first.
+	// Pending are the kubelet's requests of which nothing has come, oldest first.
 	Pending []string `json:"pending"`
 	// Since is when the oldest of them was made; zero when there is none.
 	Since time.Time `json:"since"`
@@ -475,6 +479,12 @@ type AuthorityReplacedData struct {
 	Time time.Time `json:"time"`
 	Old  string    `json:"old"`
 	New  string    `json:"new"`
+}
+
+// UnrestartedData is the data of the fact PodsUnrestarted.
+type UnrestartedData struct {
+	// Pods are pod/NAMESPACE/NAME of those that have the cluster's authority mounted and run since before they were to be restarted: what they have read of it nobody knows.
+	Pods []string `json:"pods"`
 }
 
 // EtcdReplacedData is the data of the fact EtcdReplaced.

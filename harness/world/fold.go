@@ -178,8 +178,10 @@ func (f *Fold) fact(e trace.Event) (Change, error) {
 		return keep(f, e, "certificates", f.World.Certificates, func(*trace.CertificateData) string { return e.Subject })
 	case trace.CertificatesListed:
 		return f.listed(e)
+	case trace.ClientRequested:
+		return keep(f, e, "clientRequests", f.World.ClientRequests, func(d *trace.KubeletRequestsData) string { return d.Node })
 	case trace.ServingRequested:
-		return keep(f, e, "servingRequests", f.World.ServingRequests, func(d *trace.ServingRequestsData) string { return d.Node })
+		return keep(f, e, "servingRequests", f.World.ServingRequests, func(d *trace.KubeletRequestsData) string { return d.Node })
 	case trace.ManifestsListed:
 		return keep(f, e, "manifests", f.World.Manifests, func(d *trace.ManifestsData) string { return d.Node })
 	case trace.KubeadmInstalled:
@@ -197,6 +199,8 @@ func (f *Fold) fact(e trace.Event) (Change, error) {
 		return keep(f, e, "etcdKept", f.World.EtcdKept, func(*trace.EtcdKeptData) string { return e.Subject })
 	case trace.EtcdReplaced:
 		return keep(f, e, "etcdReplaced", f.World.EtcdReplaced, func(*trace.EtcdReplacedData) string { return e.Subject })
+	case trace.PodsUnrestarted:
+		return keep(f, e, "unrestarted", f.World.Unrestarted, func(*trace.UnrestartedData) string { return e.Subject })
 	case trace.AuthorityReplaced:
 		return keep(f, e, "authorities", f.World.Authorities, func(*trace.AuthorityReplacedData) string { return e.Subject })
 	case trace.BackupTaken:
@@ -294,6 +298,7 @@ func (f *Fold) probe(e trace.Event) (Change, error) {
 		e.Time = e.Time.Add(-time.Duration(d.TookSeconds * float64(time.Second)))
 	}
 	f.intervals.set(condition, e.Subject, !p.OK, e, d.Error)
+	f.intervals.first(condition, e, d.TookSeconds)
 	if target == "etcd" {
 		lost, reason := f.quorumLost()
 		f.intervals.set(EtcdQuorumLost, "etcd", lost, e, reason)

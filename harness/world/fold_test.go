@@ -254,7 +254,7 @@ func TestServiceOutageInterval(t *testing.T) {
 	got := v.fold.Intervals(time.Date(2026, 1, 1, 0, 0, 9, 0, time.UTC), 9)
 	v.Expect(got).To(HaveLen(2))
 	v.Expect(got[0]).To(And(HaveField("Seconds", 2.0), HaveField("Open", false), HaveField("Reason", "no endpoints"), HaveField("FromSeq", int64(2)), HaveField("ToSeq", int64(4))))
-	v.Expect(got[1]).To(And(HaveField("Seconds", 5.0), HaveField("Open", true)))
+	v.Expect(got[1]).To(And(HaveField("Seconds", 5.0), HaveField("Open", true), HaveField("FirstSeconds", 1.0)))
 }
 
 // TestOutageWhileNobodyLooked: of an outage that was under way when the run was killed only that is judged which was seen, whether it is over when the run goes on or not.

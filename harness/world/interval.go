@@ -37,6 +37,15 @@ func (i *intervals) set(condition, subject string, holds bool, e trace.Event, re
 	}
 }
 
+// first says how long the request took whose failure is the event, if an interval began with it.
+func (i *intervals) first(condition string, e trace.Event, seconds float64) {
+	key := intervalKey{condition, e.Subject}
+	if iv, open := i.open[key]; open && iv.FromSeq == e.Seq {
+		iv.FirstSeconds = seconds
+		i.open[key] = iv
+	}
+}
+
 // end ends an open interval with an event.
 func (i *intervals) end(key intervalKey, e trace.Event) {
 	i.ended = append(i.ended, i.open[key].until(e.Time, e.Seq))

@@ -57,9 +57,12 @@ type World struct {
 	Certificates map[string]*trace.CertificateData `json:"certificates"`
 	// Authorities are those that were replaced, by their subject: authority/ca.
 	Authorities map[string]*trace.AuthorityReplacedData `json:"authorities"`
-	// Inventories are the looks at all certificates, by their subject: certificates/STEP. ServingRequests are the requests of kubelets for serving certificates, by the node's name.
+	// Unrestarted are the pods that may have read the authority of before only, by the subject: rotation/STEP.
+	Unrestarted map[string]*trace.UnrestartedData `json:"unrestarted"`
+	// Inventories are the looks at all certificates, by their subject: certificates/STEP. ServingRequests and ClientRequests are what kubelets asked for and did not get, by the node's name.
 	Inventories     map[string]*trace.InventoryData       `json:"inventories"`
-	ServingRequests map[string]*trace.ServingRequestsData `json:"servingRequests"`
+	ServingRequests map[string]*trace.KubeletRequestsData `json:"servingRequests"`
+	ClientRequests  map[string]*trace.KubeletRequestsData `json:"clientRequests"`
 	// Kubeadms are those that last were about to work on a node, by the node.
 	Kubeadms map[string]*trace.KubeadmData `json:"kubeadms"`
 	// Manifests are what lay last in the folders of static pods' manifests, by the control plane node.
@@ -287,4 +290,6 @@ type Interval struct {
 	Open bool `json:"open"`
 	// Reason is what was seen when it began.
 	Reason string `json:"reason,omitempty"`
+	// FirstSeconds is how long the request took whose failure began it, which is part of it; 0 when it was no request.
+	FirstSeconds float64 `json:"firstSeconds,omitempty"`
 }

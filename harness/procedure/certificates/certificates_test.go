@@ -52,17 +52,19 @@ func TestPending(t *testing.T) {
 	request := func(name, node string, after time.Duration, certificate string) certificatesv1.CertificateSigningRequest {
 		return certificatesv1.CertificateSigningRequest{
 			ObjectMeta: metav1.ObjectMeta{Name: name, CreationTimestamp: metav1.NewTime(began.Add(after))},
-			Spec:       certificatesv1.CertificateSigningRequestSpec{Username: "system:node:" + node},
+			Spec:       certificatesv1.CertificateSigningRequestSpec{Username: "system:node:" + node, SignerName: certificatesv1.KubeletServingSignerName},
 			Status:     certificatesv1.CertificateSigningRequestStatus{Certificate: []byte(certificate)},
 		}
 	}
-	found := pending("worker-1", []certificatesv1.CertificateSigningRequest{
+	found := pending("worker-1", certificatesv1.KubeletServingSignerName, []certificatesv1.CertificateSigningRequest{
 		request("csr-b", "worker-1", time.Minute, ""), request("csr-a", "worker-1", 0, ""), request("csr-c", "worker-2", 0, ""),
 		request("csr-d", "worker-1", -time.Minute, "issued"), request("csr-e", "worker-1", -time.Hour, ""),
 	})
 	g.Expect(found.Pending).To(Equal([]string{"certificatesigningrequest/csr-a", "certificatesigningrequest/csr-b"}))
 	g.Expect(found.Since).To(Equal(began))
-	g.Expect(pending("cp-1", nil).Pending).To(BeEmpty())
+	g.Expect(pending("cp-1", certificatesv1.KubeletServingSignerName, nil).Pending).To(BeEmpty())
+	of := []certificatesv1.CertificateSigningRequest{request("csr-a", "worker-1", 0, "")}
+	g.Expect(pending("worker-1", certificatesv1.KubeAPIServerClientKubeletSignerName, of).Pending).To(BeEmpty(), "it was asked of another")
 }
 
 // TestDisagreements: what kubeadm says of its files is what we read in them, or that is said.

@@ -42,7 +42,7 @@ func Look(ctx context.Context, env *procedure.Env, name string) error {
 	}
 	l := look{env: env, operator: operator, inventory: trace.InventoryData{Seen: []string{}, Unreadable: []string{}}}
 	l.known(ctx)
-	if err := l.servingRequests(ctx); err != nil {
+	if err := l.requests(ctx); err != nil {
 		return err
 	}
 	asking, asked := errgroup.WithContext(ctx)
@@ -84,7 +84,7 @@ type look struct {
 	addresses map[string][]string
 	service   string
 	// waiting are the kubelets' requests for serving certificates, by node.
-	waiting map[string]trace.ServingRequestsData
+	waiting map[string]trace.KubeletRequestsData
 
 	mu        sync.Mutex
 	inventory trace.InventoryData
@@ -316,38 +316,44 @@ func (l *look) reach(named *url.URL) *rest.Config {
 	return ours
 }
 
-// servingRequests puts into the recording which kubelets wait for their serving certificates.
+// unanswered is how old a request for a client certificate is of which nothing came: the controller manager approves and signs it by itself, in a moment.
+const unanswered = 30 * time.Second
+
+// requests puts into the recording which kubelets wait for their certificates.
 //
 // https://kubernetes.io/docs/reference/access-authn-authz/kubelet-tls-bootstrapping/#client-and-serving-certificates
-func (l *look) servingRequests(ctx context.Context) error {
-	l.waiting = map[string]trace.ServingRequestsData{}
+func (l *look) requests(ctx context.Context) error {
+	l.waiting = map[string]trace.KubeletRequestsData{}
 	asking, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
-	requests, err := l.env.Kube.CertificatesV1().CertificateSigningRequests().List(asking, metav1.ListOptions{
-		FieldSelector: "spec.signerName=" + certificatesv1.KubeletServingSignerName,
-	})
+	requests, err := l.env.Kube.CertificatesV1().CertificateSigningRequests().List(asking, metav1.ListOptions{})
 	if err != nil {
 		l.unreadable("the requests for certificates: %v", err)
 		return nil
 	}
 	for _, node := range l.env.Cluster.Nodes() {
-		d := pending(node.Name, requests.Items)
-		l.waiting[node.Name] = d
-		if err := l.env.Record(trace.KindFact, "node/"+node.Name, trace.ServingRequested, d); err != nil {
+		serving := pending(node.Name, certificatesv1.KubeletServingSignerName, requests.Items)
+		l.waiting[node.Name] = serving
+		client := pending(node.Name, certificatesv1.KubeAPIServerClientKubeletSignerName, requests.Items)
+		if len(client.Pending) > 0 && time.Since(client.Since) < unanswered {
+			client = trace.KubeletRequestsData{Node: node.Name, Pending: []string{}}
+		}
+		err := errors.Join(l.env.Record(trace.KindFact, "node/"+node.Name, trace.ServingRequested, serving), l.env.Record(trace.KindFact, "node/"+node.Name, trace.ClientRequested, client))
+		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// pending are the requests of a node's kubelet that came to nothing, since the last that did. A request that was approved and never signed is among them, and one that was denied.
-func pending(node string, requests []certificatesv1.CertificateSigningRequest) trace.ServingRequestsData {
-	d := trace.ServingRequestsData{Node: node, Pending: []string{}}
+// pending are the requests of a node's kubelet to a signer that came to nothing, since the last that did. A request that was approved and never signed is among them, and one that was denied.
+func pending(node, signer string, requests []certificatesv1.CertificateSigningRequest) trace.KubeletRequestsData {
+	d := trace.KubeletRequestsData{Node: node, Pending: []string{}}
 	slices.SortFunc(requests, func(a, b certificatesv1.CertificateSigningRequest) int {
 		return a.CreationTimestamp.Compare(b.CreationTimestamp.Time)
 	})
 	for _, r := range requests {
-		if r.Spec.Username != "system:node:"+node {
+		if r.Spec.Username != "system:node:"+node || r.Spec.SignerName != signer {
 			continue
 		}
 		if len(r.Status.Certificate) > 0 {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -14,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/seatrial/seatrial/harness/procedure"
+	"github.com/seatrial/seatrial/harness/trace"
 )
 
 // What a rotation has in the API: where everybody finds the authority, and pods that have read it.
@@ -21,8 +23,11 @@ import (
 // publishedEvery is the time between two looks at what is published.
 const publishedEvery = 500 * time.Millisecond
 
-// Where the authority is in the API, besides each namespace's kube-root-ca.crt.
+// Where the authority is in the API.
 const (
+	// rootAuthority is in every namespace, from where pods have it mounted.
+	// https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/#bound-service-account-token-volume
+	rootAuthority = "kube-root-ca.crt"
 	// clusterInfo is where kubeadm join finds it.
 	// https://kubernetes.io/docs/reference/setup-tools/kubeadm/implementation-details/#create-the-public-cluster-info-configmap
 	clusterInfo = "cluster-info"
@@ -104,11 +109,11 @@ func (r rotation) published(ctx context.Context, want []byte) error {
 		if ns.Status.Phase == corev1.NamespaceTerminating {
 			continue
 		}
-		m, err := core.ConfigMaps(ns.Name).Get(ctx, "kube-root-ca.crt", metav1.GetOptions{})
+		m, err := core.ConfigMaps(ns.Name).Get(ctx, rootAuthority, metav1.GetOptions{})
 		if err != nil {
 			return err
 		}
-		if err := differs("configmap/"+ns.Name+"/kube-root-ca.crt", []byte(m.Data[caCert])); err != nil {
+		if err := differs("configmap/"+ns.Name+"/"+rootAuthority, []byte(m.Data[caCert])); err != nil {
 			return err
 		}
 	}
@@ -164,20 +169,27 @@ func (r rotation) pods(ctx context.Context) error {
 	if err := procedure.AwaitWorkloads(ctx, r.env, true); err != nil {
 		return err
 	}
-	return r.sayOlder(ctx, began)
-}
-
-// sayOlder says which pods were not restarted, and go on with what they have read: those that no such workload has made, or whose workload waits for somebody to delete them.
-func (r rotation) sayOlder(ctx context.Context, began time.Time) error {
 	list, err := r.env.Kube.CoreV1().Pods(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return err
 	}
-	for _, pod := range list.Items {
+	return r.env.Record(trace.KindFact, "rotation/"+r.step, trace.PodsUnrestarted, trace.UnrestartedData{Pods: unrestarted(list.Items, began)})
+}
+
+// unrestarted are the pods that were not restarted since, and go on with the authorities that they have read: those that no such workload has made, or whose workload waits for somebody to delete them.
+func unrestarted(pods []corev1.Pod, since time.Time) []string {
+	found := []string{}
+	for _, pod := range pods {
 		_, static := pod.Annotations[corev1.MirrorPodAnnotationKey]
-		if ended := pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed; !static && !ended && pod.CreationTimestamp.Time.Before(began.Truncate(time.Second)) {
-			fmt.Fprintf(r.env.Log, "pod/%s/%s was not restarted, and goes on with the authorities that it has read\n", pod.Namespace, pod.Name)
+		ended := pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
+		reads := slices.ContainsFunc(pod.Spec.Volumes, func(v corev1.Volume) bool {
+			return v.Projected != nil && slices.ContainsFunc(v.Projected.Sources, func(s corev1.VolumeProjection) bool {
+				return s.ConfigMap != nil && s.ConfigMap.Name == rootAuthority
+			})
+		})
+		if reads && !static && !ended && pod.CreationTimestamp.Time.Before(since.Truncate(time.Second)) {
+			found = append(found, "pod/"+pod.Namespace+"/"+pod.Name)
 		}
 	}
-	return nil
+	return found
 }

@@ -88,7 +88,7 @@ func (Rotate) Do(ctx context.Context, env *procedure.Env, step scenario.Step, op
 		return fmt.Errorf("cluster lacks the capability %q, which its provider promised", cluster.CapAuthority)
 	}
 	r := rotation{
-		operator: operator, first: env.Etcd.Nodes()[0],
+		step: step.ID, operator: operator, first: env.Etcd.Nodes()[0],
 		renewal: renewal{env: env, operator: operator, spec: &scenario.RenewCertificates{Names: signedByCA}},
 	}
 	switch op.Action {
@@ -115,6 +115,7 @@ func (Rotate) Do(ctx context.Context, env *procedure.Env, step scenario.Step, op
 // rotation is the step under way. All that it knows is on the nodes, so that it goes on where it was ended.
 type rotation struct {
 	renewal
+	step     string // its id
 	operator cluster.AuthorityOperator
 	first    string // the control plane that has the new authority first
 }

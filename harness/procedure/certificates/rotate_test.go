@@ -16,6 +16,8 @@ import (
 	"time"
 
 	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
@@ -132,4 +134,26 @@ func TestFirstOf(t *testing.T) {
 	r, _ := rotating(&node{files: map[string][]byte{"/etc/kubernetes/pki/ca.crt": []byte("damaged")}})
 	_, err := r.read(t.Context(), "cp-1", pkiDir)
 	g.Expect(err).To(MatchError("node/cp-1 has no certificate in /etc/kubernetes/pki/ca.crt"))
+}
+
+// TestUnrestarted: of pods that have the authority mounted, those that are older are said; not what a kubelet runs of its own, nor what has ended.
+func TestUnrestarted(t *testing.T) {
+	began := time.Date(2026, 11, 29, 10, 0, 0, 0, time.UTC)
+	pod := func(name string, age time.Duration, edit func(*corev1.Pod)) corev1.Pod {
+		p := corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "production", Name: name, CreationTimestamp: metav1.NewTime(began.Add(-age))},
+			Spec: corev1.PodSpec{Volumes: []corev1.Volume{{VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{Sources: []corev1.VolumeProjection{{
+				ConfigMap: &corev1.ConfigMapProjection{LocalObjectReference: corev1.LocalObjectReference{Name: rootAuthority}},
+			}}}}}}},
+		}
+		edit(&p)
+		return p
+	}
+	as := func(*corev1.Pod) {}
+	NewWithT(t).Expect(unrestarted([]corev1.Pod{
+		pod("bare", time.Minute, as), pod("new", -time.Second, as),
+		pod("static", time.Minute, func(p *corev1.Pod) { p.Annotations = map[string]string{corev1.MirrorPodAnnotationKey: "a"} }),
+		pod("done", time.Minute, func(p *corev1.Pod) { p.Status.Phase = corev1.PodSucceeded }),
+		pod("without", time.Minute, func(p *corev1.Pod) { p.Spec.Volumes = nil }),
+	}, began)).To(Equal([]string{"pod/production/bare"}))
 }

@@ -16,7 +16,13 @@ test_short if {
 }
 
 test_long if {
-	{finding.msg | some finding in policy.deny with data.world as world with input as given(2, 20)} == {"did not answer for 2.0 s while certificates were renewed; at most 1s is allowed"}
+	{finding.msg | some finding in policy.deny with data.world as world with input as given(2, 20)} == {"did not answer for 2.0 s after a request had failed while certificates were renewed; at most 1s is allowed"}
+}
+
+# The first request took a second to fail, and the next was answered.
+test_first if {
+	waited := json.patch(given(1.3, 20), [{"op": "add", "path": "/intervals/0/firstSeconds", "value": 1}])
+	policy.deny == set() with data.world as world with input as waited
 }
 
 test_before_and_after if {

@@ -13,7 +13,8 @@
 #   needs: [checkCertificates, renewCertificates, rotateCA, waitUntilExpired]
 #   remedy: >-
 #     Set rotateCertificates: true in /var/lib/kubelet/config.yaml, let kubelet.conf name
-#     /var/lib/kubelet/pki/kubelet-client-current.pem in place of holding a certificate, and restart the kubelet.
+#     /var/lib/kubelet/pki/kubelet-client-current.pem in place of holding a certificate, and restart the kubelet. Its requests are approved through the
+#     ClusterRoleBinding kubeadm:node-autoapprove-certificate-rotation.
 package seatrial.certs.kubelet_rotates
 
 subjects contains subject if some subject, _ in own
@@ -21,6 +22,12 @@ subjects contains subject if some subject, _ in own
 deny contains {"subject": subject, "msg": sprintf("nothing renews it: the kubelet does not rotate its certificate, which ends at %s", [c.notAfter])} if {
 	some subject, c in own
 	not c.rotates
+}
+
+# It asks, and nobody approves or signs: the binding that has the controller manager do so is not there, or it has no key.
+deny contains {"subject": sprintf("node/%s", [name]), "msg": sprintf("its kubelet asks for a new client certificate since %s: nothing has come of %s", [asked.since, concat(", ", asked.pending)])} if {
+	some name, asked in data.world.clientRequests
+	count(asked.pending) > 0
 }
 
 unknown contains {"subject": sprintf("node/%s", [name]), "msg": "its kubelet's client certificate was not found"} if {

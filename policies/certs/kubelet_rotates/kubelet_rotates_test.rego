@@ -19,6 +19,14 @@ test_does_not if {
 	{finding.subject | some finding in policy.deny with data.world as world({"a": file(true), "b": held})} == {"b"}
 }
 
+# A request of which nothing came, as when the binding for its approval is gone.
+test_unanswered if {
+	asked := {"clientRequests": {"worker-1": {"pending": ["certificatesigningrequest/csr-a"], "since": "2026-11-28T10:00:00Z"}}}
+	{finding.subject | some finding in policy.deny with data.world as object.union(world({"a": file(true)}), asked)} == {"node/worker-1"}
+	answered := {"clientRequests": {"worker-1": {"pending": [], "since": "0001-01-01T00:00:00Z"}}}
+	policy.deny == set() with data.world as object.union(world({"a": file(true)}), answered)
+}
+
 test_not_found if {
 	{doubt.subject | some doubt in policy.unknown with data.world as world({})} == {"node/worker-1"}
 }

@@ -2,7 +2,7 @@
 # title: Nobody trusts the authority of before
 # description: >-
 #   After the authority was replaced, the old one is in no file and no kubeconfig of any node, and every node has the new one. Whoever has the old key could
-#   otherwise still make administrators, and what trusts only the old one is left out (d-40). That nothing is left which it signed is certs/issued_by_current_ca.
+#   otherwise still make administrators, and what trusts only the old one is left out (d-40). A pod that has the authority mounted and was not restarted may be such a one. That nothing is left which it signed is certs/issued_by_current_ca.
 # related_resources:
 # - ref: https://kubernetes.io/docs/tasks/tls/manual-rotation-of-ca-certificates/
 # custom:
@@ -34,6 +34,11 @@ deny contains {"subject": subject, "msg": sprintf("is not the authority %s, whic
 	c.path == "/etc/kubernetes/pki/ca.crt"
 	c.part == ""
 	c.serial != replaced.new
+}
+
+unknown contains {"subject": pod, "msg": "runs since before the new authority was published, and what it has read nobody knows: restart it"} if {
+	some rotation in data.world.unrestarted
+	some pod in rotation.pods
 }
 
 unknown contains {"subject": name, "msg": "nobody looked at the certificates after it was replaced"} if {

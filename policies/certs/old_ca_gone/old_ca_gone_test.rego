@@ -54,3 +54,9 @@ test_unreadable if {
 	w := object.union(world({"certificate/cp-1/ca": ca("b2")}, after), {"inventories": {"certificates/rotate": {"time": after, "unreadable": ["the files of worker-1: no route"]}}})
 	policy.unknown == {{"subject": "authority/ca/a1", "msg": "not everything could be looked at: the files of worker-1: no route"}} with data.world as w
 }
+
+# A pod that no workload restarts.
+test_pod_not_restarted if {
+	w := object.union(world({"certificate/cp-1/ca": ca("b2")}, after), {"unrestarted": {"rotation/rotate": {"pods": ["pod/production/bare"]}}})
+	{doubt.subject | some doubt in policy.unknown with data.world as w} == {"pod/production/bare"}
+}

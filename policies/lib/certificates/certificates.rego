@@ -18,19 +18,32 @@ self_made(c) if {
 	c.path == ""
 }
 
-# Of what a kubeconfig trusts the authority's own file tells.
+# What a kubeconfig trusts.
 trusted(c) if {
 	c.place == "kubeconfig"
 	c.part != ""
 }
 
+# The same certificate once more: what a kubeconfig trusts is in the authority's own file too, unless that was renewed with its key and not put there.
+again(c) if {
+	trusted(c)
+	authorities[c.node][c.serial]
+}
+
+# The serial numbers of the authorities in files of their own, by node.
+authorities[node][c.serial] if {
+	some c in readable
+	c.place == "disk"
+	c.authority
+	node := c.node
+}
+
 # The same certificate once more: what a component has loaded is in a file too.
 again(c) if c.place == "loaded"
 
-# Certificates of those that are read that leave is about: each once.
+# Certificates of those that are read that left is about: each once.
 each[subject] := c if {
 	some subject, c in readable
-	not trusted(c)
 	not again(c)
 }
 
