@@ -37,6 +37,11 @@ func NameOf(file string) string {
 	return ""
 }
 
+// OfKubelet tells whether a file has the certificate by which a kubelet is known to the API. It renews that itself, or nobody does.
+func OfKubelet(file string) bool {
+	return file == kubeletConf || file == kubeletPKI+"kubelet-client"+kubeletCurrent
+}
+
 // renewed are the names of what kubeadm renews, without the one for all of them.
 func renewed() []string { return scenario.CertificateNames[1:] }
 

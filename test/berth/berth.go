@@ -16,6 +16,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -99,8 +100,20 @@ func (b *Berth) RunFolders() []string {
 	return folders
 }
 
-// secret is what no file of a run's folder may have in it: keys and certificates in PEM, also as JSON and YAML write them in base64, tokens of service accounts, and keys of object storage (rand.Text).
-var secret = regexp.MustCompile(`-----BEGIN |LS0tLS1CRUdJTi|eyJhbGciOi|\b[A-Z2-7]{26}\b|AWS_SECRET_ACCESS_KEY"?[:=] *"?[A-Za-z0-9+/]{20}`)
+// secret is what no file of a run's folder may have in it: keys and certificates in PEM, also as JSON and YAML write them in base64, and without their first line; tokens of service accounts, and keys of
+// object storage (rand.Text).
+var secret = regexp.MustCompile(`-----BEGIN |LS0tLS1CRUdJTi|\bMI[A-Z][A-Za-z0-9+/]{60}|\bMHcCAQEE|eyJhbGciOi|\b[A-Z2-7]{26}\b|AWS_SECRET_ACCESS_KEY"?[:=] *"?[A-Za-z0-9+/]{20}`)
+
+// bootstrapToken is what kubeadm join shows, and eventName what looks alike: an Event's object and its time, in hexadecimal digits.
+// https://kubernetes.io/docs/reference/access-authn-authz/bootstrap-tokens/#token-format
+var (
+	bootstrapToken = regexp.MustCompile(`\b[a-z0-9]{6}\.[a-z0-9]{16}\b`)
+	eventName      = regexp.MustCompile(`\.1[0-9a-f]{15}$`)
+)
+
+func hasSecret(content []byte) bool {
+	return secret.Match(content) || slices.ContainsFunc(bootstrapToken.FindAll(content, -1), func(token []byte) bool { return !eventName.Match(token) })
+}
 
 // Secrets looks through all that a run left, and lists the files with one.
 func (b *Berth) Secrets(folder string) []string {
@@ -111,7 +124,7 @@ func (b *Berth) Secrets(folder string) []string {
 			return err
 		}
 		content, err := os.ReadFile(path)
-		if filepath.Base(path) != "kubeconfig" && secret.Match(content) { // a redacted one has the authority's certificate, and nobody's key
+		if filepath.Base(path) != "kubeconfig" && hasSecret(content) { // a redacted one has the authority's certificate, and nobody's key
 			found = append(found, path)
 		}
 		looked++

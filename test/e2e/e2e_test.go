@@ -104,7 +104,10 @@ func TestSecretsStaySecret(t *testing.T) {
 	b.Expect(b.RunFolders()).To(HaveLen(2))
 	for _, folder := range b.RunFolders() {
 		b.Expect(b.Secrets(folder)).To(BeEmpty())
-		for _, text := range []string{"client-key-data: LS0tLS1CRUdJTiBFQyBQUklWQVRF", "Credential=" + rand.Text() + "/us-east-1", `"AWS_SECRET_ACCESS_KEY":"` + base64.StdEncoding.EncodeToString([]byte(rand.Text())) + `"`} {
+		for _, text := range []string{
+			"client-key-data: LS0tLS1CRUdJTiBFQyBQUklWQVRF", "Credential=" + rand.Text() + "/us-east-1", `"AWS_SECRET_ACCESS_KEY":"` + base64.StdEncoding.EncodeToString([]byte(rand.Text())) + `"`,
+			"MIIBdzCCAR2gAwIBAgIBADAKBggqhkjOPQQDAjAjMSEwHwYDVQQDDBhrM3Mtc2VydmVyLWNhQDE3", "kubeadm join --token h9x2ab.k3m5qwer7tyu8iop",
+		} {
 			planted := filepath.Join(folder, "logs", "planted.log")
 			b.Expect(os.WriteFile(planted, []byte(text+"\n"), 0o600)).To(Succeed())
 			b.Expect(b.Secrets(folder)).To(ConsistOf(planted))

@@ -90,7 +90,7 @@ func (Expire) Do(ctx context.Context, env *procedure.Env, step scenario.Step, op
 	return fmt.Errorf("op %q has the unknown action %q", op.ID, op.Action)
 }
 
-// await waits until the last of the certificates expires that kubeadm renews and that were there when the steps began.
+// await waits until the last of the certificates expires that kubeadm or a kubelet renews and that were there when the steps began.
 func await(ctx context.Context, env *procedure.Env) error {
 	first, err := env.FirstCertificates()
 	if err != nil {
@@ -99,7 +99,7 @@ func await(ctx context.Context, env *procedure.Env) error {
 	var last *trace.CertificateData
 	for _, subject := range slices.Sorted(maps.Keys(first)) {
 		d := first[subject]
-		if renewable(d) && (last == nil || d.NotAfter.After(last.NotAfter)) {
+		if renewed(d) && (last == nil || d.NotAfter.After(last.NotAfter)) {
 			last = d
 		}
 	}
@@ -114,9 +114,9 @@ func await(ctx context.Context, env *procedure.Env) error {
 	return pass(ctx, left+time.Second) // a certificate is good for the whole of its last second
 }
 
-// renewable tells whether kubeadm renews it: no authority, and in kubeadm's folders.
-func renewable(d *trace.CertificateData) bool {
-	return !d.Authority && !d.NotAfter.IsZero() && certs.NameOf(d.Path) != "" && d.Part == "" && (d.Place == trace.PlaceDisk || d.Place == trace.PlaceKubeconfig)
+// renewed tells whether kubeadm or a kubelet renews it: no authority, and in their folders.
+func renewed(d *trace.CertificateData) bool {
+	return !d.Authority && !d.NotAfter.IsZero() && (certs.NameOf(d.Path) != "" || certs.OfKubelet(d.Path)) && d.Part == "" && (d.Place == trace.PlaceDisk || d.Place == trace.PlaceKubeconfig)
 }
 
 // pass lets time pass.

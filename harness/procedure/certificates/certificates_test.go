@@ -32,17 +32,18 @@ func TestNotRenewedOne(t *testing.T) {
 	g.Expect(notRenewed(one("1", end), one("1", end), []string{"etcd-peer"})).To(HaveLen(1))
 }
 
-// TestRenewable: what is waited for are certificates that kubeadm renews, where they lie.
-func TestRenewable(t *testing.T) {
+// TestRenewed: what is waited for are certificates that kubeadm or a kubelet renews, where they lie.
+func TestRenewed(t *testing.T) {
 	g := NewWithT(t)
 	end := time.Date(2026, 11, 28, 10, 0, 0, 0, time.UTC)
 	for path, want := range map[string]bool{
-		"/etc/kubernetes/pki/apiserver.crt": true, "/etc/kubernetes/admin.conf": true, "/etc/kubernetes/pki/ca.crt": false, "/root/.kube/config": false,
+		"/etc/kubernetes/pki/apiserver.crt": true, "/etc/kubernetes/admin.conf": true, "/etc/kubernetes/pki/ca.crt": false, "/etc/kubernetes/kubelet.conf": true,
+		"/var/lib/kubelet/pki/kubelet-client-current.pem": true, "/var/lib/kubelet/pki/kubelet.crt": false, "/root/.kube/config": false,
 	} {
-		g.Expect(renewable(&trace.CertificateData{Place: trace.PlaceDisk, Path: path, NotAfter: end})).To(Equal(want), path)
+		g.Expect(renewed(&trace.CertificateData{Place: trace.PlaceDisk, Path: path, NotAfter: end})).To(Equal(want), path)
 	}
-	g.Expect(renewable(&trace.CertificateData{Place: trace.PlaceServed, Path: "/etc/kubernetes/pki/apiserver.crt", NotAfter: end})).To(BeFalse())
-	g.Expect(renewable(&trace.CertificateData{Place: trace.PlaceKubeconfig, Path: "/etc/kubernetes/admin.conf", Part: "authority", NotAfter: end})).To(BeFalse())
+	g.Expect(renewed(&trace.CertificateData{Place: trace.PlaceServed, Path: "/etc/kubernetes/pki/apiserver.crt", NotAfter: end})).To(BeFalse())
+	g.Expect(renewed(&trace.CertificateData{Place: trace.PlaceKubeconfig, Path: "/etc/kubernetes/admin.conf", Part: "authority", NotAfter: end})).To(BeFalse())
 }
 
 // TestPending: requests of the node's own kubelet that came to nothing since the last that did, the oldest first.

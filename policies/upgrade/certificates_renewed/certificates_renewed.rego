@@ -50,6 +50,8 @@ files[subject] := c if {
 	c := data.world.certificates[subject]
 }
 
+looked_after(op) if not op.leaf
+
 looked_after(op) if not op.procedure in {"upgrade", "upgradeNode"}
 
 looked_after(op) if time.parse_rfc3339_ns(op.to) <= certificates.looked

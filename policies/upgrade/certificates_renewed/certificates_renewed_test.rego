@@ -39,7 +39,7 @@ files(version, serial) := object.union(world(version, serial), {
 	},
 })
 
-upgraded_until(to) := {"ops": [{"procedure": "upgrade", "to": to}, {"procedure": "checkCertificates", "to": "2026-11-28T12:00:00Z"}]}
+upgraded_until(to) := {"ops": [{"procedure": "upgrade", "leaf": false}, {"procedure": "upgrade", "leaf": true, "to": to}, {"procedure": "checkCertificates", "leaf": true, "to": "2026-11-28T12:00:00Z"}]}
 
 admin_conf := "certificate/cp-1/etc/kubernetes/admin.conf"
 
