@@ -303,7 +303,7 @@ type CertificateData struct {
 	Refusal string `json:"refusal"`
 	// Rotates says of a kubelet's own client certificate whether the kubelet renews it.
 	Rotates bool `json:"rotates"`
-	// ClockSeconds is by how much the clock of who serves it is ahead of ours; 0 when it is not known, or by less than two seconds.
+	// ClockSeconds is by how much the clock is ahead of ours of the API server that serves it, or of the kubelet whose it is; 0 when it is not known, or by less than two seconds.
 	ClockSeconds float64 `json:"clockSeconds"`
 }
 

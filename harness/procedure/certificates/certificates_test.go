@@ -9,6 +9,8 @@ import (
 
 	. "github.com/onsi/gomega"
 	certificatesv1 "k8s.io/api/certificates/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/seatrial/seatrial/harness/cluster"
@@ -119,4 +121,22 @@ func TestNotRenewed(t *testing.T) {
 	g.Expect(failure.Message).To(HavePrefix("renew certificates on cp-1: expected others than before: apiserver is the same; etcd-server is not there, or can't be used its certificate is damaged"))
 	g.Expect(renew(operator{}, "front-proxy-client")).To(MatchError(ContainSubstring("front-proxy-client is not there")), "kubeadm says MISSING, and ends well")
 	g.Expect(renew(operator{err: errors.New("its authority is external")}, "all")).To(MatchError("its authority is external"))
+}
+
+// TestAhead: a kubelet's clock that is ahead is said, and one that is behind while its node is Ready: with another node it may be that nobody renews its Lease.
+func TestAhead(t *testing.T) {
+	g := NewWithT(t)
+	now := time.Date(2026, 11, 29, 10, 0, 0, 0, time.UTC)
+	lease := func(by time.Duration) coordinationv1.LeaseSpec {
+		return coordinationv1.LeaseSpec{RenewTime: &metav1.MicroTime{Time: now.Add(by)}}
+	}
+	node := func(ready corev1.ConditionStatus) *corev1.Node {
+		return &corev1.Node{Status: corev1.NodeStatus{Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: ready}}}}
+	}
+	g.Expect(ahead(lease(5*time.Minute), node(corev1.ConditionUnknown), now)).To(Equal(300.0))
+	g.Expect(ahead(lease(-24*time.Hour), node(corev1.ConditionTrue), now)).To(Equal(-86400.0))
+	g.Expect(ahead(lease(-24*time.Hour), node(corev1.ConditionUnknown), now)).To(BeZero(), "it may have ended")
+	g.Expect(ahead(lease(-30*time.Second), node(corev1.ConditionTrue), now)).To(BeZero())
+	g.Expect(ahead(lease(time.Second), node(corev1.ConditionTrue), now)).To(BeZero())
+	g.Expect(ahead(coordinationv1.LeaseSpec{}, node(corev1.ConditionTrue), now)).To(BeZero(), "it has none yet")
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"net"
 	"net/url"
 	"path"
@@ -18,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	certificatesv1 "k8s.io/api/certificates/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -83,6 +85,8 @@ type look struct {
 	// addresses are those of the nodes, and service the API's own in the cluster, as far as the API says them.
 	addresses map[string][]string
 	service   string
+	// ahead is by how many seconds the clock of each node's kubelet is ahead of ours.
+	ahead map[string]float64
 	// waiting are the kubelets' requests for serving certificates, by node.
 	waiting map[string]trace.KubeletRequestsData
 
@@ -104,10 +108,20 @@ const apiTimeout = 10 * time.Second
 func (l *look) known(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
-	l.addresses = map[string][]string{}
+	l.addresses, l.ahead = map[string][]string{}, map[string]float64{}
+	leases := map[string]coordinationv1.LeaseSpec{}
+	list, err := l.env.Kube.CoordinationV1().Leases(corev1.NamespaceNodeLease).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		l.unreadable("the clocks of kubelets: %v", err)
+	} else {
+		for _, lease := range list.Items {
+			leases[lease.Name] = lease.Spec
+		}
+	}
 	nodes, err := l.env.Kube.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
 	if err == nil {
 		for _, node := range nodes.Items {
+			l.ahead[node.Name] = ahead(leases[node.Name], &node, time.Now())
 			for _, a := range node.Status.Addresses {
 				if a.Type == corev1.NodeInternalIP {
 					l.addresses[node.Name] = append(l.addresses[node.Name], a.Address)
@@ -122,6 +136,28 @@ func (l *look) known(ctx context.Context) {
 	if err != nil {
 		l.unreadable("the names that clients know the servers by: %v", err)
 	}
+}
+
+const (
+	// clockSlack is what a Lease may be ahead of us by anyway, and renewedWithin what it may be behind: a kubelet renews it every ten seconds, and one that has not for 50 s is not Ready.
+	// https://kubernetes.io/docs/reference/node/node-status/#heartbeats
+	clockSlack    = 2 * time.Second
+	renewedWithin = 60 * time.Second
+)
+
+// ahead is by how many seconds a kubelet's clock is ahead of ours, by the time that it writes into its node's Lease; 0 when it may be right. A clock that is behind can't be told from a kubelet that has ended,
+// unless the node is Ready.
+func ahead(lease coordinationv1.LeaseSpec, node *corev1.Node, now time.Time) float64 {
+	if lease.RenewTime == nil {
+		return 0
+	}
+	ready := slices.ContainsFunc(node.Status.Conditions, func(c corev1.NodeCondition) bool {
+		return c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
+	})
+	if by := lease.RenewTime.Sub(now); by > clockSlack || ready && by < -renewedWithin {
+		return by.Seconds()
+	}
+	return 0
 }
 
 // clients are the names that clients know a server of the node by.
@@ -155,6 +191,11 @@ func (l *look) node(ctx context.Context, node cluster.Node) error {
 	}
 	read := certs.Read(node.Name, files)
 	found := append(l.ask(ctx, read), l.served(ctx, node.Name, read)...)
+	for i := range found {
+		if certs.OfKubelet(found[i].Path) && found[i].Part == "" {
+			found[i].ClockSeconds = l.ahead[node.Name]
+		}
+	}
 	if node.Role == cluster.ControlPlane {
 		found = append(found, l.controlPlane(ctx, node.Name, read)...)
 	}
@@ -200,7 +241,7 @@ func (l *look) controlPlane(ctx context.Context, node string, read *certs.Node) 
 	if err != nil {
 		l.unreadable("since when components of %s run: %v", node, err)
 	}
-	found, unknown := read.Loaded(since, within)
+	found, unknown := read.Loaded(since, within+time.Duration(math.Abs(l.ahead[node])*float64(time.Second))) // files have the time of the node's clock
 	for _, u := range unknown {
 		l.unreadable("%s", u)
 	}

@@ -23,8 +23,8 @@ subjects contains subject if some subject, _ in certificates.each
 
 deny contains finding if some finding in certificates.expiring
 
-# Who serves it may take it for valid, or not, at another time than we do.
-unknown contains {"subject": subject, "msg": sprintf("the clock of who serves it is %d s ahead of ours", [round(c.clockSeconds)])} if {
+# Whose clock is wrong takes it for valid, or not, at another time than we do.
+unknown contains {"subject": subject, "msg": sprintf("the clock there is %d s ahead of ours", [round(c.clockSeconds)])} if {
 	some subject, c in certificates.each
 	abs(c.clockSeconds) > 60
 }

@@ -35,6 +35,6 @@ trusting(serial) := object.union(world("2026-12-28T11:00:00Z", 0), {"certificate
 }})
 
 test_clock if {
-	{doubt.msg | some doubt in policy.unknown with data.world as world("2026-12-28T11:00:00Z", 312.4) with input as given} == {"the clock of who serves it is 312 s ahead of ours"}
+	{doubt.msg | some doubt in policy.unknown with data.world as world("2026-12-28T11:00:00Z", 312.4) with input as given} == {"the clock there is 312 s ahead of ours"}
 	policy.unknown == set() with data.world as world("2026-12-28T11:00:00Z", 3) with input as given
 }
