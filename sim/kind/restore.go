@@ -81,7 +81,9 @@ const (
 	// kubeletPatience is how long a kubelet may take to stop what was taken from it: it gives each 30 s to end, and an API server takes them. One that is told a second time would end at once.
 	kubeletPatience = 35 * time.Second
 	// stopGrace is how long a component may take to end that the kubelet did not tell to.
-	stopGrace = 20 * time.Second
+	stopGrace = 10 * time.Second
+	// killGrace is how long the kubelet may go on starting again what it has not yet been told to stop.
+	killGrace = 30 * time.Second
 )
 
 // StopComponents implements cluster.EtcdRestorer: the manifests are moved away, and it is waited until the kubelet has ended all that they ran. etcd is the last: without it an API server answers nobody
@@ -102,11 +104,8 @@ func (c *Cluster) StopComponents(ctx context.Context, node string, components []
 		patient, cancel := context.WithTimeout(ctx, kubeletPatience)
 		err := c.awaitAbsent(patient, m, clients)
 		cancel()
-		for _, signal := range []string{"TERM", "KILL"} {
-			if err == nil || ctx.Err() != nil {
-				break
-			}
-			err = c.end(ctx, m, clients, signal)
+		if err != nil && ctx.Err() == nil {
+			err = c.end(ctx, m, clients)
 		}
 		if err != nil {
 			return err
@@ -120,22 +119,41 @@ func (c *Cluster) StopComponents(ctx context.Context, node string, components []
 	return c.awaitAbsent(ctx, m, components)
 }
 
-// end sends a signal to what runs of components, and waits until nothing does, for the grace that they have.
-func (c *Cluster) end(ctx context.Context, m machine, components []string, signal string) error {
-	running, failed := c.processes(ctx, m, "pid", components...)
-	if len(running) > 0 {
-		argv := []string{"kill", "-" + signal}
-		for _, component := range slices.Sorted(maps.Keys(running)) {
-			argv = append(argv, running[component]...)
-		}
-		_, failed = c.run(ctx, m, nil, argv...) // perhaps because one has just ended
+// end has components end that the kubelet did not stop: they are told to, and killed when they don't. Meanwhile a kubelet that hangs on an API server which has no etcd may start one again that has ended by
+// itself, before it looks at what it is to stop: that is killed too.
+func (c *Cluster) end(ctx context.Context, m machine, components []string) error {
+	if _, err := c.signalAll(ctx, m, "TERM", components); err != nil {
+		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, stopGrace)
+	patient, cancel := context.WithTimeout(ctx, stopGrace)
+	err := c.awaitAbsent(patient, m, components)
+	cancel()
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	ctx, cancel = context.WithTimeout(ctx, killGrace)
 	defer cancel()
-	if err := c.awaitAbsent(ctx, m, components); err != nil {
-		return errors.Join(failed, err)
+	return ready.Poll(ctx, strings.Join(components, ", ")+" of "+m.node+" have ended and stay so", func(ctx context.Context) error {
+		killed, err := c.signalAll(ctx, m, "KILL", components)
+		if err == nil && len(killed) > 0 {
+			err = fmt.Errorf("%s ran, and was killed", strings.Join(killed, ", "))
+		}
+		return err
+	})
+}
+
+// signalAll sends a signal to what runs of components, which it returns.
+func (c *Cluster) signalAll(ctx context.Context, m machine, signal string, components []string) ([]string, error) {
+	running, err := c.processes(ctx, m, "pid", components...)
+	if err != nil || len(running) == 0 {
+		return nil, err
 	}
-	return nil
+	argv, names := []string{"kill", "-" + signal}, slices.Sorted(maps.Keys(running))
+	for _, component := range names {
+		argv = append(argv, running[component]...)
+	}
+	_, _ = c.run(ctx, m, nil, argv...) // one may just have ended, and then it fails; whether they end is looked at
+	return names, nil
 }
 
 // awaitAbsent waits until none of the components runs.
