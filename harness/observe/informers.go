@@ -1,6 +1,7 @@
 package observe
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -107,7 +109,15 @@ func (w *Informers) objects(ctx context.Context, kind string, resource schema.Gr
 // keep watches a kind until the context ends.
 func (w *Informers) keep(ctx context.Context, kind string, resource schema.GroupVersionResource, version string) {
 	for {
-		w.watch(ctx, kind, resource, version)
+		var old bool
+		if version, old = w.watch(ctx, kind, resource, version); !old {
+			select {
+			case <-time.After(listEvery):
+				continue
+			case <-ctx.Done():
+				return
+			}
+		}
 		for listed := false; !listed; {
 			select {
 			case <-time.After(listEvery):
@@ -121,34 +131,43 @@ func (w *Informers) keep(ctx context.Context, kind string, resource schema.Group
 	}
 }
 
-// watch takes in what changes, until the API says that the version is too old, or the context ends.
-func (w *Informers) watch(ctx context.Context, kind string, resource schema.GroupVersionResource, version string) {
+// watch takes in what changes, until the API says that the version is too old, or the watch ends otherwise: an API server that has just started forbids it as long as it does not know who may do what. It
+// returns the last version.
+func (w *Informers) watch(ctx context.Context, kind string, resource schema.GroupVersionResource, version string) (last string, old bool) {
 	from := &cache.ListWatch{WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
 		return w.meta.Resource(resource).Watch(ctx, options)
 	}}
 	watcher, err := watchtools.NewRetryWatcherWithContext(ctx, version, from)
 	if err != nil {
-		return
+		return version, false
 	}
 	defer func() { <-watcher.Done() }()
 	defer watcher.Stop()
 	for {
 		select {
 		case event, open := <-watcher.ResultChan():
-			if !open || event.Type == watch.Error {
-				return
+			if !open {
+				return version, false
 			}
-			w.take(kind, event.Type == watch.Deleted, event.Object)
+			if event.Type == watch.Error {
+				err := apierrors.FromObject(event.Object)
+				return version, apierrors.IsResourceExpired(err) || apierrors.IsGone(err)
+			}
+			version = cmp.Or(w.take(kind, event.Type == watch.Deleted, event.Object), version)
 		case <-ctx.Done():
-			return
+			return version, false
 		}
 	}
 }
 
-func (w *Informers) take(kind string, gone bool, object runtime.Object) {
+// take takes in an event, and returns its version.
+func (w *Informers) take(kind string, gone bool, object runtime.Object) string {
 	o, ok := object.(metav1.Object)
-	if !ok || o.GetName() == "" { // a bookmark
-		return
+	if !ok {
+		return ""
+	}
+	if o.GetName() == "" { // a bookmark
+		return o.GetResourceVersion()
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -157,6 +176,7 @@ func (w *Informers) take(kind string, gone bool, object runtime.Object) {
 	} else {
 		w.seen[subject(kind, o)] = o.GetResourceVersion()
 	}
+	return o.GetResourceVersion()
 }
 
 // Compare looks whether they know what the API has, and gives them time to catch up. It returns how many objects they know, and a text for each that they have not come to know

@@ -21,7 +21,9 @@ type api struct {
 	mu       sync.Mutex
 	version  int
 	names    []string
-	expired  bool          // watches from before the restore are told so
+	expired  bool // watches from before the restore are told so
+	starting bool // nobody may watch yet, which each is told once
+	refused  map[string]bool
 	restored chan struct{} // closed when it is: connections end
 }
 
@@ -29,7 +31,7 @@ type api struct {
 func (a *api) restore(version int, expired bool, names ...string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.version, a.expired, a.names = version, expired, names
+	a.version, a.expired, a.names, a.starting = version, expired, names, true
 	close(a.restored)
 	a.restored = make(chan struct{})
 }
@@ -37,9 +39,18 @@ func (a *api) restore(version int, expired bool, names ...string) {
 func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.mu.Lock()
 	version, names, expired, restored := a.version, a.names, a.expired, a.restored
+	refuse := a.starting && !a.refused[r.URL.Path]
+	if watch := r.URL.Query().Get("watch") != ""; watch && refuse {
+		a.refused[r.URL.Path] = true
+	}
 	a.mu.Unlock()
 	w.Header().Set("Content-Type", "application/json")
 	if r.URL.Query().Get("watch") != "" {
+		if refuse {
+			w.WriteHeader(http.StatusForbidden)
+			fmt.Fprintln(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Forbidden","code":403}`)
+			return
+		}
 		if expired && r.URL.Query().Get("resourceVersion") != fmt.Sprint(version) {
 			fmt.Fprintln(w, `{"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Expired","code":410}}`)
 			return
@@ -61,7 +72,8 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(list)
 }
 
-// TestInformers: after a restore to a later version clients are told to list anew, and know what is there. After one to an earlier version nothing tells them.
+// TestInformers: after a restore to a later version clients are told to list anew, and know what is there. After one to an earlier version nothing tells them. That the API server does not yet know who they are
+// when they come again is no reason to list.
 func TestInformers(t *testing.T) {
 	for name, c := range map[string]struct {
 		version int
@@ -73,7 +85,7 @@ func TestInformers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
-			a := &api{version: 9, names: []string{"default", "later"}, restored: make(chan struct{})}
+			a := &api{version: 9, names: []string{"default", "later"}, restored: make(chan struct{}), refused: map[string]bool{}}
 			server := httptest.NewServer(a)
 			defer server.Close()
 			client, err := metadata.NewForConfig(&rest.Config{Host: server.URL, QPS: -1})
