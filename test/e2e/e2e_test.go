@@ -22,11 +22,12 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(berth.Main(m)) }
 
-// longer are upgrades of three control planes that upgrade-ha-with-faults contains, or nearly, those that take a third release, and the restores that restore-ha,
-// backup-to-object-storage and known-bad/restore-destroys-first contain. `make upgrades` runs them too; each time there is no time for it.
+// longer are upgrades of three control planes that upgrade-ha-with-faults contains, or nearly, those that take a third release, the restores that restore-ha,
+// backup-to-object-storage and known-bad/restore-destroys-first contain, and an expiry more. `make upgrades` runs them too; each time there is no time for it.
 var longer = []string{
 	"scenarios/upgrade-ha", "scenarios/upgrade-ha-with-power-cut", "scenarios/upgrade-two-minors", "scenarios/known-bad/upgrade-kubeadm-too-new",
 	"scenarios/restore-single", "scenarios/restore-encrypted", "scenarios/restore-after-delete", "scenarios/known-bad/restore-unproven", "scenarios/known-bad/backup-on-node",
+	"scenarios/known-bad/certs-kubelet-expired",
 }
 
 // TestScenarios runs every scenario, good and bad, against what it expects.
@@ -66,7 +67,7 @@ func expected(t *testing.T, skipped int, args ...string) {
 }
 
 // expiring are scenarios that wait for four minutes until certificates expire.
-var expiring = []string{"scenarios/expiry-survived", "scenarios/known-bad/certs-not-restarted", "scenarios/known-bad/certs-stale-admin-conf"}
+var expiring = []string{"scenarios/expiry-survived", "scenarios/known-bad/certs-not-restarted", "scenarios/known-bad/certs-stale-admin-conf", "scenarios/known-bad/certs-kubelet-expired"}
 
 // scenarios lists the folders of scenarios, those that upgrade or wait for an expiry apart. The longer ones are among them when they are asked for.
 func scenarios(t *testing.T) (others, upgrades []string) {
