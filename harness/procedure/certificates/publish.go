@@ -133,20 +133,47 @@ func (r rotation) published(ctx context.Context, want []byte) error {
 	return differs("configmap/"+metav1.NamespaceSystem+"/"+extensionAuthentication, []byte(m.Data[clientCA]))
 }
 
-// pods restarts what deployments, stateful sets and daemon sets run, as kubectl rollout restart does, and waits until they are complete again.
+// pods restarts what daemon sets, deployments and stateful sets run, as kubectl rollout restart does, and waits until they are complete again. Daemon sets come first: while a node's kube-proxy is away nobody
+// tells the node which pods of a service come and go.
 func (r rotation) pods(ctx context.Context) error {
 	began := time.Now()
 	patch := fmt.Appendf(nil, `{"spec":{"template":{"metadata":{"annotations":{"kubectl.kubernetes.io/restartedAt":%q}}}}}`, began.UTC().Format(time.RFC3339))
+	for _, restart := range []func(context.Context, []byte) error{r.restartDaemons, r.restartOthers} {
+		if err := restart(ctx, patch); err != nil {
+			return err
+		}
+		if err := procedure.AwaitWorkloads(ctx, r.env, true); err != nil {
+			return err
+		}
+	}
+	list, err := r.env.Kube.CoreV1().Pods(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return err
+	}
+	return r.env.Record(trace.KindFact, "rotation/"+r.step, trace.PodsUnrestarted, trace.UnrestartedData{Pods: unrestarted(list.Items, began)})
+}
+
+func (r rotation) restartDaemons(ctx context.Context, patch []byte) error {
+	apps := r.env.Kube.AppsV1()
+	daemons, err := apps.DaemonSets(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, d := range daemons.Items {
+		_, err := apps.DaemonSets(d.Namespace).Patch(ctx, d.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{})
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+func (r rotation) restartOthers(ctx context.Context, patch []byte) error {
 	apps := r.env.Kube.AppsV1()
 	deployments, err := apps.Deployments(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return err
 	}
 	sets, err := apps.StatefulSets(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
-	if err != nil {
-		return err
-	}
-	daemons, err := apps.DaemonSets(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return err
 	}
@@ -159,21 +186,7 @@ func (r rotation) pods(ctx context.Context) error {
 		_, err := apps.StatefulSets(s.Namespace).Patch(ctx, s.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{})
 		errs = append(errs, err)
 	}
-	for _, d := range daemons.Items {
-		_, err := apps.DaemonSets(d.Namespace).Patch(ctx, d.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{})
-		errs = append(errs, err)
-	}
-	if err := errors.Join(errs...); err != nil {
-		return err
-	}
-	if err := procedure.AwaitWorkloads(ctx, r.env, true); err != nil {
-		return err
-	}
-	list, err := r.env.Kube.CoreV1().Pods(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
-	if err != nil {
-		return err
-	}
-	return r.env.Record(trace.KindFact, "rotation/"+r.step, trace.PodsUnrestarted, trace.UnrestartedData{Pods: unrestarted(list.Items, began)})
+	return errors.Join(errs...)
 }
 
 // unrestarted are the pods that were not restarted since, and go on with the authorities that they have read: those that no such workload has made, or whose workload waits for somebody to delete them.
