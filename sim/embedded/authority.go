@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"context"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,6 +11,7 @@ import (
 	"strings"
 
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/util/cert"
 
 	"github.com/seatrial/seatrial/harness/cluster"
 	"github.com/seatrial/seatrial/sim/ready"
@@ -136,10 +138,6 @@ func (c *Cluster) renewKubelet(ctx context.Context, node string) error {
 	if err != nil {
 		return err
 	}
-	store, err := c.kubeletStore(node, kubeletClientStore)
-	if err != nil {
-		return err
-	}
 	if err := c.writeKubeletConf(node, trusted, pair); err != nil {
 		return err
 	}
@@ -156,9 +154,9 @@ func (c *Cluster) renewKubelet(ctx context.Context, node string) error {
 		return err
 	}
 	err = ready.Poll(ctx, "the kubelet of "+node+" has a certificate from the cluster", func(context.Context) error {
-		now, err := os.ReadFile(store.CurrentPath())
-		if err != nil {
-			return err
+		var now []byte // what it shows: the file may have that a moment before it is through with it
+		for _, der := range c.identities[node].certificate().Certificate {
+			now = append(now, pem.EncodeToMemory(&pem.Block{Type: cert.CertificateBlockType, Bytes: der})...)
 		}
 		return read[kubernetesCA].Replaced(now, pair)
 	})

@@ -200,7 +200,7 @@ func unrestarted(pods []corev1.Pod, since time.Time) []string {
 				return s.ConfigMap != nil && s.ConfigMap.Name == rootAuthority
 			})
 		})
-		if reads && !static && !ended && pod.CreationTimestamp.Time.Before(since.Truncate(time.Second)) {
+		if reads && !static && !ended && pod.DeletionTimestamp == nil && pod.CreationTimestamp.Time.Before(since.Truncate(time.Second)) {
 			found = append(found, "pod/"+pod.Namespace+"/"+pod.Name)
 		}
 	}

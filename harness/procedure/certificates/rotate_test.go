@@ -136,7 +136,7 @@ func TestFirstOf(t *testing.T) {
 	g.Expect(err).To(MatchError("node/cp-1 has no certificate in /etc/kubernetes/pki/ca.crt"))
 }
 
-// TestUnrestarted: of pods that have the authority mounted, those that are older are said; not what a kubelet runs of its own, nor what has ended.
+// TestUnrestarted: of pods that have the authority mounted, those that are older are said; not what a kubelet runs of its own, nor what has ended or is about to.
 func TestUnrestarted(t *testing.T) {
 	began := time.Date(2026, 11, 29, 10, 0, 0, 0, time.UTC)
 	pod := func(name string, age time.Duration, edit func(*corev1.Pod)) corev1.Pod {
@@ -153,6 +153,7 @@ func TestUnrestarted(t *testing.T) {
 	NewWithT(t).Expect(unrestarted([]corev1.Pod{
 		pod("bare", time.Minute, as), pod("new", -time.Second, as),
 		pod("static", time.Minute, func(p *corev1.Pod) { p.Annotations = map[string]string{corev1.MirrorPodAnnotationKey: "a"} }),
+		pod("going", time.Minute, func(p *corev1.Pod) { p.DeletionTimestamp = &metav1.Time{Time: began} }),
 		pod("done", time.Minute, func(p *corev1.Pod) { p.Status.Phase = corev1.PodSucceeded }),
 		pod("without", time.Minute, func(p *corev1.Pod) { p.Spec.Volumes = nil }),
 	}, began)).To(Equal([]string{"pod/production/bare"}))
