@@ -160,8 +160,8 @@ func (o *outside) served(ctx context.Context, node, component, address string, c
 	o.Certificates = append(o.Certificates, d)
 }
 
-// clockSlack is what the time of an answer is off by anyway: it has whole seconds.
-const clockSlack = 2 * time.Second
+// ClockSlack is what a clock may be off by for all that an answer tells: its time has whole seconds, and it was on its way.
+const ClockSlack = 2 * time.Second
 
 // Clock is by how many seconds an API server's clock is ahead of ours, by the time in its answers; 0 for less than two.
 func Clock(ctx context.Context, config *rest.Config) (float64, error) {
@@ -184,7 +184,7 @@ func Clock(ctx context.Context, config *rest.Config) (float64, error) {
 		return 0, err
 	}
 	ahead := said.Sub(began.Add(time.Since(began) / 2)) // it answered in the middle, for all we know
-	if ahead.Abs() < clockSlack {
+	if ahead.Abs() < ClockSlack {
 		return 0, nil
 	}
 	return ahead.Seconds(), nil

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -75,7 +76,8 @@ func (c *Cluster) recall() error {
 	if err := json.Unmarshal(raw, &s); err != nil {
 		return fmt.Errorf("read the cluster's state: %w", err)
 	}
-	c.addresses, c.disturbed, c.restarted = s.Addresses, s.Disturbed, map[instance]int32{}
+	c.addresses, c.restarted = s.Addresses, map[instance]int32{}
+	maps.Copy(c.disturbed, s.Disturbed)
 	for node, components := range s.Restarted {
 		for component, count := range components {
 			c.restarted[instance{node, component}] = count

@@ -133,7 +133,7 @@ func (c *Cluster) end(ctx context.Context, m machine, components []string) error
 	}
 	ctx, cancel = context.WithTimeout(ctx, killGrace)
 	defer cancel()
-	return ready.Poll(ctx, strings.Join(components, ", ")+" of "+m.node+" have ended and stay so", func(ctx context.Context) error {
+	return ready.Poll(ctx, strings.Join(components, ", ")+" of "+m.node+" have ended", func(ctx context.Context) error {
 		killed, err := c.signalAll(ctx, m, "KILL", components)
 		if err == nil && len(killed) > 0 {
 			err = fmt.Errorf("%s ran, and was killed", strings.Join(killed, ", "))
@@ -344,12 +344,8 @@ func (c *Cluster) LoseMember(ctx context.Context, node string) error {
 	if err == nil {
 		err = c.moveManifests(ctx, m, manifestsFolder, stoppedFolder, "etcd")
 	}
-	var pids []string
 	if err == nil {
-		pids, err = c.pids(ctx, m, "etcd")
-	}
-	if err == nil && len(pids) > 0 {
-		_, err = c.run(ctx, m, nil, append([]string{"kill", "-KILL"}, pids...)...)
+		_, err = c.signalAll(ctx, m, "KILL", []string{"etcd"})
 	}
 	if err == nil {
 		err = c.awaitAbsent(ctx, m, []string{"etcd"})

@@ -23,7 +23,7 @@ import (
 func TestMain(m *testing.M) { os.Exit(berth.Main(m)) }
 
 // longer are upgrades of three control planes that upgrade-ha-with-faults contains, or nearly, those that take a third release, the restores that restore-ha,
-// backup-to-object-storage and known-bad/restore-destroys-first contain, and an expiry more. `make upgrades` runs them too; each time there is no time for it.
+// backup-to-object-storage and known-bad/restore-destroys-first contain, and one more expiry. `make upgrades` runs them too; each time there is no time for it.
 var longer = []string{
 	"scenarios/upgrade-ha", "scenarios/upgrade-ha-with-power-cut", "scenarios/upgrade-two-minors", "scenarios/known-bad/upgrade-kubeadm-too-new",
 	"scenarios/restore-single", "scenarios/restore-encrypted", "scenarios/restore-after-delete", "scenarios/known-bad/restore-unproven", "scenarios/known-bad/backup-on-node",

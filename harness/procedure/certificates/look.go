@@ -104,7 +104,7 @@ func (l *look) unreadable(format string, args ...any) {
 // apiTimeout is how long the API may take for one answer.
 const apiTimeout = 10 * time.Second
 
-// known asks the API for the names that clients know the servers by.
+// known asks the API for the names that clients know the servers by, and for what the nodes' Leases say of their clocks.
 func (l *look) known(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
@@ -138,12 +138,9 @@ func (l *look) known(ctx context.Context) {
 	}
 }
 
-const (
-	// clockSlack is what a Lease may be ahead of us by anyway, and renewedWithin what it may be behind: a kubelet renews it every ten seconds, and one that has not for 50 s is not Ready.
-	// https://kubernetes.io/docs/reference/node/node-status/#heartbeats
-	clockSlack    = 2 * time.Second
-	renewedWithin = 60 * time.Second
-)
+// renewedWithin is what a Lease may be behind by anyway: a kubelet renews it every ten seconds, and one that has not for 50 s is not Ready.
+// https://kubernetes.io/docs/reference/node/node-status/#heartbeats
+const renewedWithin = 60 * time.Second
 
 // ahead is by how many seconds a kubelet's clock is ahead of ours, by the time that it writes into its node's Lease; 0 when it may be right. A clock that is behind can't be told from a kubelet that has ended,
 // unless the node is Ready.
@@ -154,7 +151,7 @@ func ahead(lease coordinationv1.LeaseSpec, node *corev1.Node, now time.Time) flo
 	ready := slices.ContainsFunc(node.Status.Conditions, func(c corev1.NodeCondition) bool {
 		return c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
 	})
-	if by := lease.RenewTime.Sub(now); by > clockSlack || ready && by < -renewedWithin {
+	if by := lease.RenewTime.Sub(now); by > certs.ClockSlack || ready && by < -renewedWithin {
 		return by.Seconds()
 	}
 	return 0
