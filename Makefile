@@ -42,7 +42,7 @@ test:
 unit: build
 	release=$$($(SEATRIAL) release get v1.34) && \
 	CGO_ENABLED=1 SEATRIAL_TEST_RELEASE_DIR=$$release \
-	$(GO) test -race -timeout 20m -v ./cmd/... ./harness/... ./sim/... ./test/bench | $(BRIEF)
+	$(GO) test -race -timeout 20m -v ./cmd/... ./harness/... ./sim/... ./test/bench ./test/berth | $(BRIEF)
 
 policies: build
 	$(SEATRIAL) policy test

@@ -54,8 +54,14 @@ func startStore(t *testing.T, before ...func(http.Handler) http.Handler) *object
 
 func clientOf(t *testing.T, s *objectstore.Store, secret string) *backup.Store {
 	t.Helper()
+	return clientWithin(t, s, secret, 0)
+}
+
+// clientWithin is a client with another [backup.StoreOptions.Stall]. A short one is for stores that stall: beside other tests a store that doesn't may take a second to answer.
+func clientWithin(t *testing.T, s *objectstore.Store, secret string, stall time.Duration) *backup.Store {
+	t.Helper()
 	client, err := backup.NewStore(backup.StoreOptions{
-		Endpoint: s.URL, Region: objectstore.Region, Stall: 500 * time.Millisecond, Credentials: credentials.NewStaticV4(s.AccessKey, secret, ""),
+		Endpoint: s.URL, Region: objectstore.Region, Stall: stall, Credentials: credentials.NewStaticV4(s.AccessKey, secret, ""),
 	})
 	NewWithT(t).Expect(err).NotTo(HaveOccurred())
 	return client
@@ -167,24 +173,26 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// storeFailure is what a store does in place of what it is asked for, how often, how often it is asked at least, and what the error says then; "" when there is none.
+// storeFailure is what a store does in place of what it is asked for, how often, how often it is asked at least, what the error says then ("" when there is none), and the client's stall.
 type storeFailure struct {
 	times     int32
 	otherwise http.HandlerFunc
 	asked     int32
 	want      string
+	stall     time.Duration
 }
 
 // storeFailures are the bad inputs; broken is what is said of a copy that always breaks off.
 func storeFailures(broken string) map[string]storeFailure {
+	const short = 500 * time.Millisecond
 	return map[string]storeFailure{
-		"403":              {always, status(http.StatusForbidden), 1, "it answered 403 AccessDenied"},
-		"500 for a while":  {2, status(http.StatusInternalServerError), 3, ""},
-		"500":              {always, status(http.StatusInternalServerError), 5, "it answered 500"},
-		"half for a while": {2, half, 3, ""},
-		"half":             {always, half, 5, broken},
-		"slow":             {always, stalled, 5, "i/o timeout"},
-		"trickling":        {always, trickling, 1, "it took over"},
+		"403":              {always, status(http.StatusForbidden), 1, "it answered 403 AccessDenied", 0},
+		"500 for a while":  {2, status(http.StatusInternalServerError), 3, "", 0},
+		"500":              {always, status(http.StatusInternalServerError), 5, "it answered 500", 0},
+		"half for a while": {2, half, 3, "", 0},
+		"half":             {always, half, 5, broken, 0},
+		"slow":             {always, stalled, 5, "i/o timeout", short},
+		"trickling":        {always, trickling, 1, "it took over", short},
 	}
 }
 
@@ -197,8 +205,7 @@ func TestStorePut(t *testing.T) {
 			g := NewWithT(t)
 			before, asked := failing(c.times, snapshotBy(http.MethodPut), c.otherwise)
 			s := startStore(t, before)
-			store := clientOf(t, s, s.SecretKey)
-			_, err := store.Put(t.Context(), path, address)
+			_, err := clientWithin(t, s, s.SecretKey, c.stall).Put(t.Context(), path, address)
 			g.Expect(asked.Load()).To(And(BeNumerically(">=", c.asked), BeNumerically("<=", 2*c.asked)), "net/http repeats what a broken connection may have lost")
 			if c.want == "" {
 				g.Expect(err).NotTo(HaveOccurred())
@@ -206,7 +213,7 @@ func TestStorePut(t *testing.T) {
 			}
 			g.Expect(err).To(MatchError(ContainSubstring(c.want)))
 			g.Expect(err.Error()).NotTo(ContainSubstring(s.SecretKey))
-			_, err = store.Get(t.Context(), address, t.TempDir())
+			_, err = clientOf(t, s, s.SecretKey).Get(t.Context(), address, t.TempDir())
 			g.Expect(err).To(MatchError(ContainSubstring("it has no manifest")))
 		})
 	}
@@ -221,11 +228,10 @@ func TestStoreGet(t *testing.T) {
 			g := NewWithT(t)
 			before, asked := failing(c.times, snapshotBy(http.MethodGet), c.otherwise)
 			s := startStore(t, before)
-			store := clientOf(t, s, s.SecretKey)
-			_, err := store.Put(t.Context(), path, address)
+			_, err := clientOf(t, s, s.SecretKey).Put(t.Context(), path, address)
 			g.Expect(err).NotTo(HaveOccurred())
 			dir := t.TempDir()
-			got, err := store.Get(t.Context(), address, dir)
+			got, err := clientWithin(t, s, s.SecretKey, c.stall).Get(t.Context(), address, dir)
 			g.Expect(asked.Load()).To(And(BeNumerically(">=", c.asked), BeNumerically("<=", 2*c.asked)), "net/http repeats what a broken connection may have lost")
 			if c.want == "" {
 				g.Expect(err).NotTo(HaveOccurred())

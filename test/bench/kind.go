@@ -35,18 +35,24 @@ type kindBench struct {
 	image  kind.Image
 }
 
-// measureKind measures what is promised of kind clusters, where an engine works.
-func measureKind(ctx context.Context, b *bench) ([]row, error) {
-	client, err := engine.Open(ctx, b.supervisor, "")
-	var missing *engine.MissingError
-	if errors.As(err, &missing) {
-		b.say("SKIP kind: %v", err)
-		return nil, nil
+// onKind has something measured on kind clusters, where an engine works.
+func onKind(measure func(*kindBench, context.Context) ([]row, error)) func(context.Context, *bench) ([]row, error) {
+	return func(ctx context.Context, b *bench) ([]row, error) {
+		client, err := engine.Open(ctx, b.supervisor, "")
+		var missing *engine.MissingError
+		if errors.As(err, &missing) {
+			b.say("SKIP: %v", err)
+			return nil, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		return measure(&kindBench{bench: b, engine: client}, ctx)
 	}
-	if err != nil {
-		return nil, err
-	}
-	k := &kindBench{bench: b, engine: client}
+}
+
+// measureKind measures how long kind clusters, images and drains take.
+func (k *kindBench) measureKind(ctx context.Context) ([]row, error) {
 	cached, err := k.buildImage(ctx)
 	if err != nil {
 		return nil, err
@@ -55,15 +61,8 @@ func measureKind(ctx context.Context, b *bench) ([]row, error) {
 	if err != nil {
 		return nil, err
 	}
-	rows := []row{create, {"image build, all cached", took(cached), nil, limitImage}}
-	for _, measure := range []func(context.Context) ([]row, error){k.measureDrain, k.measureUpgrade} {
-		more, err := measure(ctx)
-		if err != nil {
-			return rows, err
-		}
-		rows = append(rows, more...)
-	}
-	return rows, nil
+	drain, err := k.measureDrain(ctx)
+	return append([]row{create, {"image build, all cached", took(cached), nil, limitImage}}, drain...), err
 }
 
 // buildImage has the image built, and then once more, when there is nothing to do, which it times.

@@ -48,7 +48,8 @@ var measurements = []struct {
 	{"fleet", measureFleet},
 	{"backup", measureBackup},
 	{"restore", measureRestore},
-	{"kind", measureKind},
+	{"kind", onKind((*kindBench).measureKind)},
+	{"upgrade", onKind((*kindBench).measureUpgrade)},
 }
 
 func main() {

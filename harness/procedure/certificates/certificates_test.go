@@ -65,6 +65,8 @@ func TestPending(t *testing.T) {
 	})
 	g.Expect(found.Pending).To(Equal([]string{"certificatesigningrequest/csr-a", "certificatesigningrequest/csr-b"}))
 	g.Expect(found.Since).To(Equal(began))
+	g.Expect(overdue(found, began.Add(unanswered))).To(Equal(found), "the oldest counts")
+	g.Expect(overdue(found, began.Add(unanswered-time.Second))).To(Equal(trace.KubeletRequestsData{Node: "worker-1", Pending: []string{}}))
 	g.Expect(pending("cp-1", certificatesv1.KubeletServingSignerName, nil).Pending).To(BeEmpty())
 	of := []certificatesv1.CertificateSigningRequest{request("csr-a", "worker-1", 0, "")}
 	g.Expect(pending("worker-1", certificatesv1.KubeAPIServerClientKubeletSignerName, of).Pending).To(BeEmpty(), "it was asked of another")

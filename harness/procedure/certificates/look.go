@@ -372,16 +372,21 @@ func (l *look) requests(ctx context.Context) error {
 	for _, node := range l.env.Cluster.Nodes() {
 		serving := pending(node.Name, certificatesv1.KubeletServingSignerName, requests.Items)
 		l.waiting[node.Name] = serving
-		client := pending(node.Name, certificatesv1.KubeAPIServerClientKubeletSignerName, requests.Items)
-		if len(client.Pending) > 0 && time.Since(client.Since) < unanswered {
-			client = trace.KubeletRequestsData{Node: node.Name, Pending: []string{}}
-		}
+		client := overdue(pending(node.Name, certificatesv1.KubeAPIServerClientKubeletSignerName, requests.Items), time.Now())
 		err := errors.Join(l.env.Record(trace.KindFact, "node/"+node.Name, trace.ServingRequested, serving), l.env.Record(trace.KindFact, "node/"+node.Name, trace.ClientRequested, client))
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// overdue are the requests when the oldest has waited for long, and else none.
+func overdue(d trace.KubeletRequestsData, now time.Time) trace.KubeletRequestsData {
+	if len(d.Pending) > 0 && now.Sub(d.Since) < unanswered {
+		return trace.KubeletRequestsData{Node: d.Node, Pending: []string{}}
+	}
+	return d
 }
 
 // pending are the requests of a node's kubelet to a signer that came to nothing, since the last that did. A request that was approved and never signed is among them, and one that was denied.
