@@ -1,12 +1,10 @@
 package kind
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/json"
 	"encoding/pem"
-	"errors"
 	"fmt"
 	"net"
 	"path"
@@ -14,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/kind/pkg/apis/config/v1alpha4"
 	"sigs.k8s.io/yaml"
@@ -62,40 +59,50 @@ func (c *Cluster) ServedCertificates(ctx context.Context, node string) ([]cluste
 			{"kube-controller-manager", "127.0.0.1:10257"}, {"kube-scheduler", "127.0.0.1:10259"},
 		}...)
 	}
-	served := make([]cluster.ServedCertificate, len(servers))
-	var asking errgroup.Group
-	for i, s := range servers {
-		asking.Go(func() error {
-			chain, err := c.shown(ctx, m, s.address)
-			served[i] = cluster.ServedCertificate{Component: s.component, Chain: chain, Err: err}
-			return nil
-		})
+	ctx, cancel := context.WithTimeout(ctx, shownTimeout*time.Duration(len(servers)+1))
+	defer cancel()
+	argv := []string{"exec", m.container, "sh", "-c", shakeHands, "sh"}
+	for _, s := range servers {
+		argv = append(argv, s.address)
 	}
-	return served, asking.Wait()
+	var out strings.Builder
+	if err := c.engine.Do(ctx, engine.Command{Args: argv, Stdout: &out}); err != nil {
+		return nil, err
+	}
+	answers := strings.Split(out.String(), answerBegins)[1:]
+	if len(answers) != len(servers) {
+		return nil, fmt.Errorf("shake hands with %d servers of %q: %d answers", len(servers), node, len(answers))
+	}
+	var served []cluster.ServedCertificate
+	for i, s := range servers {
+		chain, err := shown(answers[i])
+		served = append(served, cluster.ServedCertificate{Component: s.component, Chain: chain, Err: err})
+	}
+	return served, nil
 }
 
-// shownTimeout is how long a server may take to show its certificate.
-const shownTimeout = 10 * time.Second
+const (
+	// shownTimeout is how long a server may take to show its certificate.
+	shownTimeout = 10 * time.Second
+	// answerBegins is the line before what comes of one handshake.
+	answerBegins = "=== seatrial: a handshake\n"
+)
 
-// shown is what a server on a node shows to a client there. That it wants a certificate of the client too makes openssl fail after it has printed the server's.
-func (c *Cluster) shown(ctx context.Context, m machine, address string) ([][]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, shownTimeout)
-	defer cancel()
-	var out bytes.Buffer
-	err := c.engine.Do(ctx, engine.Command{
-		Args: []string{"exec", "--interactive", m.container, "openssl", "s_client", "-connect", address, "-showcerts"}, Stdin: strings.NewReader(""), Stdout: &out,
-	})
-	var chain [][]byte
-	for block, rest := pem.Decode(out.Bytes()); block != nil; block, rest = pem.Decode(rest) {
+// shakeHands shakes hands with servers, one after the other: each command that an engine gives in a node costs more than all of them. That a server wants a certificate of the client too makes openssl fail after it has
+// printed the server's. timeout(1) ends with status 124 when it was up.
+var shakeHands = fmt.Sprintf(`for server in "$@"; do printf '%s'; timeout %.0f openssl s_client -connect "$server" -showcerts </dev/null 2>&1 || echo "it ended with status $?"; done`,
+	strings.ReplaceAll(answerBegins, "\n", `\n`), shownTimeout.Seconds())
+
+// shown are the certificates in what openssl printed, or why there are none: its last lines say it.
+func shown(answer string) (chain [][]byte, err error) {
+	for block, rest := pem.Decode([]byte(answer)); block != nil; block, rest = pem.Decode(rest) {
 		if block.Type == "CERTIFICATE" {
 			chain = append(chain, block.Bytes)
 		}
 	}
-	if len(chain) == 0 && err == nil {
-		err = errors.New("it showed no certificate")
-	}
-	if len(chain) > 0 {
-		err = nil
+	if len(chain) == 0 {
+		lines := strings.Split(strings.TrimSpace(answer), "\n")
+		err = fmt.Errorf("it showed no certificate: %s", strings.Join(lines[max(0, len(lines)-2):], ", "))
 	}
 	return chain, err
 }

@@ -1,6 +1,8 @@
 package kind
 
 import (
+	"encoding/pem"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -67,4 +69,32 @@ func TestExpirations(t *testing.T) {
 	}))
 	_, err = expirations("kubeadm: no")
 	g.Expect(err).To(HaveOccurred())
+}
+
+// TestServedCertificates: each server of a control plane shows what it has, though openssl fails where a server wants a client's certificate; one that is down, and one that says nothing, are told apart from the others.
+func TestServedCertificates(t *testing.T) {
+	g := NewWithT(t)
+	certificate := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("served")}))
+	f := newFakeEngine(t, `"exec cp") shift 2; "$@";;`)
+	openssl := fmt.Sprintf("#!/bin/sh\ncase $3 in\n*:2379) echo connect:errno=111; exit 1;;\n*:10257) exit 124;;\n*) echo \"%s\"; exit 1;;\nesac\n", certificate)
+	g.Expect(os.WriteFile(filepath.Join(filepath.Dir(f.log), "openssl"), []byte(openssl), 0o755)).To(Succeed())
+	client, err := f.provider.options.Engine(t.Context())
+	g.Expect(err).NotTo(HaveOccurred())
+	c := &Cluster{engine: client, machines: []machine{{node: "cp-1", container: "cp", role: cluster.ControlPlane}}, addresses: map[string]string{"cp-1": "10.89.0.2"}}
+
+	served, err := c.ServedCertificates(t.Context(), "cp-1")
+	g.Expect(err).NotTo(HaveOccurred())
+	var shown []string
+	for _, s := range served {
+		if s.Err == nil {
+			g.Expect(s.Chain).To(Equal([][]byte{[]byte("served")}), s.Component)
+			shown = append(shown, s.Component)
+			continue
+		}
+		g.Expect(s.Chain).To(BeEmpty(), s.Component)
+		g.Expect(s.Err).To(MatchError(map[string]string{
+			"etcd": "it showed no certificate: connect:errno=111, it ended with status 1", "kube-controller-manager": "it showed no certificate: it ended with status 124",
+		}[s.Component]))
+	}
+	g.Expect(shown).To(Equal([]string{"kubelet", "kube-apiserver", "etcd-peer", "kube-scheduler"}))
 }
