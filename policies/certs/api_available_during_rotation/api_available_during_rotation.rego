@@ -26,7 +26,7 @@ deny contains {"subject": "api/balancer", "msg": msg, "interval": outage} if {
 	some outage in input.intervals
 	outage.condition == "apiOutage"
 	outage.subject == "api/balancer"
-	again := outage.seconds - object.get(outage, "firstSeconds", 0)
+	again := certificates.unanswered(outage)
 	again > time.parse_duration_ns(input.params.max) / 1000000000
 	certificates.renewing(outage)
 	msg := sprintf("did not answer for %s after a request had failed while certificates were renewed; at most %s is allowed", [seconds.text(again), input.params.max])

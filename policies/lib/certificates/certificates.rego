@@ -62,6 +62,9 @@ expiring contains {"subject": subject, "msg": sprintf("has expired, at %s", [c.n
 	left(c) <= 0
 }
 
+# How long a server or balancer did not answer after a request had failed, in seconds.
+unanswered(outage) := outage.seconds - object.get(outage, "firstSeconds", 0)
+
 # Intervals that fall into a time in which certificates were renewed.
 renewing(interval) if {
 	some op in input.ops
