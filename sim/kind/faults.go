@@ -70,9 +70,11 @@ var program = regexp.MustCompile("^(?:/usr/bin/|/usr/local/bin/)?([^ ]+)(?: |$)"
 // processes are what ps says of components' processes in a column, by component.
 func (c *Cluster) processes(ctx context.Context, m machine, column string, components ...string) (map[string][]string, error) {
 	lines, err := c.engine.Lines(ctx, "exec", m.container, "ps", "-eo", column+"=,args=")
-	if err != nil {
-		return nil, err
-	}
+	return parseProcesses(lines, components), err
+}
+
+// parseProcesses reads the lines of ps.
+func parseProcesses(lines, components []string) map[string][]string {
 	found := map[string][]string{}
 	for _, line := range lines {
 		value, args, _ := strings.Cut(strings.TrimSpace(line), " ")
@@ -80,7 +82,7 @@ func (c *Cluster) processes(ctx context.Context, m machine, column string, compo
 			found[name[1]] = append(found[name[1]], value)
 		}
 	}
-	return found, nil
+	return found
 }
 
 // expectState looks whether processes are stopped (proc_pid_stat(5), state T), or none is.

@@ -187,28 +187,38 @@ func (c *Cluster) Settled(node string) error {
 	return c.save()
 }
 
-// Started implements cluster.StaticPods. A process's age is in whole seconds, and asking for it takes a moment.
+// ages asks since how many whole seconds processes run, and for the node's time before and after: an engine takes seconds to give a command where much else is done.
+const ages = `date +%s%N && ps -eo etimes=,args= && date +%s%N`
+
+// Started implements cluster.StaticPods. A process's age is in whole seconds, and asking for it takes the node a moment.
 func (c *Cluster) Started(ctx context.Context, node string) (map[string]time.Time, time.Duration, error) {
 	m, err := c.machine(node)
 	if err != nil {
 		return nil, 0, err
 	}
-	asked := time.Now()
-	found, err := c.processes(ctx, m, "etimes", controlPlaneComponents...)
+	lines, err := c.engine.Lines(ctx, "exec", m.container, "sh", "-c", ages)
+	if err == nil && len(lines) < 2 {
+		err = fmt.Errorf("%d lines", len(lines))
+	}
 	if err != nil {
 		return nil, 0, fmt.Errorf("ask %q since when its components run: %w", node, err)
 	}
-	since, within := map[string]time.Time{}, time.Second+time.Since(asked)
-	for component, ages := range found {
+	before, err := strconv.ParseInt(lines[0], 10, 64)
+	after, other := strconv.ParseInt(lines[len(lines)-1], 10, 64)
+	if err = errors.Join(err, other); err != nil {
+		return nil, 0, fmt.Errorf("ask %q what time it is: %w", node, err)
+	}
+	since := map[string]time.Time{}
+	for component, ages := range parseProcesses(lines[1:len(lines)-1], controlPlaneComponents) {
 		for _, age := range ages {
 			seconds, err := strconv.Atoi(age)
 			if err != nil {
 				return nil, 0, fmt.Errorf("ask %q since when %s runs: %w", node, component, err)
 			}
-			since[component] = asked.Add(-time.Duration(seconds+1) * time.Second)
+			since[component] = time.Unix(0, before).Add(-time.Duration(seconds+1) * time.Second)
 		}
 	}
-	return since, within, nil
+	return since, time.Second + time.Duration(after-before), nil
 }
 
 // moveManifests moves the manifests that are in a folder, all or those of some components.
