@@ -13,10 +13,8 @@ import (
 	"path"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	certificatesv1 "k8s.io/api/certificates/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -32,9 +30,6 @@ import (
 	"github.com/seatrial/seatrial/harness/trace"
 )
 
-// askedAtOnce is how many nodes are looked at side by side.
-const askedAtOnce = 4
-
 // Look looks at every certificate of the cluster and puts what it finds into the recording, and after it, under the name of the look, that these are all. A node that can't be looked at
 // is said there; an API that does not answer keeps nobody from looking at files.
 func Look(ctx context.Context, env *procedure.Env, name string) error {
@@ -47,13 +42,10 @@ func Look(ctx context.Context, env *procedure.Env, name string) error {
 	if err := l.requests(ctx); err != nil {
 		return err
 	}
-	asking, asked := errgroup.WithContext(ctx)
-	asking.SetLimit(askedAtOnce)
-	for _, node := range env.Cluster.Nodes() {
-		asking.Go(func() error { return l.node(asked, node) })
-	}
-	if err := asking.Wait(); err != nil {
-		return err
+	for _, node := range env.Cluster.Nodes() { // one after the other: side by side on few processors, commands in containers make the API's clients wait
+		if err := l.node(ctx, node); err != nil {
+			return err
+		}
 	}
 	slices.Sort(l.inventory.Seen)
 	slices.Sort(l.inventory.Unreadable)
@@ -90,14 +82,11 @@ type look struct {
 	// waiting are the kubelets' requests for serving certificates, by node.
 	waiting map[string]trace.KubeletRequestsData
 
-	mu        sync.Mutex
 	inventory trace.InventoryData
 }
 
 // unreadable notes that something could not be looked at.
 func (l *look) unreadable(format string, args ...any) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.inventory.Unreadable = append(l.inventory.Unreadable, fmt.Sprintf(format, args...))
 }
 
@@ -200,9 +189,7 @@ func (l *look) node(ctx context.Context, node cluster.Node) error {
 		if err := l.env.Record(trace.KindFact, d.ID(), d.Change(), d); err != nil {
 			return err
 		}
-		l.mu.Lock()
 		l.inventory.Seen = append(l.inventory.Seen, d.ID())
-		l.mu.Unlock()
 	}
 	return nil
 }
