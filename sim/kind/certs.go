@@ -69,7 +69,7 @@ func (c *Cluster) ServedCertificates(ctx context.Context, node string) ([]cluste
 	if err := c.engine.Do(ctx, engine.Command{Args: argv, Stdout: &out}); err != nil {
 		return nil, err
 	}
-	answers := strings.Split(out.String(), answerBegins)[1:]
+	answers := strings.Split(out.String(), answerBegins+"\n")[1:]
 	if len(answers) != len(servers) {
 		return nil, fmt.Errorf("shake hands with %d servers of %q: %d answers", len(servers), node, len(answers))
 	}
@@ -81,17 +81,18 @@ func (c *Cluster) ServedCertificates(ctx context.Context, node string) ([]cluste
 	return served, nil
 }
 
-const (
-	// shownTimeout is how long a server may take to show its certificate.
-	shownTimeout = 10 * time.Second
-	// answerBegins is the line before what comes of one handshake.
-	answerBegins = "=== seatrial: a handshake\n"
-)
+// shownTimeout is how long a server may take to show its certificate.
+const shownTimeout = 10 * time.Second
+
+// answerBegins is the line before what comes of one handshake.
+const answerBegins = "=== seatrial: a handshake"
 
 // shakeHands shakes hands with servers, one after the other: each command that an engine gives in a node costs more than all of them. That a server wants a certificate of the client too makes openssl fail after it has
 // printed the server's. timeout(1) ends with status 124 when it was up.
-var shakeHands = fmt.Sprintf(`for server in "$@"; do printf '%s'; timeout %.0f openssl s_client -connect "$server" -showcerts </dev/null 2>&1 || echo "it ended with status $?"; done`,
-	strings.ReplaceAll(answerBegins, "\n", `\n`), shownTimeout.Seconds())
+var shakeHands = fmt.Sprintf(`for server in "$@"; do
+	echo "%s"
+	timeout %.0f openssl s_client -connect "$server" -showcerts </dev/null 2>&1 || echo "it ended with status $?"
+done`, answerBegins, shownTimeout.Seconds())
 
 // shown are the certificates in what openssl printed, or why there are none: its last lines say it.
 func shown(answer string) (chain [][]byte, err error) {

@@ -75,13 +75,10 @@ func TestExpirations(t *testing.T) {
 func TestServedCertificates(t *testing.T) {
 	g := NewWithT(t)
 	certificate := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("served")}))
-	f := newFakeEngine(t, `"exec cp") shift 2; "$@";;`)
+	f, c := fakeNode(t, "v1.34.4", `*) "$@";;`)
+	c.addresses = map[string]string{"cp-1": "10.89.0.2"}
 	openssl := fmt.Sprintf("#!/bin/sh\ncase $3 in\n*:2379) echo connect:errno=111; exit 1;;\n*:10257) exit 124;;\n*) echo \"%s\"; exit 1;;\nesac\n", certificate)
 	g.Expect(os.WriteFile(filepath.Join(filepath.Dir(f.log), "openssl"), []byte(openssl), 0o755)).To(Succeed())
-	client, err := f.provider.options.Engine(t.Context())
-	g.Expect(err).NotTo(HaveOccurred())
-	c := &Cluster{engine: client, machines: []machine{{node: "cp-1", container: "cp", role: cluster.ControlPlane}}, addresses: map[string]string{"cp-1": "10.89.0.2"}}
-
 	served, err := c.ServedCertificates(t.Context(), "cp-1")
 	g.Expect(err).NotTo(HaveOccurred())
 	var shown []string

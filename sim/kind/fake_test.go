@@ -71,6 +71,18 @@ func newFakeEngine(t *testing.T, script string) *fakeEngine {
 	return f
 }
 
+// fakeNode is a cluster of one control plane, prepared for the version, whose node's commands are answered by the cases of a shell's case.
+func fakeNode(t *testing.T, version, commands string) (*fakeEngine, *Cluster) {
+	t.Helper()
+	f := newFakeEngine(t, `"exec cp") shift 2; case "$*" in `+commands+` esac;;`)
+	made, err := f.provider.options.Engine(t.Context())
+	NewWithT(t).Expect(err).NotTo(HaveOccurred())
+	return f, &Cluster{
+		engine: made, options: Options{StageDir: "/stage"}, image: Image{Targets: []Target{{Version: version}}},
+		machines: []machine{{node: "cp-1", container: "cp", role: cluster.ControlPlane}},
+	}
+}
+
 func (f *fakeEngine) create(ctx context.Context) error {
 	s := spec(1, 1)
 	s.Dir, s.StateDir = f.t.TempDir(), f.t.TempDir()

@@ -187,8 +187,8 @@ func (c *Cluster) Settled(node string) error {
 	return c.save()
 }
 
-// ages asks since how many whole seconds processes run, and for the node's time before and after: an engine takes seconds to give a command where much else is done.
-const ages = `date +%s%N && ps -eo etimes=,args= && date +%s%N`
+// agesCommand asks since how many whole seconds processes run, and for the node's time before and after: an engine takes seconds to give a command where much else is done.
+const agesCommand = `date +%s%N && ps -eo etimes=,args= && date +%s%N`
 
 // Started implements cluster.StaticPods. A process's age is in whole seconds, and asking for it takes the node a moment.
 func (c *Cluster) Started(ctx context.Context, node string) (map[string]time.Time, time.Duration, error) {
@@ -196,7 +196,7 @@ func (c *Cluster) Started(ctx context.Context, node string) (map[string]time.Tim
 	if err != nil {
 		return nil, 0, err
 	}
-	lines, err := c.engine.Lines(ctx, "exec", m.container, "sh", "-c", ages)
+	lines, err := c.engine.Lines(ctx, "exec", m.container, "sh", "-c", agesCommand)
 	if err == nil && len(lines) < 2 {
 		err = fmt.Errorf("%d lines", len(lines))
 	}

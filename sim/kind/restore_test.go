@@ -71,13 +71,13 @@ func TestKeepData(t *testing.T) {
 // TestStarted: a component was started so long before the node's time, give or take the second of ps and what the node took to answer, however long the engine takes.
 func TestStarted(t *testing.T) {
 	g := NewWithT(t)
-	_, c := fakeUpgrade(t, "v1.34.4", `"sh -c "*) echo 1796000000500000000; echo "  120 kube-controller-manager --x"; echo "   60 /usr/bin/kubelet"; echo 1796000000900000000;;`)
+	_, c := fakeNode(t, "v1.34.4", `"sh -c "*) echo 1796000000500000000; echo "  120 kube-controller-manager --x"; echo "   60 /usr/bin/kubelet"; echo 1796000000900000000;;`)
 	since, within, err := c.Started(t.Context(), "cp-1")
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(within).To(Equal(1400 * time.Millisecond))
 	g.Expect(since).To(Equal(map[string]time.Time{"kube-controller-manager": time.Unix(1796000000-121, 500000000)}))
 
-	_, c = fakeUpgrade(t, "v1.34.4", `"sh -c "*) echo 1796000000500000000; echo "date: not found";;`)
+	_, c = fakeNode(t, "v1.34.4", `"sh -c "*) echo 1796000000500000000; echo "date: not found";;`)
 	_, _, err = c.Started(t.Context(), "cp-1")
 	g.Expect(err).To(MatchError(ContainSubstring(`ask "cp-1" what time it is`)))
 }

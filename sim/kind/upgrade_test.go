@@ -79,21 +79,9 @@ func TestWithoutDropped(t *testing.T) {
 	g.Expect(withoutDropped(args, "KUBELET_KUBEADM_ARGS=", "v1.35.0")).To(Equal(args), "kubeadm does not look for it elsewhere")
 }
 
-// fakeUpgrade is a cluster of one control plane, prepared for the version, whose node's commands are answered by the cases of a shell's case.
-func fakeUpgrade(t *testing.T, version, commands string) (*fakeEngine, *Cluster) {
-	t.Helper()
-	f := newFakeEngine(t, `"exec cp") shift 2; case "$*" in `+commands+` esac;;`)
-	made, err := f.provider.options.Engine(t.Context())
-	NewWithT(t).Expect(err).NotTo(HaveOccurred())
-	return f, &Cluster{
-		engine: made, options: Options{StageDir: "/stage"}, image: Image{Targets: []Target{{Version: version}}},
-		machines: []machine{{node: "cp-1", container: "cp", role: cluster.ControlPlane}},
-	}
-}
-
 func TestInstallKubeadm(t *testing.T) {
 	g := NewWithT(t)
-	f, c := fakeUpgrade(t, "v1.34.4", `"kubeadm version --output=short") echo v1.34.4;;`)
+	f, c := fakeNode(t, "v1.34.4", `"kubeadm version --output=short") echo v1.34.4;;`)
 	g.Expect(c.InstallKubeadm(t.Context(), "cp-1", "v1.34")).To(Equal("v1.34.4"))
 	g.Expect(f.told()).To(ContainSubstring("install --mode=0755 --target-directory=/usr/bin /stage/v1.34.4/kubeadm\n"))
 }
@@ -106,7 +94,7 @@ func TestWrongKubeadm(t *testing.T) {
 	} {
 		t.Run(reason, func(t *testing.T) {
 			g := NewWithT(t)
-			_, c := fakeUpgrade(t, "v1.34.4", commands)
+			_, c := fakeNode(t, "v1.34.4", commands)
 			_, err := c.InstallKubeadm(t.Context(), "cp-1", "v1.34")
 			var answer *cluster.UpgradeError
 			g.Expect(errors.As(err, &answer)).To(BeTrue(), "%v", err)
@@ -120,7 +108,7 @@ func TestCheckFlags(t *testing.T) {
 	g := NewWithT(t)
 	files := t.TempDir()
 	g.Expect(os.WriteFile(filepath.Join(files, kubeadmFlags), []byte(`KUBELET_KUBEADM_ARGS="--pod-infra-container-image=pause:3"`), 0o600)).To(Succeed())
-	f, c := fakeUpgrade(t, "v1.35.1", `"ps "*) for p in "11 /usr/bin/kubelet --x" "12 kube-apiserver --y" "13 kube-controller-manager" "14 kube-scheduler"; do echo "$p"; done;;
+	f, c := fakeNode(t, "v1.35.1", `"ps "*) for p in "11 /usr/bin/kubelet --x" "12 kube-apiserver --y" "13 kube-controller-manager" "14 kube-scheduler"; do echo "$p"; done;;
 	*"/11/cmdline") printf '/usr/bin/kubelet\0--config=/c\0--pod-infra-container-image=pause:3\0';;
 	*"/1"[234]"/cmdline") printf 'it\0--feature-gates=X=true\0';;
 	"tar "*) tar -C `+files+` -cf - `+kubeadmFlags+`;;
