@@ -85,7 +85,7 @@ func (p *Provider) Has(c cluster.Capability) bool {
 func (p *Provider) Settings() []string {
 	return []string{
 		"etcd does not fsync, and writes its database out every 500 ms and not every 100 ms: the data is thrown away with the cluster",
-		"client rate limits of the control plane are off, and it syncs more objects at once than by default",
+		"client rate limits of the control plane are off",
 		"in clusters of more than 500 nodes the kubelets renew their leases every 20 s and not every 10 s",
 		"schedulers that don't lead keep no cache of the cluster: one that takes over lists it first",
 		"a component that is asked to end has 5 s for it and not 30 s: an API server would wait that long for clients that watch",
