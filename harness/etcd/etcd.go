@@ -56,7 +56,6 @@ func Dial(ctx context.Context, of cluster.Etcd) (*Members, error) {
 	}
 	members := &Members{}
 	for _, m := range found {
-		// Each question for its status makes a connection of its own: one that broke with the member is not waited for. Those about alarms and members share one.
 		client, err := clientv3.New(clientv3.Config{
 			Endpoints: []string{m.Endpoint}, TLS: m.TLS, Logger: zap.NewNop(), MaxUnaryRetries: 1,
 			DialOptions: []grpc.DialOption{grpc.WithNoProxy(), grpc.WithConnectParams(grpc.ConnectParams{Backoff: reconnect, MinConnectTimeout: answerTimeout})},
@@ -143,10 +142,14 @@ func (m *Members) of(node string) (member, error) {
 	return member{}, fmt.Errorf("node %q has no member of etcd", node)
 }
 
+// status asks over the member's connection, and over a new one when that gives no answer soon: a connection that broke with the member, or was cut off with it, is not waited for.
 func (one member) status(ctx context.Context) (trace.EtcdData, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
-	s, err := one.client.Status(ctx, one.endpoint)
+	s, err := one.ask(ctx)
+	if err != nil && ctx.Err() == nil {
+		s, err = one.client.Status(ctx, one.endpoint) // which makes one
+	}
 	if err != nil {
 		return trace.EtcdData{}, fmt.Errorf("ask etcd/%s: %w", one.node, err)
 	}
@@ -158,6 +161,14 @@ func (one member) status(ctx context.Context) (trace.EtcdData, error) {
 		d.Leader = id(s.Leader)
 	}
 	return d, nil
+}
+
+// ask asks for the status over the connection that there is. A handshake for each question took two processors a fortieth of their time where several clusters were asked.
+func (one member) ask(ctx context.Context) (*clientv3.StatusResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout/2)
+	defer cancel()
+	s, err := etcdserverpb.NewMaintenanceClient(one.client.ActiveConnection()).Status(ctx, &etcdserverpb.StatusRequest{})
+	return (*clientv3.StatusResponse)(s), err
 }
 
 // id writes a member's or a cluster's id as etcdctl does.

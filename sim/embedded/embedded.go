@@ -88,7 +88,7 @@ func (p *Provider) Settings() []string {
 		"client rate limits of the control plane are off",
 		"in clusters of more than 500 nodes the kubelets renew their leases every 20 s and not every 10 s",
 		"schedulers that don't lead keep no cache of the cluster: one that takes over lists it first",
-		"a component that is asked to end has 5 s for it and not 30 s: an API server would wait that long for clients that watch",
+		"a component that is asked to end has 3 s for it and not 30 s: an API server would wait that long for clients that watch",
 		"nodes are hollow: pods live by their annotations, no container runs, and no manifests folder is read",
 	}
 }

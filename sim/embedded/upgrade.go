@@ -29,7 +29,7 @@ import (
 const (
 	// componentGrace is what a component gets to end by itself. A static pod's grace period is 30 s, of which an API server takes all as long as anybody watches; it listens no more, and all
 	// other requests are over, in the first of them.
-	componentGrace = 5 * time.Second
+	componentGrace = 3 * time.Second
 	// componentTimeout is how long a component of a new version may take to answer. kubeadm gives it five minutes
 	// (cmd/kubeadm/app/phases/upgrade/staticpods.go, UpgradeManifestTimeout); here no image is unpacked and no kubelet looks for files.
 	componentTimeout = time.Minute
