@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"cmp"
 	"crypto"
+	"crypto/sha256"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -126,7 +128,7 @@ type Kubeconfig struct {
 	Authority, Cert, Key []byte
 }
 
-// Kubeconfigs are those on the node that have a client certificate, ordered by path. Whatever else they may name to prove who one is, a program or a token, is left alone.
+// Kubeconfigs are those on the node that have a client certificate, ordered by path: it is empty when the file that they name was not read. Whatever else they may name to prove who one is, a program or a token, is left alone.
 func (n *Node) Kubeconfigs() []Kubeconfig {
 	var list []Kubeconfig
 	for _, name := range slices.Sorted(maps.Keys(n.files)) {
@@ -148,7 +150,7 @@ func (n *Node) Kubeconfigs() []Kubeconfig {
 		if len(k.Cert) == 0 {
 			k.Certificate, k.Cert, k.Key = user.ClientCertificate, n.files[user.ClientCertificate].Content, n.files[user.ClientKey].Content
 		}
-		if len(k.Cert) > 0 {
+		if k.Certificate != "" {
 			list = append(list, k)
 		}
 	}
@@ -269,7 +271,7 @@ func (n *Node) readAccountsKey(f cluster.CertificateFile) {
 		n.add(f, trace.CertificateData{Problem: "it holds no public key"})
 		return
 	}
-	var d trace.CertificateData
+	d := trace.CertificateData{Subject: fingerprint(keys[0])}
 	d.KeyKind, d.KeyBits = strength(keys[0])
 	private := strings.TrimSuffix(f.Path, ".pub") + ".key"
 	if key, err := n.publicKeyOf(private); err != nil {
@@ -281,6 +283,16 @@ func (n *Node) readAccountsKey(f cluster.CertificateFile) {
 		}
 	}
 	n.add(f, d)
+}
+
+// fingerprint tells a public key from others, as ssh-keygen writes it.
+func fingerprint(key crypto.PublicKey) string {
+	der, err := x509.MarshalPKIXPublicKey(key)
+	if err != nil {
+		return ""
+	}
+	sum := sha256.Sum256(der)
+	return "SHA256:" + base64.RawStdEncoding.EncodeToString(sum[:])
 }
 
 // readKubeconfig finds the client certificate of a kubeconfig, unless it names a file with it, and the authorities that it trusts.
@@ -437,7 +449,7 @@ func (n *Node) Loaded(since map[string]time.Time, within time.Duration) (list []
 		i := slices.IndexFunc(n.found, func(d trace.CertificateData) bool { return d.Path == file && d.Part == "" })
 		switch {
 		case i < 0:
-			continue // that it is missing is said
+			continue // it is missing, which is said, or names a file with its certificate, which is read again by itself
 		case !runs:
 			unknown = append(unknown, fmt.Sprintf("what the %s of %s has loaded: it does not run", component, n.name))
 			continue

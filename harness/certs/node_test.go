@@ -137,6 +137,7 @@ func TestFound(t *testing.T) {
 	g.Expect(one(t, n, pki+"ca.crt").Authority).To(BeTrue())
 	g.Expect(one(t, n, "/etc/kubernetes/admin.conf").Serial).To(Equal(admin.cert.SerialNumber.Text(16)))
 	g.Expect(one(t, n, pki+"sa.pub").KeyBits).To(Equal(256))
+	g.Expect(one(t, n, pki+"sa.pub").Subject).To(MatchRegexp("^SHA256:.{43}$"))
 	g.Expect(n.Server()).To(Equal("balancer.example"))
 	for _, d := range n.Found() {
 		g.Expect(d.Problem).To(BeEmpty(), d.ID())

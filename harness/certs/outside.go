@@ -119,6 +119,9 @@ func (o *outside) nodes(ctx context.Context) {
 	}
 	for _, node := range nodes.Items {
 		_, controlPlane := node.Labels[controlPlaneLabel]
+		if !slices.ContainsFunc(node.Status.Addresses, func(a corev1.NodeAddress) bool { return a.Type == corev1.NodeInternalIP }) {
+			o.unseen("what node/%s serves: it has no address in the cluster", node.Name)
+		}
 		for _, a := range node.Status.Addresses {
 			if a.Type != corev1.NodeInternalIP {
 				continue
@@ -190,7 +193,7 @@ func Clock(ctx context.Context, config *rest.Config) (float64, error) {
 	return ahead.Seconds(), nil
 }
 
-// requests notes the requests for certificates that nobody has decided on.
+// requests notes the requests for certificates of which nothing came.
 func (o *outside) requests(ctx context.Context) {
 	list, err := o.client.CertificatesV1().CertificateSigningRequests().List(ctx, metav1.ListOptions{})
 	if err != nil {
@@ -199,12 +202,12 @@ func (o *outside) requests(ctx context.Context) {
 	}
 	var pending []string
 	for _, r := range list.Items {
-		if len(r.Status.Conditions) == 0 {
+		if len(r.Status.Certificate) == 0 {
 			pending = append(pending, fmt.Sprintf("certificatesigningrequest/%s of %s (%s)", r.Name, r.Spec.Username, r.Spec.SignerName))
 		}
 	}
 	slices.Sort(pending)
 	for _, p := range pending {
-		o.unseen("what %s asks for: nobody has approved or denied it", p)
+		o.unseen("what %s asks for: it was not issued", p)
 	}
 }

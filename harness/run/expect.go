@@ -10,7 +10,7 @@ import (
 	"github.com/seatrial/seatrial/harness/scenario"
 )
 
-// Unexpected lists what in a result is not as the scenario expects: the verdict, and exactly the findings of severity error that no exception accepts.
+// Unexpected lists what in a result is not as the scenario expects: the verdict, and exactly the findings of severity error that no exception accepts. A warning may be expected, and need not be.
 func (rec *Recording) Unexpected(result judge.Result) []string {
 	expect := rec.Scenario.Spec.Expect
 	var problems []string
@@ -20,11 +20,11 @@ func (rec *Recording) Unexpected(result judge.Result) []string {
 	}
 	missing := slices.Clone(expect.Findings)
 	for _, f := range result.Findings {
-		if f.Severity != judge.Error || f.Accepted != "" {
+		if f.Accepted != "" {
 			continue
 		}
 		expected := slices.ContainsFunc(expect.Findings, func(e scenario.ExpectedFinding) bool { return matches(e, f) })
-		if !expected {
+		if !expected && f.Severity == judge.Error {
 			problems = append(problems, fmt.Sprintf("unexpected finding %s on %s: %s", f.Policy, f.Subject, f.Message))
 		}
 		missing = slices.DeleteFunc(missing, func(e scenario.ExpectedFinding) bool { return matches(e, f) })

@@ -270,6 +270,7 @@ type CertificateData struct {
 	Part string `json:"part"`
 	// Problem is why it is no certificate that can be used, or "": then what follows may be empty.
 	Problem string `json:"problem"`
+	// Subject is whose it is; of a key without a certificate its fingerprint.
 	Subject string `json:"subject"`
 	Issuer  string `json:"issuer"`
 	// Names are the subject's alternative names, addresses among them, sorted.

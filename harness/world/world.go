@@ -55,7 +55,7 @@ type World struct {
 	Starts      map[string]*trace.StartData     `json:"starts"`
 	// Certificates are those that were seen last, by their subject: certificate/cp-1/kube-apiserver for what it serves, certificate/cp-1/etc/kubernetes/admin.conf for what lies there.
 	Certificates map[string]*trace.CertificateData `json:"certificates"`
-	// Authorities are those that were replaced, by their subject: authority/ca.
+	// Authorities are those that were replaced, by their subject: authority/ca/SERIAL, that of the old one.
 	Authorities map[string]*trace.AuthorityReplacedData `json:"authorities"`
 	// Unrestarted are the pods that may have read the authority of before only, by the subject: rotation/STEP.
 	Unrestarted map[string]*trace.UnrestartedData `json:"unrestarted"`

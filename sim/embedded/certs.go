@@ -54,6 +54,9 @@ func (c *Cluster) copyAdmin() error {
 // CertificateFiles implements cluster.CertOperator.
 func (c *Cluster) CertificateFiles(_ context.Context, node string) ([]cluster.CertificateFile, error) {
 	root := c.nodeDir(node)
+	if _, err := os.Stat(root); errors.Is(err, fs.ErrNotExist) && c.plane(node) == nil {
+		return nil, nil // a hollow node without certificates has no folder
+	}
 	var files []cluster.CertificateFile
 	err := filepath.WalkDir(root, func(file string, _ fs.DirEntry, err error) error {
 		if err != nil {
@@ -75,9 +78,6 @@ func (c *Cluster) CertificateFiles(_ context.Context, node string) ([]cluster.Ce
 		files = append(files, cluster.CertificateFile{Path: path, Mode: info.Mode(), Written: info.ModTime(), Content: content})
 		return err
 	})
-	if errors.Is(err, fs.ErrNotExist) && c.plane(node) == nil {
-		err = nil // a hollow node without certificates has no folder
-	}
 	if err != nil {
 		return nil, fmt.Errorf("read the certificates of %q: %w", node, err)
 	}

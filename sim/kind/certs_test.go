@@ -67,17 +67,19 @@ func TestExpirations(t *testing.T) {
 	g.Expect(ends).To(Equal(map[string]time.Time{
 		"admin.conf": time.Date(2027, 11, 28, 10, 0, 0, 0, time.UTC), "etcd-ca": time.Date(2036, 11, 25, 10, 0, 0, 0, time.UTC),
 	}))
-	_, err = expirations("kubeadm: no")
-	g.Expect(err).To(HaveOccurred())
+	for _, nothing := range []string{"kubeadm: no", `{"kind":"CertificateExpirationInfo"}`} {
+		_, err = expirations(nothing)
+		g.Expect(err).To(HaveOccurred(), nothing)
+	}
 }
 
-// TestServedCertificates: each server of a control plane shows what it has, though openssl fails where a server wants a client's certificate; one that is down, and one that says nothing, are told apart from the others.
+// TestServedCertificates: each server of a control plane shows what it has, though openssl fails where a server wants a client's certificate; one that is down, one that says nothing, and one whose certificate breaks off, are told apart from the others.
 func TestServedCertificates(t *testing.T) {
 	g := NewWithT(t)
 	certificate := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("served")}))
 	f, c := fakeNode(t, "v1.34.4", `*) "$@";;`)
 	c.addresses = map[string]string{"cp-1": "10.89.0.2"}
-	openssl := fmt.Sprintf("#!/bin/sh\ncase $3 in\n*:2379) echo connect:errno=111; exit 1;;\n*:10257) exit 124;;\n*) echo \"%s\"; exit 1;;\nesac\n", certificate)
+	openssl := fmt.Sprintf("#!/bin/sh\ncase $3 in\n*:2379) echo connect:errno=111; exit 1;;\n*:10257) exit 124;;\n*:10259) echo CONNECTED; echo '-----BEGIN CERTIFICATE-----'; echo MIIBczCCARmgAwIBAgIUD3a1x6TopQkBw1qlpyP31Ts;;\n*) echo \"%s\"; exit 1;;\nesac\n", certificate)
 	g.Expect(os.WriteFile(filepath.Join(filepath.Dir(f.log), "openssl"), []byte(openssl), 0o755)).To(Succeed())
 	served, err := c.ServedCertificates(t.Context(), "cp-1")
 	g.Expect(err).NotTo(HaveOccurred())
@@ -91,7 +93,8 @@ func TestServedCertificates(t *testing.T) {
 		g.Expect(s.Chain).To(BeEmpty(), s.Component)
 		g.Expect(s.Err).To(MatchError(map[string]string{
 			"etcd": "it showed no certificate: connect:errno=111, it ended with status 1", "kube-controller-manager": "it showed no certificate: it ended with status 124",
+			"kube-scheduler": "it showed no certificate: CONNECTED",
 		}[s.Component]))
 	}
-	g.Expect(shown).To(Equal([]string{"kubelet", "kube-apiserver", "etcd-peer", "kube-scheduler"}))
+	g.Expect(shown).To(Equal([]string{"kubelet", "kube-apiserver", "etcd-peer"}))
 }

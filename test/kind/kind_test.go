@@ -14,6 +14,7 @@ import (
 
 	. "github.com/onsi/gomega"
 
+	"github.com/seatrial/seatrial/harness/certs"
 	"github.com/seatrial/seatrial/harness/trace"
 	"github.com/seatrial/seatrial/test/berth"
 )
@@ -141,8 +142,8 @@ func TestCertificates(t *testing.T) {
 			ExpirationDate time.Time
 		}
 	}
-	found := map[time.Time]bool{} // the ends of what lies in files
-	places := map[string]bool{}   // where else there is something
+	found := map[string]time.Time{} // when what lies in files ends, as was seen last
+	places := map[string]bool{}     // where else there is something
 	for _, e := range events {
 		switch {
 		case e.Kind == trace.KindCommand:
@@ -154,8 +155,8 @@ func TestCertificates(t *testing.T) {
 		case e.Kind == trace.KindFact && strings.HasPrefix(e.Subject, "certificate/"):
 			var c trace.CertificateData
 			b.Expect(e.Unmarshal(&c)).To(Succeed())
-			if c.Node == "cp-1" && c.Component == "" {
-				found[c.NotAfter] = true
+			if c.Node == "cp-1" && c.Component == "" && c.Part == "" {
+				found[c.Path] = c.NotAfter.UTC()
 			}
 			places[c.ID()] = true
 		}
@@ -164,7 +165,7 @@ func TestCertificates(t *testing.T) {
 	b.Expect(len(all)).To(BeNumerically(">", 10), "kubeadm lists eleven certificates and three authorities")
 	for _, c := range all {
 		if !c.ExpirationDate.IsZero() {
-			b.Expect(found).To(HaveKey(c.ExpirationDate.UTC()), c.Name)
+			b.Expect(found).To(HaveKeyWithValue(certs.FileOf(c.Name), c.ExpirationDate.UTC()), c.Name)
 		}
 	}
 	for _, more := range []string{

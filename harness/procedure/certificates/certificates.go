@@ -1,4 +1,4 @@
-// Package certificates is the steps that look at certificates, renew them, and wait for their end: checkCertificates, renewCertificates and waitUntilExpired.
+// Package certificates is the steps that look at certificates, renew them, and wait for their end: checkCertificates, renewCertificates, rotateCA and waitUntilExpired.
 //
 // https://kubernetes.io/docs/tasks/administer-cluster/kubeadm/kubeadm-certs/
 package certificates

@@ -146,12 +146,15 @@ func ahead(lease coordinationv1.LeaseSpec, node *corev1.Node, now time.Time) flo
 	return 0
 }
 
+// dnsDomain is the cluster's, as kubeadm sets it where nobody asks for another; no scenario can.
+const dnsDomain = "cluster.local"
+
 // clients are the names that clients know a server of the node by.
 func (l *look) clients(node, component, balancer string) []string {
 	names := append([]string{node}, l.addresses[node]...)
 	switch component {
 	case "kube-apiserver":
-		names = append(names, "kubernetes", "kubernetes.default", "kubernetes.default.svc", "localhost")
+		names = append(names, "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc."+dnsDomain, "localhost")
 		for _, name := range []string{balancer, l.service} {
 			if name != "" {
 				names = append(names, name)
@@ -176,7 +179,7 @@ func (l *look) node(ctx context.Context, node cluster.Node) error {
 		return nil
 	}
 	read := certs.Read(node.Name, files)
-	found := append(l.ask(ctx, read), l.served(ctx, node.Name, read)...)
+	found := append(l.ask(ctx, node.Name, read), l.served(ctx, node.Name, read)...)
 	for i := range found {
 		if certs.OfKubelet(found[i].Path) && found[i].Part == "" {
 			found[i].ClockSeconds = l.ahead[node.Name]
@@ -268,21 +271,28 @@ func (l *look) clock(ctx context.Context, node string) (float64, error) {
 }
 
 // ask asks the API who it is with each kubeconfig of a node, and says what came of it in the entry of its client's certificate, wherever that is. When the API gives no answer the entry says that it was not asked.
-func (l *look) ask(ctx context.Context, read *certs.Node) []trace.CertificateData {
+func (l *look) ask(ctx context.Context, node string, read *certs.Node) []trace.CertificateData {
 	found := slices.Clone(read.Found())
 	for _, k := range read.Kubeconfigs() {
-		i := slices.IndexFunc(found, func(d trace.CertificateData) bool { return d.Path == k.Certificate && d.Part == "" && d.Problem == "" })
+		i := slices.IndexFunc(found, func(d trace.CertificateData) bool { return d.Path == k.Certificate && d.Part == "" })
 		if i < 0 {
-			continue // it has a problem that says more
+			l.unreadable("the client certificate that %s of %s names: %s was not read", k.Path, node, k.Certificate)
+			continue
+		}
+		if found[i].Problem != "" {
+			continue // which says more
 		}
 		err := l.whoAmI(ctx, k)
 		switch {
 		case err == nil:
 			found[i].Asked = true
 		case refused(err):
-			found[i].Asked, found[i].Refusal = true, err.Error()
+			found[i].Asked, found[i].Refusal = true, cmp.Or(err.Error(), "it said no more")
 		default:
-			fmt.Fprintf(l.env.Log, "%s: the API was to be asked with %s: %v\n", found[i].Node, k.Path, err)
+			fmt.Fprintf(l.env.Log, "%s: the API was to be asked with %s: %v\n", node, k.Path, err)
+			if k.Certificate != k.Path { // the policy that wants all asked knows kubeconfigs with a certificate of their own
+				l.unreadable("whether the API takes %s of %s: %v", k.Path, node, err)
+			}
 		}
 	}
 	return found

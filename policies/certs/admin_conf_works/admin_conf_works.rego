@@ -28,7 +28,7 @@ unknown contains {"subject": subject, "msg": "the API was not asked with it"} if
 	not c.asked
 }
 
-# One with a problem of its own is certs/usable's. A kubelet's client certificate is in a file beside its kubeconfig.
+# One with a problem of its own is certs/usable's. A client certificate may be in a file beside its kubeconfig, as a kubelet's is.
 kubeconfigs[subject] := c if {
 	some subject, c in data.world.certificates
 	c.place == "kubeconfig"
@@ -40,5 +40,12 @@ kubeconfigs[subject] := c if {
 	some subject, c in data.world.certificates
 	c.component == ""
 	c.path == "/var/lib/kubelet/pki/kubelet-client-current.pem"
+	c.problem == ""
+}
+
+kubeconfigs[subject] := c if {
+	some subject, c in data.world.certificates
+	c.component == ""
+	c.refusal != ""
 	c.problem == ""
 }

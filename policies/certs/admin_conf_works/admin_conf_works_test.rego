@@ -22,3 +22,9 @@ test_kubelet if {
 	pem := {"certificates": {"a": {"place": "disk", "component": "", "path": "/var/lib/kubelet/pki/kubelet-client-current.pem", "part": "", "problem": "", "asked": true, "refusal": "Unauthorized"}}}
 	count(policy.deny) == 1 with data.world as pem
 }
+
+# A kubeconfig that names a file with its certificate.
+test_certificate_in_a_file if {
+	world := {"certificates": {"a": {"place": "disk", "component": "", "path": "/etc/kubernetes/pki/mine.crt", "part": "", "problem": "", "asked": true, "refusal": "Unauthorized"}}}
+	{finding.subject | some finding in policy.deny with data.world as world} == {"a"}
+}

@@ -49,6 +49,20 @@ deny contains {"subject": subject, "msg": sprintf("is another one than %s has in
 	other.serial != c.serial
 }
 
+# The same holds for the key that tokens of service accounts are verified with.
+deny contains {"subject": subject, "msg": sprintf("is another key than %s has in %s", [other.node, c.path])} if {
+	some subject, c in accounts
+	some other in accounts
+	other.node < c.node
+	other.subject != c.subject
+}
+
+accounts[subject] := c if {
+	some subject, c in data.world.certificates
+	c.path == "/etc/kubernetes/pki/sa.pub"
+	c.problem == ""
+}
+
 trusts[subject] := c if {
 	some subject, c in certificates.readable
 	certificates.trusted(c)

@@ -35,3 +35,12 @@ test_same_authority if {
 	policy.deny == set() with data.world as {"certificates": {"a": ca("cp-1", "1"), "b": ca("cp-2", "1")}}
 	{finding.msg | some finding in policy.deny with data.world as {"certificates": {"a": ca("cp-1", "1"), "b": ca("cp-2", "2")}}} == {"is another one than cp-1 has in /etc/kubernetes/pki/ca.crt"}
 }
+
+accounts(node, key) := {"node": node, "place": "disk", "path": "/etc/kubernetes/pki/sa.pub", "part": "", "serial": "", "authority": false, "problem": "", "subject": key}
+
+test_same_accounts_key if {
+	policy.deny == set() with data.world as {"certificates": {"a": accounts("cp-1", "SHA256:x"), "b": accounts("cp-2", "SHA256:x")}}
+	{finding.msg | some finding in policy.deny with data.world as {"certificates": {"a": accounts("cp-1", "SHA256:x"), "b": accounts("cp-2", "SHA256:y")}}} == {
+		"is another key than cp-1 has in /etc/kubernetes/pki/sa.pub",
+	}
+}

@@ -1,5 +1,5 @@
 # METADATA
-# title: Only root can read private keys
+# title: Only their owner can read private keys
 # description: >-
 #   Whoever reads the key of an authority can become anybody. Files with keys, kubeconfigs among them, have no permissions for a group or for others, as kubeadm
 #   and the kubelet make them.

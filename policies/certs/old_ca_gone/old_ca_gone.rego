@@ -36,6 +36,18 @@ deny contains {"subject": subject, "msg": sprintf("is not the authority %s, whic
 	c.serial != replaced.new
 }
 
+deny contains {"subject": sprintf("node/%s", [node]), "msg": "has no /etc/kubernetes/pki/ca.crt that could be read, so nobody there trusts the new authority"} if {
+	count(data.world.authorities) > 0
+	some node, _ in data.world.nodes
+	not has_authority[node]
+}
+
+has_authority contains c.node if {
+	some c in certificates.readable
+	c.place == "disk"
+	c.path == "/etc/kubernetes/pki/ca.crt"
+}
+
 unknown contains {"subject": pod, "msg": "runs since before the new authority was published, and what it has read nobody knows: restart it"} if {
 	some rotation in data.world.unrestarted
 	some pod in rotation.pods

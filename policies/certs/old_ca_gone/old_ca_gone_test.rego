@@ -60,3 +60,9 @@ test_pod_not_restarted if {
 	w := object.union(world({"certificate/cp-1/ca": ca("b2")}, after), {"unrestarted": {"rotation/rotate": {"pods": ["pod/production/bare"]}}})
 	{doubt.subject | some doubt in policy.unknown with data.world as w} == {"pod/production/bare"}
 }
+
+# A node whose file of authorities is gone trusts nobody new.
+test_node_without_authority if {
+	w := object.union(world({"certificate/cp-1/ca": ca("b2")}, after), {"nodes": {"cp-1": {}, "worker-1": {}}})
+	messages(w) == {"node/worker-1 has no /etc/kubernetes/pki/ca.crt that could be read, so nobody there trusts the new authority"}
+}
