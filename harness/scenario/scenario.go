@@ -464,7 +464,7 @@ const (
 // Expectation is what seatrial test compares the outcome with.
 type Expectation struct {
 	Verdict  Verdict           `json:"verdict,omitempty" jsonschema:"default=Passed,enum=Passed,enum=Failed,enum=Errored" doc:"The expected verdict."`
-	Findings []ExpectedFinding `json:"findings,omitempty" doc:"The findings of severity error that are expected, exactly these. Exceptions and warnings are not compared."`
+	Findings []ExpectedFinding `json:"findings,omitempty" doc:"The findings of severity error that are expected, exactly these, and warnings that have to be there. Other warnings and exceptions are not compared."`
 }
 
 // ExpectedFinding names a finding.
