@@ -163,7 +163,7 @@ func (one member) status(ctx context.Context) (trace.EtcdData, error) {
 	return d, nil
 }
 
-// ask asks for the status over the connection that there is. A handshake for each question took two processors a fortieth of their time where several clusters were asked.
+// ask asks for the status over the connection that there is. A handshake for each question took a hundredth of two processors' time while a fleet of three members was upgraded.
 func (one member) ask(ctx context.Context) (*clientv3.StatusResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout/2)
 	defer cancel()

@@ -3,7 +3,6 @@ package certificates
 import (
 	"context"
 	"crypto/x509"
-	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -83,7 +82,7 @@ func inPEM(c *x509.Certificate) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})
 }
 
-// newLooked makes one whose API answers requests with a status. Its administrator's kubeconfig has a certificate in it, and copies of it name files: one that is there, and one that is not.
+// newLooked makes one whose API answers requests with a status. Its administrator's kubeconfig has a certificate in it, and another one names a file with it.
 func newLooked(t *testing.T, status int) *looked {
 	t.Helper()
 	g := NewWithT(t)
@@ -142,8 +141,7 @@ func (l *looked) take(t *testing.T, ahead time.Duration, refuses string) (trace.
 		case trace.CertificateData:
 			found[d.ID()] = d
 		}
-		_, err := json.Marshal(data)
-		return err
+		return nil
 	}}
 	g.Expect(Look(t.Context(), env, "check")).To(Succeed())
 	return inventory, found
