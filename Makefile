@@ -9,7 +9,7 @@ SHELL = /bin/bash -o pipefail
 # Shows what go test -v prints of failures, skips and packages, and leaves out what passed.
 BRIEF = grep --line-buffered -vE '^(=== (RUN|PAUSE|CONT|NAME)|[[:space:]]*--- PASS|PASS$$|[?] )'
 
-.PHONY: build rehearse rehearse-kind machine test unit policies e2e kind upgrades conformance lint bench clean
+.PHONY: build rehearse rehearse-kind machine test unit policies releases e2e kind conformance lint bench clean
 
 build:
 	$(GO) build -ldflags="-s -w" -o $(SEATRIAL) ./cmd/seatrial
@@ -47,34 +47,36 @@ unit: build
 policies: build
 	$(SEATRIAL) policy test
 
-# Whole clusters: every scenario, crashes, clean-up.
-e2e: build
-	$(GO) test -count=1 -timeout 40m -v ./test/e2e ./test/backup
+# CI has 90 minutes, and gives as BEGAN when they began, in seconds since 1970. late says SKIP, and is true, when so many of them are over that there is no time for something.
+CLOCK = late() { minutes=$$(( ($$(date +%s) - $(or $(BEGAN),$$(date +%s))) / 60 )); [ $$minutes -ge $$1 ] && echo "--- SKIP: $$2: $$minutes of CI's 90 minutes are over"; };
 
-# kind clusters: faults, kills, what both providers must agree on. Says SKIP, and why, where nodes in containers can't run. CI has 90 minutes, and gives as BEGAN when they began, in seconds since 1970: images take up to
-# 25 of them where nothing is cached, all tests 40, and the comparison of the upgrade 10. What there is no time for says SKIP too.
+# What e2e takes. Where nothing is cached each takes ten minutes.
+releases: build
+	@$(CLOCK) $(SEATRIAL) release get v1.34 && $(SEATRIAL) release get v1.33 && { late 25 "building Kubernetes v1.35" || $(SEATRIAL) release get v1.35; }
+
+# Whole clusters: every scenario, crashes, clean-up.
+e2e: releases
+	$(GO) test -count=1 -timeout 60m -v ./test/e2e ./test/backup
+
+# kind clusters: faults, kills, what both providers must agree on. Says SKIP, and why, where nodes in containers can't run. Images take up to 25 minutes where nothing is cached, all tests 40, and the comparison of the
+# upgrade 10.
 kind: build
-	@minutes() { echo $$(( ($$(date +%s) - $(or $(BEGAN),$$(date +%s))) / 60 )); }; \
-	late() { [ $$(minutes) -ge $$1 ] && echo "--- SKIP: $$2 on kind clusters: $$(minutes) of CI's 90 minutes are over"; }; \
-	late 60 "all tests" && exit 0; \
+	@$(CLOCK) \
+	late 60 "all tests on kind clusters" && exit 0; \
 	image=; if $(SEATRIAL) doctor >/dev/null; then \
 		image=$$($(SEATRIAL) image build v1.34 | sed -n 1p) && $(SEATRIAL) image build v1.33 --upgrade-to v1.34 || exit 1; \
 	fi; \
 	export SEATRIAL_TEST_NODE_IMAGE=$$image SEATRIAL_CONFORMANCE=$(SEATRIAL_CONFORMANCE); \
-	late 75 "all tests" && exit 0; \
-	if late 45 "faults, kills, jobs and certificates"; then export SEATRIAL_CONFORMANCE=upgrade; else \
+	late 75 "all tests on kind clusters" && exit 0; \
+	if late 45 "faults, kills, jobs and certificates on kind clusters"; then export SEATRIAL_CONFORMANCE=upgrade; else \
 		$(GO) test -count=1 -timeout 60m -v -run Engine ./sim/kind ./sim/nodeimage | $(BRIEF) && \
 		$(GO) test -count=1 -timeout 60m -v ./test/kind | $(BRIEF); \
 	fi && \
 	$(GO) test -count=1 -timeout 60m -parallel 1 -v ./test/conformance | $(BRIEF) # several clusters on two cores make requests wait for a second, which is an outage
 
-# Every scenario, also those that the tests leave out each time, and the one on kind that is killed and resumed.
-upgrades: build
-	SEATRIAL_UPGRADES=all $(GO) test -count=1 -timeout 60m -v -p 1 -run 'TestScenarios|TestUpgrades|TestResumed' ./test/e2e ./test/kind
-
-# Every scenario on both providers.
+# Every scenario on both providers, and an upgrade on kind that is killed and resumed.
 conformance: build
-	SEATRIAL_CONFORMANCE=all $(GO) test -count=1 -timeout 6h -parallel 1 -v ./test/conformance
+	SEATRIAL_CONFORMANCE=all $(GO) test -count=1 -timeout 6h -p 1 -parallel 1 -v -run 'TestConformance|TestResumed' ./test/conformance ./test/kind
 
 lint:
 	$(GO) vet ./...

@@ -22,14 +22,6 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(berth.Main(m)) }
 
-// longer are upgrades of three control planes that upgrade-ha-with-faults contains, or nearly, those that take a third release, the restores that restore-ha,
-// backup-to-object-storage and known-bad/restore-destroys-first contain, and one more expiry. `make upgrades` runs them too; each time there is no time for it.
-var longer = []string{
-	"scenarios/upgrade-ha", "scenarios/upgrade-ha-with-power-cut", "scenarios/upgrade-two-minors", "scenarios/known-bad/upgrade-kubeadm-too-new",
-	"scenarios/restore-single", "scenarios/restore-encrypted", "scenarios/restore-after-delete", "scenarios/known-bad/restore-unproven", "scenarios/known-bad/backup-on-node",
-	"scenarios/known-bad/certs-kubelet-expired",
-}
-
 // TestScenarios runs every scenario, good and bad, against what it expects.
 func TestScenarios(t *testing.T) {
 	others, _ := scenarios(t)
@@ -48,6 +40,10 @@ func TestScenarios(t *testing.T) {
 func TestUpgrades(t *testing.T) {
 	t.Parallel()
 	_, upgrades := scenarios(t)
+	if out, status := berth.New(t).Run("release", "list"); status != 0 || !strings.Contains(out, "v1.35.") {
+		t.Run("v1.35", func(t *testing.T) { t.Skip("SKIP: two minors at once: the store has no Kubernetes v1.35; `make releases` gets it") })
+		upgrades = slices.DeleteFunc(upgrades, func(name string) bool { return slices.Contains(toThird, name) })
+	}
 	slices.SortStableFunc(upgrades, func(a, b string) int { // the longest first
 		return cmp.Compare(slices.Index(expiring, b), slices.Index(expiring, a))
 	})
@@ -66,6 +62,9 @@ func TestUpgrades(t *testing.T) {
 		}
 	}
 }
+
+// toThird are the scenarios that take a third release. CI does without where it has to build them all.
+var toThird = []string{"scenarios/upgrade-two-minors", "scenarios/known-bad/upgrade-kubeadm-too-new"}
 
 // failures are the lines of the scenarios that failed, with what was found of them: progress is in between, and the end of a log is what is read.
 var failures = regexp.MustCompile(`(?m)^FAIL .*\n(      .*\n)*`)
@@ -88,7 +87,7 @@ func expected(t *testing.T, skipped int, args ...string) *berth.Berth {
 // expiring are scenarios that wait until certificates expire.
 var expiring = []string{"scenarios/expiry-survived", "scenarios/known-bad/certs-not-restarted", "scenarios/known-bad/certs-stale-admin-conf", "scenarios/known-bad/certs-kubelet-expired"}
 
-// scenarios lists the folders of scenarios, those that upgrade or wait for an expiry apart. The longer ones are among them when they are asked for.
+// scenarios lists the folders of scenarios, those that upgrade or wait for an expiry apart.
 func scenarios(t *testing.T) (others, upgrades []string) {
 	t.Helper()
 	for _, pattern := range []string{"scenarios/*", "scenarios/known-bad/*"} {
@@ -106,11 +105,6 @@ func scenarios(t *testing.T) (others, upgrades []string) {
 				others = append(others, name)
 			}
 		}
-	}
-	if os.Getenv("SEATRIAL_UPGRADES") != "all" {
-		all, long := len(others)+len(upgrades), func(name string) bool { return slices.Contains(longer, name) }
-		others, upgrades = slices.DeleteFunc(others, long), slices.DeleteFunc(upgrades, long)
-		NewWithT(t).Expect(others).To(HaveLen(all-len(longer)-len(upgrades)), "each of the longer ones is there")
 	}
 	return others, upgrades
 }

@@ -113,8 +113,8 @@ func TestNodesVanish(t *testing.T) {
 
 // TestResumed upgrades a cluster of one control plane and two workers, and kills seatrial with SIGKILL after some of the operations: resumed each time, the upgrade passes, and nothing is done twice.
 func TestResumed(t *testing.T) {
-	if os.Getenv("SEATRIAL_UPGRADES") != "all" {
-		t.Skip("SKIP: an upgrade of containers takes minutes; `make upgrades` runs it")
+	if os.Getenv("SEATRIAL_CONFORMANCE") != "all" {
+		t.Skip("SKIP: an upgrade of containers takes minutes; `make conformance` runs it")
 	}
 	b := newBerth(t)
 	wanted := []string{"roll/cp-1/apply", "roll/worker-1/drain", "roll/worker-2/kubelet"}
