@@ -30,6 +30,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
@@ -106,6 +107,8 @@ type lived struct {
 	on     *machine
 	host   host
 	memory memory
+	// removed is the pod that was taken out of the API. The watch tells later that it is gone, and before that may tell of it once more.
+	removed types.UID
 }
 
 // Start starts the nodes and returns when all have registered; their pods are served from then on until Close. ctx limits the start, and so do two

@@ -161,7 +161,7 @@ func (k *Kubelets) syncPod(ctx context.Context, key string) (time.Duration, erro
 		}
 	}
 	if v.remove {
-		return 0, k.removePod(ctx, pod)
+		return 0, k.removeOnce(ctx, key, pod)
 	}
 	if v.wake.IsZero() {
 		return 0, nil
@@ -225,6 +225,26 @@ func (k *Kubelets) removePod(ctx context.Context, pod *corev1.Pod) error {
 	err := k.client.CoreV1().Pods(pod.Namespace).Delete(ctx, pod.Name, *options)
 	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
 		return fmt.Errorf("remove pod \"%s/%s\": %w", pod.Namespace, pod.Name, err)
+	}
+	return nil
+}
+
+// removeOnce takes a pod that has ended out of the API, and does not ask again while the watch has not told that it is gone.
+func (k *Kubelets) removeOnce(ctx context.Context, key string, pod *corev1.Pod) error {
+	k.mu.Lock()
+	l := k.lives[key]
+	asked := l != nil && l.removed == pod.UID
+	k.mu.Unlock()
+	if asked {
+		return nil
+	}
+	if err := k.removePod(ctx, pod); err != nil {
+		return err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if l := k.lives[key]; l != nil {
+		l.removed = pod.UID
 	}
 	return nil
 }

@@ -26,7 +26,7 @@ import (
 )
 
 // RunTimeout bounds one command line.
-const RunTimeout = 20 * time.Minute
+const RunTimeout = 40 * time.Minute
 
 // momentTimeout is how long a run may take to come to a moment: kubeadm upgrade apply alone took three minutes.
 const momentTimeout = 6 * time.Minute

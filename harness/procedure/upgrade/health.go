@@ -13,8 +13,8 @@ import (
 	"github.com/seatrial/seatrial/harness/trace"
 )
 
-// controlPlane waits until every control plane works: API servers, of which the op's node's is of that version too, when one is given; etcd; and the leaders, when they are wanted.
-func (w work) controlPlane(ctx context.Context, exact string, leaders bool) error {
+// controlPlane waits until every control plane works: API servers, of which the op's node's is of that version too, when one is given, and etcd.
+func (w work) controlPlane(ctx context.Context, exact string) error {
 	if err := w.apiServers(ctx, exact); err != nil {
 		return err
 	}
@@ -24,13 +24,7 @@ func (w work) controlPlane(ctx context.Context, exact string, leaders bool) erro
 	if err := w.manifests(ctx); err != nil {
 		return err
 	}
-	if err := w.served(ctx); err != nil {
-		return err
-	}
-	if !leaders {
-		return nil
-	}
-	return procedure.AwaitLeaders(ctx, w.env, time.Now())
+	return w.served(ctx)
 }
 
 // served puts the certificates that the API servers serve into the recording. One that is down now and then is asked again.

@@ -33,6 +33,7 @@ const (
 	ActionApply         = "apply"         // kubeadm upgrade apply, or upgrade node on a further control plane
 	ActionConfig        = "config"        // kubeadm upgrade node on a worker
 	ActionKubelet       = "kubelet"       // kubelet and kubectl
+	ActionLeaders       = "leaders"       // controller manager and scheduler have leaders
 	ActionRecover       = "recover"       // the node is Ready and every Deployment and StatefulSet is complete
 	ActionComplete      = "complete"      // every workload is, the DaemonSets too
 )
@@ -46,14 +47,6 @@ type Hop struct {
 	Node           string `json:"node,omitempty"`
 	MaxUnavailable int    `json:"maxUnavailable,omitempty"`
 	Parallel       int    `json:"parallel,omitempty"`
-}
-
-// Apply is how ActionApply upgrades a control plane.
-type Apply struct {
-	cluster.ControlPlaneUpgrade
-	// Leaders waits until controller managers and schedulers have leaders again. Nobody needs them while control planes are upgraded one after the other, and each may be the one that has just become
-	// leader: a wait of 15 s that brings nothing. Before anything else is done they are needed.
-	Leaders bool `json:"leaders"`
 }
 
 // stageTimeout is how long bringing a version to all nodes may take: on kind some hundred megabytes a node.
@@ -116,11 +109,11 @@ func (u Cluster) hop(id string, spec *scenario.Upgrade, s plan.Setting, from, to
 	for i, node := range planes {
 		below := id + "/" + node
 		one := &plan.Op{ID: below, Title: "upgrade control plane " + node, Procedure: kindCluster, Action: ActionNode, Node: node, Version: to}
-		one.Ops = leaf.handingOn(leaf.apply(below, node, Apply{
-			ControlPlaneUpgrade: cluster.ControlPlaneUpgrade{First: i == 0, KeepCertificates: spec.ControlPlanes.KeepCertificates},
-			Leaders:             i == len(planes)-1 || spec.ControlPlanes.Kubelets == scenario.KubeletsEach,
-		}))
-		kubelet := u.around(below, node, spec, spec.ControlPlanes.Drain, leaf.handingOn(leaf.kubelet(below, node))...)
+		one.Ops = leaf.handingOn(leaf.apply(below, node, cluster.ControlPlaneUpgrade{First: i == 0, KeepCertificates: spec.ControlPlanes.KeepCertificates}))
+		kubelet := leaf.handingOn(leaf.kubelet(below, node))
+		if spec.ControlPlanes.Drain {
+			kubelet = append([]*plan.Op{leaf.leaders(below)}, u.around(below, node, spec, kubelet...)...)
+		}
 		if spec.ControlPlanes.Kubelets == scenario.KubeletsEach {
 			one.Ops = append(one.Ops, kubelet...)
 		} else {
@@ -131,6 +124,7 @@ func (u Cluster) hop(id string, spec *scenario.Upgrade, s plan.Setting, from, to
 	if len(last) > 0 {
 		op.Ops = append(op.Ops, &plan.Op{ID: id + "/kubelets", Title: "upgrade the kubelets of the control planes", Procedure: kindCluster, Action: ActionControlPlanes, Version: to, Ops: last})
 	}
+	op.Ops = append(op.Ops, leaf.leaders(id))
 	if len(workers) > 0 {
 		op.Ops = append(op.Ops, u.workers(id, spec, leaf, workers))
 	}
@@ -148,17 +142,14 @@ func (u Cluster) workers(id string, spec *scenario.Upgrade, leaf leaves, workers
 		below := id + "/" + node
 		all.Ops = append(all.Ops, &plan.Op{
 			ID: below, Title: "upgrade worker " + node, Procedure: kindCluster, Action: ActionNode, Node: node, Version: leaf.to,
-			Ops: u.around(below, node, spec, true, leaf.config(below, node), leaf.kubelet(below, node)),
+			Ops: u.around(below, node, spec, leaf.config(below, node), leaf.kubelet(below, node)),
 		})
 	}
 	return all
 }
 
 // around puts a drain before ops on a node, and uncordons it after them.
-func (u Cluster) around(id, node string, spec *scenario.Upgrade, drain bool, ops ...*plan.Op) []*plan.Op {
-	if !drain {
-		return ops
-	}
+func (u Cluster) around(id, node string, spec *scenario.Upgrade, ops ...*plan.Op) []*plan.Op {
 	all := append(u.Drain(id, &scenario.Drain{Node: node, DrainOptions: spec.Drain}), ops...)
 	return append(all,
 		&plan.Op{
@@ -209,7 +200,7 @@ func (l leaves) check(id, node string) *plan.Op {
 	return l.op(id+"/check", "look whether the cluster can be upgraded", ActionCheck, node)
 }
 
-func (l leaves) apply(id, node string, how Apply) *plan.Op {
+func (l leaves) apply(id, node string, how cluster.ControlPlaneUpgrade) *plan.Op {
 	title := "kubeadm upgrade node on " + node
 	if how.First {
 		title = "kubeadm upgrade apply " + l.to + " on " + node
@@ -228,6 +219,12 @@ func (l leaves) config(id, node string) *plan.Op {
 
 func (l leaves) kubelet(id, node string) *plan.Op {
 	return l.op(id+"/kubelet", "upgrade the kubelet of "+node+" and restart it", ActionKubelet, node)
+}
+
+// leaders waits for those of the control planes. Nobody needs them while control planes are upgraded one after the other, and each may be the one that has just become leader: a wait of 15 s that brings nothing. Before
+// pods are moved they are needed.
+func (l leaves) leaders(id string) *plan.Op {
+	return l.op(id+"/leaders", "wait until controller manager and scheduler have leaders", ActionLeaders, "")
 }
 
 // Node is the step upgradeNode.
@@ -258,6 +255,6 @@ func (Node) Plan(step scenario.Step, s plan.Setting) *plan.Op {
 	if first {
 		check = leaf.check(step.ID, spec.Node)
 	}
-	op.Ops = []*plan.Op{check, stage, leaf.apply(step.ID, spec.Node, Apply{ControlPlaneUpgrade: cluster.ControlPlaneUpgrade{First: first}, Leaders: true}), leaf.kubelet(step.ID, spec.Node)}
+	op.Ops = []*plan.Op{check, stage, leaf.apply(step.ID, spec.Node, cluster.ControlPlaneUpgrade{First: first}), leaf.kubelet(step.ID, spec.Node), leaf.leaders(step.ID)}
 	return op
 }

@@ -47,6 +47,8 @@ func (Cluster) Do(ctx context.Context, env *procedure.Env, _ scenario.Step, op *
 		return w.config(ctx)
 	case ActionKubelet:
 		return w.kubelet(ctx)
+	case ActionLeaders:
+		return procedure.AwaitLeaders(ctx, env, time.Now())
 	case ActionRecover:
 		return w.recover(ctx)
 	case ActionComplete:
@@ -150,11 +152,11 @@ func (w work) apply(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	how, _ := w.op.Options.(Apply)
-	if err := w.upgrader.UpgradeControlPlane(ctx, w.op.Node, w.op.Version, how.ControlPlaneUpgrade); err != nil {
+	how, _ := w.op.Options.(cluster.ControlPlaneUpgrade)
+	if err := w.upgrader.UpgradeControlPlane(ctx, w.op.Node, w.op.Version, how); err != nil {
 		return refused(err)
 	}
-	return w.controlPlane(ctx, exact, how.Leaders)
+	return w.controlPlane(ctx, exact)
 }
 
 // config brings a worker the configuration of its kubelet.
@@ -189,5 +191,5 @@ func (w work) kubelet(ctx context.Context) error {
 	if !slices.Contains(w.env.Cluster.Nodes(), cluster.Node{Name: w.op.Node, Role: cluster.ControlPlane}) {
 		return nil
 	}
-	return w.controlPlane(ctx, "", true)
+	return w.controlPlane(ctx, "")
 }
