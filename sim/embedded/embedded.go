@@ -85,6 +85,7 @@ func (p *Provider) Has(c cluster.Capability) bool {
 func (p *Provider) Settings() []string {
 	return []string{
 		"etcd does not fsync, and writes its database out every 500 ms and not every 100 ms: the data is thrown away with the cluster",
+		"etcd answers gRPC and nothing else at its port: HTTP's cost is saved",
 		"client rate limits of the control plane are off",
 		"in clusters of more than 500 nodes the kubelets renew their leases every 20 s and not every 10 s",
 		"schedulers that don't lead keep no cache of the cluster: one that takes over lists it first",

@@ -2,6 +2,7 @@ package proc_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -139,6 +140,25 @@ func waitLine(c *proc.Command) <-chan struct{} {
 	var once sync.Once
 	c.OnLine = func(string) { once.Do(func() { close(seen) }) }
 	return seen
+}
+
+// TestTimerSlack: a child has the slack that is asked for, and the next one ours again.
+func TestTimerSlack(t *testing.T) {
+	s := newSupervisor(t)
+	ours, err := os.ReadFile("/proc/self/timerslack_ns")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		slack time.Duration
+		want  string
+	}{{3 * time.Millisecond, "3000000"}, {0, strings.TrimSpace(string(ours))}} {
+		var got bytes.Buffer
+		c := proc.Command{Name: "cat", Path: "/bin/cat", Args: []string{"/proc/self/timerslack_ns"}, TimerSlack: test.slack, Stdout: &got}
+		if err := s.Run(t.Context(), c, 0); err != nil || strings.TrimSpace(got.String()) != test.want {
+			t.Errorf("with %s its timers have a slack of %q ns, want %s (%v)", test.slack, got.String(), test.want, err)
+		}
+	}
 }
 
 func TestStopEscalates(t *testing.T) {

@@ -39,6 +39,9 @@ type Command struct {
 	Stdin io.Reader
 	// Stdout, when set, is written what the process writes to its stdout; Log, OnLine and the last lines then have its stderr only.
 	Stdout io.Writer
+	// TimerSlack is how much later than asked for the process's timers, and those of its children, may fire, so that the kernel wakes it less often: 0 is the kernel's 50 µs.
+	// https://man7.org/linux/man-pages/man2/PR_SET_TIMERSLACK.2const.html
+	TimerSlack time.Duration
 	// Finish is how long the process may go on when it is stopped, or its supervisor dies, because what it does must not be left half done. Only then is it killed.
 	Finish time.Duration
 	// Warn, with Finish, tells the process, and not its group, that it is to finish (SIGTERM). Without, it is told nothing.

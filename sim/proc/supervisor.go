@@ -15,6 +15,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // ErrClosed is returned for everything that is asked of a closed supervisor.
@@ -41,8 +43,9 @@ type Supervisor struct {
 
 // fork is a request to the forking thread.
 type fork struct {
-	cmd  *exec.Cmd
-	done chan error
+	cmd   *exec.Cmd
+	slack time.Duration // of its timers
+	done  chan error
 }
 
 // NewSupervisor starts the reaper. The context bounds the start only; [Supervisor.Close] ends the supervisor.
@@ -97,13 +100,17 @@ func selfCommand(args []string) *exec.Cmd {
 }
 
 // forkLoop forks all children from one thread. PDEATHSIG is sent when the thread that forked dies, not
-// when the process does, and the Go runtime ends threads as it likes; a locked one lives as long as its goroutine.
+// when the process does, and the Go runtime ends threads as it likes; a locked one lives as long as its goroutine. A child also inherits the timer slack of the thread.
 func (s *Supervisor) forkLoop() {
 	runtime.LockOSThread()
 	for {
 		select {
 		case f := <-s.forks:
-			f.done <- f.cmd.Start()
+			err := unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(f.slack.Nanoseconds()), 0, 0, 0)
+			if err == nil {
+				err = f.cmd.Start()
+			}
+			f.done <- err
 		case <-s.closed:
 			return // without unlocking: the thread ends, and with it whatever Close could not
 		}
@@ -158,7 +165,7 @@ func (s *Supervisor) start(c Command) (*Process, error) {
 		return nil, err
 	}
 	cmd := c.command(out)
-	f := fork{cmd: cmd, done: make(chan error, 1)}
+	f := fork{cmd: cmd, slack: c.TimerSlack, done: make(chan error, 1)}
 	s.forks <- f
 	if err := <-f.done; err != nil {
 		out.abandon()

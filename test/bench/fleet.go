@@ -46,7 +46,7 @@ spec:
   template:
     metadata:
       labels: {app: %[1]s}
-      annotations: {sim.seatrial.dev/startup: 1s, sim.seatrial.dev/shutdown: 2s}
+      annotations: {sim.seatrial.dev/startup: 1s, sim.seatrial.dev/shutdown: 3s}
     spec:
       terminationGracePeriodSeconds: 5
       containers: [{name: main, image: seatrial.dev/workload:v1, ports: [{containerPort: 8080}]}]
