@@ -41,7 +41,9 @@ func TestUpgrades(t *testing.T) {
 	t.Parallel()
 	_, upgrades := scenarios(t)
 	if out, status := berth.New(t).Run("release", "list"); status != 0 || !strings.Contains(out, "v1.35.") {
-		t.Run("v1.35", func(t *testing.T) { t.Skip("SKIP: two minors at once: the store has no Kubernetes v1.35; `make releases` gets it") })
+		t.Run("v1.35", func(t *testing.T) {
+			t.Skip("SKIP: two minors at once: the store has no Kubernetes v1.35; `make releases` gets it")
+		})
 		upgrades = slices.DeleteFunc(upgrades, func(name string) bool { return slices.Contains(toThird, name) })
 	}
 	slices.SortStableFunc(upgrades, func(a, b string) int { // the longest first
