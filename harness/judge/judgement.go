@@ -24,6 +24,7 @@ type judgement struct {
 	except  []scenario.Exception
 	tallies []*tally // in the order of the library's policies
 	reasons []string
+	rolls   map[string]roll.Planned // that the plan has; nil as long as nobody asked
 }
 
 // Check finds what a scenario says about policies that this library does not have: unknown ids and parameters, values of another
@@ -124,6 +125,7 @@ func (j *judgement) judgePlan(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	j.rolls = rolls
 	rollsValue, err := jsonValue(rolls)
 	if err != nil {
 		return err
@@ -147,7 +149,7 @@ func (l *Library) Plan(ctx context.Context, p *plan.Plan, from *world.World, say
 
 // result draws the conclusion.
 func (j *judgement) result() Result {
-	r := Result{Reasons: j.reasons, Policies: []PolicyResult{}, Findings: []Finding{}, UnusedExceptions: j.accept()}
+	r := Result{Reasons: j.reasons, Policies: []PolicyResult{}, Findings: []Finding{}, Rolls: j.rolls, UnusedExceptions: j.accept()}
 	failed, unknown := false, len(j.reasons) > 0
 	for _, t := range j.tallies {
 		pr := t.result()

@@ -12,6 +12,7 @@ package judge
 import (
 	"time"
 
+	"github.com/seatrial/seatrial/harness/roll"
 	"github.com/seatrial/seatrial/harness/scenario"
 	"github.com/seatrial/seatrial/harness/world"
 )
@@ -86,6 +87,18 @@ type PolicyResult struct {
 	Subjects int `json:"subjects"`
 }
 
+// Command is a command that was executed on a node.
+type Command struct {
+	// Op is the id of the operation.
+	Op   string   `json:"op"`
+	Node string   `json:"node"`
+	Argv []string `json:"argv"`
+	// Seconds that it took.
+	Seconds float64 `json:"seconds"`
+	// Error says how it ended, when that was not with exit status 0.
+	Error string `json:"error,omitempty"`
+}
+
 // Result is what the policies say of a plan or a run. Equal input gives equal bytes: policies are ordered by id, findings by
 // where they begin, policy and subject.
 type Result struct {
@@ -94,8 +107,12 @@ type Result struct {
 	Reasons  []string       `json:"reasons,omitempty"`
 	Policies []PolicyResult `json:"policies"`
 	Findings []Finding      `json:"findings"`
+	// Rolls say whether nodes could be drained one after the other, and how, as the world was before the steps: by the id of the operation that such a roll is.
+	Rolls map[string]roll.Planned `json:"rolls,omitempty"`
 	// Drills are what the restores of the run came to.
 	Drills []world.Drill `json:"drills,omitempty"`
+	// Commands are what was executed on nodes in the operations, in the order in which it ended.
+	Commands []Command `json:"commands,omitempty"`
 	// UnusedExceptions accepted nothing: what they were written for is gone, or they never fitted.
 	UnusedExceptions []scenario.Exception `json:"unusedExceptions,omitempty"`
 }

@@ -42,7 +42,8 @@ func (l *Library) Run(ctx context.Context, recording *trace.Reader, p *plan.Plan
 	}
 	result := j.result()
 	result.Drills = r.fold.World.Drills()
-	return result, nil
+	result.Commands, err = r.history.executed()
+	return result, err
 }
 
 // phase says how far the recording has come.
@@ -379,6 +380,22 @@ func (h *history) note(e trace.Event) error {
 		return h.op(e)
 	}
 	return nil
+}
+
+// executed are the commands of the operations. Those that look at the cluster before and after them are in the recording.
+func (h *history) executed() ([]Command, error) {
+	var all []Command
+	for _, c := range h.commands {
+		if c.Op == "" {
+			continue
+		}
+		var d trace.CommandData
+		if err := json.Unmarshal(c.Data, &d); err != nil {
+			return nil, fmt.Errorf("read event %d: %w", c.Seq, err)
+		}
+		all = append(all, Command{Op: c.Op, Node: strings.TrimPrefix(c.Subject, "node/"), Argv: d.Argv, Seconds: d.Seconds, Error: d.Error})
+	}
+	return all, nil
 }
 
 func (h *history) op(e trace.Event) error {

@@ -3,7 +3,6 @@ package observe
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -101,9 +100,8 @@ func labels(metric *dto.Metric) map[string]string {
 func writtenThrough(ctx context.Context, meta metadata.Interface, api trace.DeprecatedData) ([]string, error) {
 	version := schema.GroupVersion{Group: api.Group, Version: api.Version}
 	list, err := meta.Resource(version.WithResource(api.Resource)).List(ctx, metav1.ListOptions{})
-	var status apierrors.APIStatus
 	switch {
-	case err != nil && errors.As(err, &status):
+	case apierrors.IsNotFound(err) || apierrors.IsMethodNotSupported(err):
 		return []string{}, nil // it can't be listed: some resources only take reviews
 	case err != nil:
 		return nil, fmt.Errorf("list %s of %s: %w", api.Resource, version, err)

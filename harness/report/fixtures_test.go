@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/seatrial/seatrial/harness/judge"
+	"github.com/seatrial/seatrial/harness/roll"
 	"github.com/seatrial/seatrial/harness/scenario"
 	"github.com/seatrial/seatrial/harness/trace"
 	"github.com/seatrial/seatrial/harness/world"
@@ -72,6 +73,15 @@ func restored() Report {
 		Revision: 1000000871, LastRevision: 902,
 		Members: []world.DrillMember{{Node: "cp-1", ClusterID: "aa", Hash: "c0ffee"}, {Node: "cp-2", ClusterID: "aa", Hash: "c0ffee"}, {Node: "cp-3", ClusterID: "bb"}},
 	}}
+	r.Result.Rolls = map[string]roll.Planned{
+		"roll/workers": {Options: roll.Options{Nodes: []string{"worker-1", "worker-2", "worker-3"}, Parallel: 2}, Answer: roll.Answer{Possible: true, Waves: 2, Order: []string{"worker-2", "worker-1", "worker-3"}}},
+		"stuck":        {Options: roll.Options{Nodes: []string{"worker-1", "worker-2"}, Parallel: 1}},
+		"drain":        {Options: roll.Options{Nodes: []string{"worker-1"}, Parallel: 1}, Answer: roll.Answer{Possible: true, Waves: 1, Order: []string{"worker-1"}}},
+	}
+	r.Result.Commands = []judge.Command{
+		{Op: "drain/worker-1/drain", Node: "cp-1", Argv: []string{"etcdutl", "snapshot", "restore", "/var/backup.db"}, Seconds: 4.2},
+		{Op: "drain/worker-1/drain", Node: "cp-1", Argv: []string{"systemctl", "restart", "kubelet"}, Seconds: 0.75, Error: "exit status 1"},
+	}
 	return r
 }
 
@@ -190,6 +200,8 @@ func hostile(text string) Report {
 			f.Accepted = text
 		}
 	}
+	r.Result.Commands = []judge.Command{{Op: text, Node: text, Argv: []string{text, text}, Error: text}}
+	r.Result.Rolls = map[string]roll.Planned{text: {Options: roll.Options{Nodes: []string{text, text}}, Answer: roll.Answer{Possible: true, Order: []string{text, text}}}}
 	r.Result.Findings[2].Policy = r.Result.Policies[0].ID
 	return r
 }

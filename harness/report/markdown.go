@@ -4,7 +4,10 @@ import (
 	"fmt"
 	"html"
 	"io"
+	"maps"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/seatrial/seatrial/harness/judge"
 	"github.com/seatrial/seatrial/harness/scenario"
@@ -23,7 +26,9 @@ func Markdown(w io.Writer, r Report) error {
 	d.verdict(r)
 	d.broke(r)
 	d.drills(r)
+	d.rolls(r)
 	d.operations(r)
+	d.commands(r)
 	d.policies(r)
 	d.remarks("Warnings", "What", r.warnings(), func(f judge.Finding) string { return f.Message })
 	d.remarks("Accepted exceptions", "Reason", r.accepted(), func(f judge.Finding) string { return f.Accepted })
@@ -123,6 +128,30 @@ func (d *document) operations(r Report) {
 		rows = append(rows, []string{text(op.Number), code(op.ID), text(op.Title), state, opTook(op), text(op.Error)})
 	}
 	d.table("Operations", []string{"#", "Operation", "What", "State", "Took", "Error"}, rows)
+}
+
+// rolls lists in what order and how many waves the nodes of each roll could be drained.
+func (d *document) rolls(r Report) {
+	var rows [][]string
+	for _, id := range slices.Sorted(maps.Keys(r.Result.Rolls)) {
+		if one := r.Result.Rolls[id]; one.Possible && len(one.Nodes) > 1 {
+			rows = append(rows, []string{code(id), fmt.Sprint(len(one.Nodes)), fmt.Sprint(one.Parallel), fmt.Sprint(one.Waves), text(strings.Join(one.Order, ", "))})
+		}
+	}
+	d.table("Rolls that were found possible", []string{"Operation", "Nodes", "At a time", "Waves", "Order"}, rows)
+}
+
+// commands lists what was executed on nodes, as a runbook does.
+func (d *document) commands(r Report) {
+	number := map[string]string{}
+	for _, op := range r.Ops {
+		number[op.ID] = op.Number
+	}
+	var rows [][]string
+	for _, c := range r.Result.Commands {
+		rows = append(rows, []string{text(number[c.Op]), code(c.Node), code(strings.Join(c.Argv, " ")), text(span(time.Duration(c.Seconds * float64(time.Second)))), text(c.Error)})
+	}
+	d.table("Commands", []string{"#", "Node", "Command", "Took", "Error"}, rows)
 }
 
 func (d *document) drills(r Report) {

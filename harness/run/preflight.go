@@ -37,7 +37,7 @@ func (r *rehearsal) preflight(ctx context.Context) error {
 	if len(r.plan.Versions()) == 0 {
 		return nil
 	}
-	if err := r.recordDeprecated(ctx); err != nil {
+	if err := r.recordDeprecated(ctx, ""); err != nil {
 		return err
 	}
 	if err := r.recordServed(ctx); err != nil {
@@ -85,14 +85,14 @@ func (r *rehearsal) recordServed(ctx context.Context) error {
 	return nil
 }
 
-// recordDeprecated puts the deprecated APIs that clients have requested into the recording: an upgrade may remove them.
-func (r *rehearsal) recordDeprecated(ctx context.Context) error {
+// recordDeprecated puts the deprecated APIs that clients have requested into the recording, in an op or before all steps: an upgrade may remove them.
+func (r *rehearsal) recordDeprecated(ctx context.Context, op string) error {
 	found, err := observe.DeprecatedAPIs(ctx, r.stage.cluster.APIServers(), r.stage.meta)
 	if err != nil {
 		return fmt.Errorf("ask which deprecated APIs were requested: %w", err)
 	}
 	for _, subject := range slices.Sorted(maps.Keys(found)) {
-		if err := r.record(trace.Event{Kind: trace.KindFact, Subject: subject, Change: trace.Requested}, found[subject]); err != nil {
+		if err := r.record(trace.Event{Op: op, Kind: trace.KindFact, Subject: subject, Change: trace.Requested}, found[subject]); err != nil {
 			return err
 		}
 	}

@@ -147,7 +147,11 @@ func (r *rehearsal) applyObjects(ctx context.Context, op *plan.Op, log io.Writer
 	if !ok {
 		return fmt.Errorf("op %q has options of type %T", op.ID, op.Options)
 	}
-	return apply.File(ctx, r.env(op, log), file.File, file.Awaits())
+	if err := apply.File(ctx, r.env(op, log), file.File, file.Awaits()); err != nil || len(r.plan.Versions()) == 0 {
+		return err
+	}
+	// An API server knows only what it was asked for since it started, and a run that is killed and resumed starts it again.
+	return r.recordDeprecated(ctx, op.ID)
 }
 
 // env is what a procedure works with in the op that is being performed.

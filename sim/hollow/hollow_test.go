@@ -439,3 +439,35 @@ func TestAddressesAreReusedLast(t *testing.T) {
 		t.Errorf("a pod that had an address gets %s", a)
 	}
 }
+
+// TestRemovedOnce: a pod that has ended is taken out of the API once, again when that failed, and so is another of its name.
+func TestRemovedOnce(t *testing.T) {
+	s := sail(t, nodes)
+	remove := func(uid types.UID) error {
+		return s.k.removeOnce(t.Context(), "default/web", &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "web", UID: uid}})
+	}
+	live := func(l *lived) {
+		s.k.mu.Lock()
+		defer s.k.mu.Unlock()
+		if s.k.lives["default/web"] = l; l == nil {
+			delete(s.k.lives, "default/web")
+		}
+	}
+	live(&lived{})
+	defer live(nil)
+	refuse := true
+	s.client.PrependReactor("delete", "pods", func(clienttesting.Action) (bool, runtime.Object, error) {
+		if refuse {
+			refuse = false
+			return true, nil, errors.New("refused")
+		}
+		return true, nil, nil
+	})
+	deleted := s.calls("delete", "pods")
+	s.Expect(remove("1")).To(MatchError(ContainSubstring("refused")))
+	s.Expect(remove("1")).To(Succeed())
+	s.Expect(remove("1")).To(Succeed())
+	s.Expect(deleted()).To(Equal(2))
+	s.Expect(remove("2")).To(Succeed())
+	s.Expect(deleted()).To(Equal(3))
+}

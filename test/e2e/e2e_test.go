@@ -162,6 +162,15 @@ func TestResumed(t *testing.T) {
 	b.Resumed(func(string) bool { return true }, func() { b.NothingLeft(5 * time.Second) }, "run", "--resumable", "--runs", b.Runs, "scenarios/upgrade")
 }
 
+// TestResumedFacts kills a run before its steps: resumed, it has API servers that do not know what the earlier ones were asked for, and says the same of it.
+func TestResumedFacts(t *testing.T) {
+	b := berth.New(t)
+	b.Kill(func() bool { return b.Ended("objects/1") }, "run", "--resumable", "--runs", b.Runs, "scenarios/known-bad/upgrade-removed-api")
+	out, status := b.Run("resume", b.RunFolders()[0])
+	b.Expect(status).To(Equal(1), out)
+	b.Expect(out).To(ContainSubstring("upgrade/no_removed_api_in_use"))
+}
+
 // TestNotResumable: what was not to be, what is under way, and what never had a cluster, can't be resumed, and says why.
 func TestNotResumable(t *testing.T) {
 	b := berth.New(t)

@@ -100,9 +100,12 @@ func (w work) recover(ctx context.Context) error {
 	return procedure.AwaitWorkloads(ctx, w.env, false)
 }
 
-// finish waits until etcd is whole, and every workload is complete, the DaemonSets too.
+// finish waits until etcd is whole, and every workload is complete, the DaemonSets too. The manifests folders are looked at once more.
 func (w work) finish(ctx context.Context) error {
 	if err := procedure.AwaitEtcd(ctx, w.env); err != nil {
+		return err
+	}
+	if err := w.manifests(ctx); err != nil {
 		return err
 	}
 	return procedure.AwaitWorkloads(ctx, w.env, true)

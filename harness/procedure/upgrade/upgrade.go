@@ -4,10 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	utilversion "k8s.io/apimachinery/pkg/util/version"
+	"k8s.io/client-go/kubernetes"
 
 	"github.com/seatrial/seatrial/harness/cluster"
 	"github.com/seatrial/seatrial/harness/objects"
@@ -82,10 +86,61 @@ func (w work) check(ctx context.Context) error {
 	if err := w.whole(ctx); err != nil {
 		return err
 	}
-	if _, err := w.kubeadm(ctx); err != nil {
+	exact, err := w.kubeadm(ctx)
+	if err != nil {
+		return err
+	}
+	if err := w.forward(ctx, exact); err != nil {
 		return err
 	}
 	return refused(w.upgrader.CheckUpgrade(ctx, w.op.Node, w.op.Version))
+}
+
+// forward looks whether the exact version is newer than what there is: a plan knows v1.34, and not its patch. kubeadm takes an older patch.
+// https://kubernetes.io/releases/version-skew-policy/
+func (w work) forward(ctx context.Context, exact string) error {
+	now := map[string]string{}
+	for _, server := range w.env.Cluster.APIServers() {
+		client, err := kubernetes.NewForConfig(server.Config)
+		if err != nil {
+			return fmt.Errorf("make client for api/%s: %w", server.Node, err)
+		}
+		if now["api/"+server.Node], err = cluster.ServerVersion(ctx, client.Discovery().RESTClient()); err != nil {
+			return fmt.Errorf("ask api/%s for its version: %w", server.Node, err)
+		}
+	}
+	nodes, err := w.env.Kube.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return fmt.Errorf("list the nodes: %w", err)
+	}
+	for _, n := range nodes.Items {
+		now["node/"+n.Name] = n.Status.NodeInfo.KubeletVersion
+	}
+	return forward(now, exact)
+}
+
+// forward is the same for versions by subject.
+func forward(now map[string]string, exact string) error {
+	target, err := utilversion.ParseSemantic(exact)
+	if err != nil {
+		return err
+	}
+	older := false
+	for _, subject := range slices.Sorted(maps.Keys(now)) {
+		found, err := utilversion.ParseSemantic(now[subject])
+		if err != nil {
+			return fmt.Errorf("read the version of %s: %w", subject, err)
+		}
+		if target.LessThan(found) {
+			why := fmt.Sprintf("it is %s, and nothing goes back to %s", now[subject], exact)
+			return &procedure.Failure{Message: "look whether the cluster can be upgraded: " + subject + ": " + why, Blockers: []trace.Blocker{{Subject: subject, Reason: why}}}
+		}
+		older = older || found.LessThan(target)
+	}
+	if !older {
+		return procedure.Failf("look whether the cluster can be upgraded: expected a node older than %s, and every API server and kubelet is that already", exact)
+	}
+	return nil
 }
 
 // kubeadm installs the op's node's kubeadm, and puts into the recording which one is about to work there.

@@ -1,8 +1,9 @@
 # METADATA
 # title: Every node has the target's version at the end
 # description: >-
-#   When an upgrade is over, every API server and every kubelet is of the version that it went to. A node
-#   that was left out is found out by the next upgrade at the latest. Where no node was touched, that is said once and not of each.
+#   When an upgrade is over, every API server, controller manager, scheduler and kubelet is of the version that it went to. A node
+#   that was left out is found out by the next upgrade at the latest. Where no node was touched, that is said once and not of each;
+#   nor are controller manager and scheduler of a node whose API server was left behind: kubeadm upgrades them after it.
 # related_resources:
 # - ref: https://kubernetes.io/docs/tasks/administer-cluster/kubeadm/kubeadm-upgrade/
 # custom:
@@ -23,7 +24,8 @@ subjects contains sprintf("node/%s", [name]) if {
 
 subjects contains subject if {
 	target
-	some subject, _ in version.of("kube-apiserver")
+	some name in {"kube-apiserver", "kube-controller-manager", "kube-scheduler"}
+	some subject, _ in version.of(name)
 }
 
 deny contains {"subject": upgrades.subject(last), "msg": msg} if {
@@ -45,6 +47,17 @@ deny contains {"subject": subject, "msg": msg} if {
 	some subject, server in version.of("kube-apiserver")
 	not is(server.version)
 	msg := sprintf("is %s at the end, and the upgrade went to %s", [server.version, target])
+}
+
+deny contains {"subject": subject, "msg": msg} if {
+	begun
+	some name in {"kube-controller-manager", "kube-scheduler"}
+	some subject, component in version.of(name)
+	not is(component.version)
+	some server in version.of("kube-apiserver")
+	server.node == component.node
+	is(server.version)
+	msg := sprintf("is %s at the end, and the upgrade went to %s", [component.version, target])
 }
 
 # An op that changes a node was at least begun.

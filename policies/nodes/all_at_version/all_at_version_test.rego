@@ -48,3 +48,20 @@ test_no_node_was_touched if {
 	all_at_version.deny == {{"subject": "op/b", "msg": "upgraded no node: there is still v1.33.13 at the end, and the upgrade goes to v1.34"}} with input as untouched with data.world as world("v1.33.13", "v1.33.13")
 	all_at_version.deny == set() with input as untouched with data.world as world("v1.34.4", "v1.34.4")
 }
+
+# with_scheduler is a world with a scheduler on cp-2, beside the API server there.
+with_scheduler(scheduler, server) := object.union(world("v1.34.4", server), {"components": {
+	"component/cp-2/kube-apiserver": {"name": "kube-apiserver", "node": "cp-2", "version": server},
+	"component/cp-2/kube-scheduler": {"name": "kube-scheduler", "node": "cp-2", "version": scheduler},
+}})
+
+test_a_scheduler_left_behind if {
+	all_at_version.deny == {{"subject": "component/cp-2/kube-scheduler", "msg": "is v1.33.13 at the end, and the upgrade went to v1.34"}} with input as planned with data.world as with_scheduler("v1.33.13", "v1.34.4")
+	all_at_version.deny == set() with input as planned with data.world as with_scheduler("v1.34.4", "v1.34.4")
+	"component/cp-2/kube-scheduler" in all_at_version.subjects with input as planned with data.world as with_scheduler("v1.34.4", "v1.34.4")
+}
+
+# kubeadm stopped at the API server: that is said of it alone.
+test_a_control_plane_left_behind if {
+	{f.subject | some f in all_at_version.deny} == {"component/cp-2/kube-apiserver"} with input as planned with data.world as with_scheduler("v1.33.13", "v1.33.13")
+}
