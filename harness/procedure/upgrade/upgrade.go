@@ -203,11 +203,14 @@ func (w work) stage(ctx context.Context) error {
 
 // apply upgrades the components of a control plane, and looks whether its API server says so and all of them answer.
 func (w work) apply(ctx context.Context) error {
+	how, ok := w.op.Options.(cluster.ControlPlaneUpgrade)
+	if !ok {
+		return fmt.Errorf("op %q has options of type %T", w.op.ID, w.op.Options)
+	}
 	exact, err := w.kubeadm(ctx)
 	if err != nil {
 		return err
 	}
-	how, _ := w.op.Options.(cluster.ControlPlaneUpgrade)
 	if err := w.upgrader.UpgradeControlPlane(ctx, w.op.Node, w.op.Version, how); err != nil {
 		return refused(err)
 	}
