@@ -2,13 +2,16 @@ package procedure
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	. "github.com/onsi/gomega"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
 )
 
 // TestAwaitLeaders: a lease that was renewed before, one that nobody holds and one that is missing are no leader, of either component.
@@ -22,9 +25,16 @@ func TestAwaitLeaders(t *testing.T) {
 	}
 	manager, scheduler := lease("kube-controller-manager", "cp-1", since.Add(time.Second)), lease("kube-scheduler", "cp-2", since.Add(time.Second))
 	await := func(leases ...*coordinationv1.Lease) error {
-		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		kube := fake.NewClientset()
+		var looks atomic.Int64
+		kube.PrependReactor("get", "leases", func(clienttesting.Action) (bool, runtime.Object, error) {
+			if looks.Add(1) > 4 { // each lease was looked at, and one that is no leader's again
+				cancel()
+			}
+			return false, nil, nil
+		})
 		for _, l := range leases {
 			if err := kube.Tracker().Add(l); err != nil {
 				t.Fatal(err)

@@ -44,6 +44,7 @@ func TestReopen(t *testing.T) {
 	for _, node := range []string{"cp-1", "worker-1"} {
 		g.Expect(c.PowerOff(t.Context(), node)).To(Succeed())
 	}
+	g.Expect(os.Remove(filepath.Join(f.spec.StateDir, "cp-1", "etcd-http.sock"))).To(Succeed(), "CopyFS takes no socket")
 	g.Expect(os.CopyFS(saved, os.DirFS(f.spec.StateDir))).To(Succeed())
 	g.Expect(c.Close(t.Context())).To(Succeed())
 	g.Expect(os.CopyFS(f.spec.StateDir, os.DirFS(saved))).To(Succeed())
