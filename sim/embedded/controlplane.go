@@ -79,8 +79,8 @@ func processors(name string) int {
 	return max(1, runtime.NumCPU()/2)
 }
 
-// timerSlack is each component's. A thread of Go's runtime (sysmon) looks after a process that has something to do every 20 µs to 10 ms, and a cluster of three control planes has twelve processes: with the kernel's slack
-// of 50 µs they took a tenth more of two processors when a hundred nodes were upgraded (409 s and 372 s). No timer of Kubernetes or etcd is about milliseconds.
+// timerSlack is each component's. A thread of Go's runtime (sysmon) looks after a process that has something to do every 20 µs to 10 ms, and a cluster of three control planes has twelve processes: an upgrade of a
+// hundred nodes took 409 s of processors' time with the kernel's slack of 50 µs, and 372 s with this one, once each. No timer of Kubernetes or etcd is about milliseconds.
 const timerSlack = time.Millisecond
 
 // controlPlane is a control plane node. Its folder is to it what /etc/kubernetes and /var/lib/etcd are to a machine.
