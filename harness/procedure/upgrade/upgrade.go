@@ -116,11 +116,11 @@ func (w work) forward(ctx context.Context, exact string) error {
 	for _, n := range nodes.Items {
 		now["node/"+n.Name] = n.Status.NodeInfo.KubeletVersion
 	}
-	return forward(now, exact)
+	return newer(now, exact)
 }
 
-// forward is the same for versions by subject.
-func forward(now map[string]string, exact string) error {
+// newer looks whether no subject is newer than the exact version, and at least one is older.
+func newer(now map[string]string, exact string) error {
 	target, err := utilversion.ParseSemantic(exact)
 	if err != nil {
 		return err

@@ -6,8 +6,8 @@ import (
 	. "github.com/onsi/gomega"
 )
 
-// TestForward: what is newer than the target, if only by a patch, keeps the cluster from being upgraded, and so does a target that everything has.
-func TestForward(t *testing.T) {
+// TestNewer: what is newer than the target, if only by a patch, keeps the cluster from being upgraded, and so does a target that everything has.
+func TestNewer(t *testing.T) {
 	for _, test := range []struct {
 		now    map[string]string
 		to     string
@@ -21,7 +21,7 @@ func TestForward(t *testing.T) {
 		{map[string]string{"api/cp-1": "v1.34.4", "node/cp-1": "v1.34.4"}, "v1.34.4", "is that already"},
 		{map[string]string{"api/cp-1": "new"}, "v1.34.4", "read the version of api/cp-1"},
 	} {
-		err := forward(test.now, test.to)
+		err := newer(test.now, test.to)
 		if test.errors == "" {
 			NewWithT(t).Expect(err).NotTo(HaveOccurred(), test.to)
 		} else {
