@@ -16,16 +16,13 @@ const CatchUpTimeout = 20 * time.Second
 type sight struct {
 	version uint64
 	gone    bool
-	// object is as it was recorded, and nil when it is gone. listing is which listing it was seen in or after.
-	object  any
-	listing int
+	object  any // as it was recorded, and nil when it is gone
 }
 
 // saw notes how far the recording of one object has come. A deleted object stays known, so that waiting for one of its versions ends.
 func (w *Watches) saw(subject string, s sight) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	s.listing = w.listing
 	w.seen[subject] = s
 	close(w.news)
 	w.news = make(chan struct{})
@@ -37,6 +34,19 @@ func (w *Watches) last(subject string) (sight, bool) {
 	defer w.mu.Unlock()
 	s, known := w.seen[subject]
 	return s, known
+}
+
+// gone are the objects of a kind that are recorded as being there, and are not.
+func (w *Watches) gone(kind string, there map[string]bool) map[string]any {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	objects := map[string]any{}
+	for subject, s := range w.seen {
+		if isKind(subject, kind) && !s.gone && !there[subject] {
+			objects[subject] = s.object
+		}
+	}
+	return objects
 }
 
 // number reads a resource version. They are ordered: https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions

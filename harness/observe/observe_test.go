@@ -123,6 +123,28 @@ func TestRelist(t *testing.T) {
 	g.Eventually(func() []string { return r.changes("pod/p/kept") }).Should(Equal([]string{trace.Existing, trace.Deleted}), "it goes on watching")
 }
 
+// TestListInOrder: what changed while a watch was broken is recorded in the order in which it changed, in whatever order the list has it. Upgraded were an API server, and then its controller manager.
+func TestListInOrder(t *testing.T) {
+	g := NewWithT(t)
+	pod := func(name, version string) any {
+		return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "p", Name: name, ResourceVersion: version}}
+	}
+	r := &tape{}
+	w := &Watches{record: r.record, seen: map[string]sight{}, news: make(chan struct{})}
+	s := &sink{watches: w, kind: "pod", listed: trace.Existing, synced: make(chan struct{})}
+	g.Expect(s.Replace([]any{pod("api-server", "3"), pod("controller-manager", "2"), pod("gone", "99"), pod("kept", "1")}, "99")).To(Succeed())
+	g.Expect(s.synced).To(BeClosed())
+	g.Expect(s.Replace([]any{pod("new", "104"), pod("controller-manager", "103"), pod("kept", "1"), pod("api-server", "102")}, "104")).To(Succeed())
+	var order []string
+	for _, e := range r.events {
+		order = append(order, e.Subject+" "+e.Change)
+	}
+	g.Expect(order).To(Equal([]string{
+		"pod/p/kept existing", "pod/p/controller-manager existing", "pod/p/api-server existing", "pod/p/gone existing",
+		"pod/p/api-server modified", "pod/p/controller-manager modified", "pod/p/new added", "pod/p/gone deleted",
+	}))
+}
+
 // TestAHoleInTheTraceIsReported: a record that fails is never silent.
 func TestAHoleInTheTraceIsReported(t *testing.T) {
 	g := NewWithT(t)

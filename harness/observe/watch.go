@@ -7,6 +7,7 @@
 package observe
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -15,12 +16,18 @@ import (
 	"sync"
 	"time"
 
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/informers"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/tools/cache"
@@ -28,29 +35,58 @@ import (
 	"github.com/seatrial/seatrial/harness/trace"
 )
 
-// kinds are what is watched. Leases of nodes are not: a lease that stops shows in its node's Ready condition, at a hundredth of the events.
-var kinds = []struct {
+// kind is one of what is watched.
+type kind struct {
 	name     string
 	resource schema.GroupVersionResource
-}{
-	{"node", schema.GroupVersionResource{Version: "v1", Resource: "nodes"}},
-	{"deployment", schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"}},
-	{"statefulset", schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "statefulsets"}},
-	{"daemonset", schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "daemonsets"}},
-	{"replicaset", schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "replicasets"}},
-	{"replicationcontroller", schema.GroupVersionResource{Version: "v1", Resource: "replicationcontrollers"}},
-	{"job", schema.GroupVersionResource{Group: "batch", Version: "v1", Resource: "jobs"}},
-	{"poddisruptionbudget", schema.GroupVersionResource{Group: "policy", Version: "v1", Resource: "poddisruptionbudgets"}},
-	{"pod", schema.GroupVersionResource{Version: "v1", Resource: "pods"}},
-	{"endpointslice", schema.GroupVersionResource{Group: "discovery.k8s.io", Version: "v1", Resource: "endpointslices"}},
-	{"namespace", schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}},
-	{"validatingwebhookconfiguration", schema.GroupVersionResource{Group: "admissionregistration.k8s.io", Version: "v1", Resource: "validatingwebhookconfigurations"}},
-	{"mutatingwebhookconfiguration", schema.GroupVersionResource{Group: "admissionregistration.k8s.io", Version: "v1", Resource: "mutatingwebhookconfigurations"}},
-	{"event", schema.GroupVersionResource{Version: "v1", Resource: "events"}},
+	object   runtime.Object
+	of       func(kubernetes.Interface) cache.ListerWatcher
+}
+
+// kinds are what is watched. Leases of nodes are not: a lease that stops shows in its node's Ready condition, at a hundredth of the events.
+var kinds = []kind{
+	{"node", corev1.SchemeGroupVersion.WithResource("nodes"), &corev1.Node{}, func(k kubernetes.Interface) cache.ListerWatcher { return listWatch(k, k.CoreV1().Nodes()) }},
+	{"deployment", appsv1.SchemeGroupVersion.WithResource("deployments"), &appsv1.Deployment{}, func(k kubernetes.Interface) cache.ListerWatcher { return listWatch(k, k.AppsV1().Deployments("")) }},
+	{"statefulset", appsv1.SchemeGroupVersion.WithResource("statefulsets"), &appsv1.StatefulSet{}, func(k kubernetes.Interface) cache.ListerWatcher { return listWatch(k, k.AppsV1().StatefulSets("")) }},
+	{"daemonset", appsv1.SchemeGroupVersion.WithResource("daemonsets"), &appsv1.DaemonSet{}, func(k kubernetes.Interface) cache.ListerWatcher { return listWatch(k, k.AppsV1().DaemonSets("")) }},
+	{"replicaset", appsv1.SchemeGroupVersion.WithResource("replicasets"), &appsv1.ReplicaSet{}, func(k kubernetes.Interface) cache.ListerWatcher { return listWatch(k, k.AppsV1().ReplicaSets("")) }},
+	{"replicationcontroller", corev1.SchemeGroupVersion.WithResource("replicationcontrollers"), &corev1.ReplicationController{}, func(k kubernetes.Interface) cache.ListerWatcher {
+		return listWatch(k, k.CoreV1().ReplicationControllers(""))
+	}},
+	{"job", batchv1.SchemeGroupVersion.WithResource("jobs"), &batchv1.Job{}, func(k kubernetes.Interface) cache.ListerWatcher { return listWatch(k, k.BatchV1().Jobs("")) }},
+	{"poddisruptionbudget", policyv1.SchemeGroupVersion.WithResource("poddisruptionbudgets"), &policyv1.PodDisruptionBudget{}, func(k kubernetes.Interface) cache.ListerWatcher {
+		return listWatch(k, k.PolicyV1().PodDisruptionBudgets(""))
+	}},
+	{"pod", corev1.SchemeGroupVersion.WithResource("pods"), &corev1.Pod{}, func(k kubernetes.Interface) cache.ListerWatcher { return listWatch(k, k.CoreV1().Pods("")) }},
+	{"endpointslice", discoveryv1.SchemeGroupVersion.WithResource("endpointslices"), &discoveryv1.EndpointSlice{}, func(k kubernetes.Interface) cache.ListerWatcher {
+		return listWatch(k, k.DiscoveryV1().EndpointSlices(""))
+	}},
+	{"namespace", corev1.SchemeGroupVersion.WithResource("namespaces"), &corev1.Namespace{}, func(k kubernetes.Interface) cache.ListerWatcher { return listWatch(k, k.CoreV1().Namespaces()) }},
+	{"validatingwebhookconfiguration", admissionv1.SchemeGroupVersion.WithResource("validatingwebhookconfigurations"), &admissionv1.ValidatingWebhookConfiguration{}, func(k kubernetes.Interface) cache.ListerWatcher {
+		return listWatch(k, k.AdmissionregistrationV1().ValidatingWebhookConfigurations())
+	}},
+	{"mutatingwebhookconfiguration", admissionv1.SchemeGroupVersion.WithResource("mutatingwebhookconfigurations"), &admissionv1.MutatingWebhookConfiguration{}, func(k kubernetes.Interface) cache.ListerWatcher {
+		return listWatch(k, k.AdmissionregistrationV1().MutatingWebhookConfigurations())
+	}},
+	{"event", corev1.SchemeGroupVersion.WithResource("events"), &corev1.Event{}, func(k kubernetes.Interface) cache.ListerWatcher { return listWatch(k, k.CoreV1().Events("")) }},
+}
+
+// listWatch lists and watches what one of a client's interfaces is for.
+func listWatch[L runtime.Object](client kubernetes.Interface, of interface {
+	List(ctx context.Context, opts metav1.ListOptions) (L, error)
+	Watch(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error)
+}) cache.ListerWatcher {
+	return cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
+		ListWithContextFunc:  func(ctx context.Context, opts metav1.ListOptions) (runtime.Object, error) { return of.List(ctx, opts) },
+		WatchFuncWithContext: of.Watch,
+	}, client)
 }
 
 // SyncTimeout is how long the first list of every kind may take.
 const SyncTimeout = 30 * time.Second
+
+// again is how soon a watch that found no API server tries again. A client's own half minute would leave a hole in the recording long after the server is back.
+var again = wait.Backoff{Duration: 100 * time.Millisecond, Factor: 2, Steps: 5, Cap: time.Second, Jitter: 0.5}
 
 // Recorder takes events; it is trace.Writer.Record with the op filled in.
 type Recorder func(e trace.Event, data any) error
@@ -61,16 +97,13 @@ type Watches struct {
 	metadata metadata.Interface
 	record   Recorder
 
-	factory informers.SharedInformerFactory
 	cancel  context.CancelFunc
+	running sync.WaitGroup
 
-	deciding sync.Mutex // held from a look at what was recorded of an object until what came of that is
-
-	mu      sync.Mutex
-	err     error
-	listing int // how often everything was listed
-	seen    map[string]sight
-	news    chan struct{} // closed, and replaced, whenever something was recorded
+	mu   sync.Mutex
+	err  error
+	seen map[string]sight
+	news chan struct{} // closed, and replaced, whenever something was recorded
 }
 
 // StartWatches begins to record the objects of a cluster, and returns when all that was there is recorded.
@@ -85,30 +118,22 @@ func StartWatches(ctx context.Context, kube kubernetes.Interface, meta metadata.
 // start lists and watches every kind for life, and returns when all that is there is recorded; what was not known is listed as this change.
 func (w *Watches) start(ctx, life context.Context, listed string) error {
 	life, w.cancel = context.WithCancel(life)
-	w.mu.Lock()
-	w.listing++
-	w.mu.Unlock()
-	w.factory = informers.NewSharedInformerFactoryWithOptions(w.kube, 0, informers.WithTransform(strip))
-	var synced []cache.InformerSynced
-	for _, kind := range kinds {
-		informer, err := w.factory.ForResource(kind.resource)
-		if err != nil {
-			w.cancel()
-			return fmt.Errorf("watch %ss: %w", kind.name, err)
-		}
-		registration, err := informer.Informer().AddEventHandler(w.handler(kind.name, listed))
-		if err != nil {
-			w.cancel()
-			return fmt.Errorf("watch %ss: %w", kind.name, err)
-		}
-		synced = append(synced, registration.HasSynced)
+	var sinks []*sink
+	for _, k := range kinds {
+		s := &sink{watches: w, kind: k.name, listed: listed, synced: make(chan struct{})}
+		sinks = append(sinks, s)
+		reflector := cache.NewReflectorWithOptions(k.of(w.kube), k.object, s, cache.ReflectorOptions{Name: "recording", Backoff: &again})
+		w.running.Go(func() { reflector.RunWithContext(life) })
 	}
-	w.factory.StartWithContext(life)
-	syncing, stop := context.WithTimeout(ctx, SyncTimeout)
+	ctx, stop := context.WithTimeout(ctx, SyncTimeout)
 	defer stop()
-	if !cache.WaitForCacheSync(syncing.Done(), synced...) {
-		w.Stop()
-		return fmt.Errorf("watch the cluster: not every kind was listed within %s", SyncTimeout)
+	for _, s := range sinks {
+		select {
+		case <-s.synced:
+		case <-ctx.Done():
+			w.Stop()
+			return fmt.Errorf("watch the cluster: no list of %ss within %s: %w", s.kind, SyncTimeout, ctx.Err())
+		}
 	}
 	return nil
 }
@@ -120,24 +145,13 @@ func (w *Watches) Relist(ctx context.Context) error {
 	if err := w.start(ctx, context.WithoutCancel(ctx), trace.Added); err != nil {
 		return err
 	}
-	w.mu.Lock()
-	known := slices.Collect(maps.Keys(w.seen))
-	w.mu.Unlock()
-	slices.Sort(known)
-	for _, subject := range known {
-		w.deciding.Lock()
-		if last, _ := w.last(subject); !last.gone && last.listing != w.listing {
-			w.put(subject, trace.Deleted, last.object)
-		}
-		w.deciding.Unlock()
-	}
 	return w.Err()
 }
 
 // Stop ends the watches and waits until nothing more is recorded.
 func (w *Watches) Stop() {
 	w.cancel()
-	w.factory.Shutdown()
+	w.running.Wait()
 }
 
 // Err is the first error of recording: a trace with a hole in it is no evidence.
@@ -147,41 +161,69 @@ func (w *Watches) Err() error {
 	return w.err
 }
 
-func (w *Watches) handler(kind, listed string) cache.ResourceEventHandlerDetailedFuncs {
-	change := func(change string, object any) {
-		if tombstone, ok := object.(cache.DeletedFinalStateUnknown); ok {
-			object = tombstone.Obj
-		}
-		if o, ok := object.(metav1.Object); ok {
-			w.put(subject(kind, o), change, object)
+// sink takes what the watch of one kind sees, and records it.
+type sink struct {
+	watches *Watches
+	kind    string
+	listed  string // the change as which the first list records what was not known
+	first   sync.Once
+	synced  chan struct{} // closed after the first list
+}
+
+var _ cache.ReflectorStore = (*sink)(nil)
+
+// Add records an object.
+func (s *sink) Add(object any) error { return s.changed(object, trace.Added) }
+
+// Update records an object that is otherwise.
+func (s *sink) Update(object any) error { return s.changed(object, trace.Added) }
+
+// Delete records that an object is gone, as it was last.
+func (s *sink) Delete(object any) error {
+	object, err := strip(object)
+	if err == nil {
+		s.watches.put(subject(s.kind, object.(metav1.Object)), trace.Deleted, object)
+	}
+	return err
+}
+
+// Replace records what is otherwise in a new list than was recorded last: nothing more is known of what happened between. A list that is streamed comes in any order. Versions say in which the
+// objects changed last; in another one an upgrade would be recorded, and judged, as it never was: the controller manager before its API server.
+func (s *sink) Replace(list []any, _ string) error {
+	slices.SortStableFunc(list, func(a, b any) int { return cmp.Compare(number(version(a)), number(version(b))) })
+	there := map[string]bool{}
+	for _, object := range list {
+		there[subject(s.kind, object.(metav1.Object))] = true
+		if err := s.changed(object, s.listed); err != nil {
+			return err
 		}
 	}
-	return cache.ResourceEventHandlerDetailedFuncs{
-		AddFunc: func(object any, initial bool) {
-			o, ok := object.(metav1.Object)
-			if !ok {
-				return
-			}
-			w.deciding.Lock()
-			defer w.deciding.Unlock()
-			switch last, known := w.last(subject(kind, o)); {
-			case known && !last.gone && equality.Semantic.DeepEqual(last.object, object): // versions may be used again for something else
-				w.saw(subject(kind, o), last)
-			case known && !last.gone:
-				change(trace.Modified, object)
-			case initial:
-				change(listed, object)
-			default:
-				change(trace.Added, object)
-			}
-		},
-		UpdateFunc: func(before, after any) {
-			if version(before) != version(after) {
-				change(trace.Modified, after)
-			}
-		},
-		DeleteFunc: func(o any) { change(trace.Deleted, o) },
+	gone := s.watches.gone(s.kind, there)
+	for _, subject := range slices.Sorted(maps.Keys(gone)) {
+		s.watches.put(subject, trace.Deleted, gone[subject])
 	}
+	s.listed = trace.Added
+	s.first.Do(func() { close(s.synced) })
+	return nil
+}
+
+// Resync has nothing to do: nothing is kept here.
+func (*sink) Resync() error { return nil }
+
+// changed records an object that is otherwise than it was recorded last, or that is there again; as this change if it is there now.
+func (s *sink) changed(object any, added string) error {
+	object, err := strip(object)
+	if err != nil {
+		return err
+	}
+	subject := subject(s.kind, object.(metav1.Object))
+	switch last, known := s.watches.last(subject); {
+	case !known || last.gone:
+		s.watches.put(subject, added, object)
+	case !equality.Semantic.DeepEqual(last.object, object): // not by version: one may be used again, for something else
+		s.watches.put(subject, trace.Modified, object)
+	}
+	return nil
 }
 
 // put records a change of an object.
