@@ -110,7 +110,7 @@ func rehearseBoth(t *testing.T, name string) (embedded, kind outcome) {
 				t.Parallel()
 				b := berth.New(t)
 				t.Cleanup(func() { b.NothingInEngine(time.Second) })
-				*outcomes[provider] = rehearse(b, provider, name)
+				*outcomes[provider] = rehearse(t, b, provider, name)
 			})
 		}
 	})
@@ -129,7 +129,7 @@ func expected(g *WithT, name string) string {
 }
 
 // rehearse runs a scenario on a provider.
-func rehearse(b *berth.Berth, provider, name string) outcome {
+func rehearse(t *testing.T, b *berth.Berth, provider, name string) outcome {
 	out, status := b.Run("run", "--provider", provider, "--runs", b.Runs, "-o", "json", filepath.Join("scenarios", name))
 	folders := b.RunFolders()
 	b.Expect(folders).To(HaveLen(1), out)
@@ -149,6 +149,11 @@ func rehearse(b *berth.Berth, provider, name string) outcome {
 		if p.Outcome == "unknown" {
 			o.Unknown = append(o.Unknown, p.ID+": "+p.Reason)
 		}
+	}
+	if want := expected(b.WithT, name); o.Verdict != want { // its folder goes with the test
+		summary, err := os.ReadFile(filepath.Join(folders[0], "summary.md"))
+		b.Expect(err).NotTo(HaveOccurred())
+		t.Logf("on %s, expected %s:\n%s", provider, want, summary)
 	}
 	slices.Sort(o.Findings)
 	o.Findings = slices.Compact(o.Findings)
