@@ -71,7 +71,7 @@ func (w *Watches) Recorded(ctx context.Context, subject, version string) error {
 
 // CatchUp waits until everything that is in the cluster now is in the recording, and nothing that is gone is left in it.
 func (w *Watches) CatchUp(ctx context.Context) error {
-	for _, kind := range kinds {
+	for _, kind := range kindsOf(w.kube) {
 		now := map[string]uint64{}
 		list, err := w.metadata.Resource(kind.resource).List(ctx, metav1.ListOptions{})
 		if err != nil {

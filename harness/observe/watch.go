@@ -40,35 +40,28 @@ type kind struct {
 	name     string
 	resource schema.GroupVersionResource
 	object   runtime.Object
-	of       func(kubernetes.Interface) cache.ListerWatcher
+	source   cache.ListerWatcher
 }
 
-// kinds are what is watched. Leases of nodes are not: a lease that stops shows in its node's Ready condition, at a hundredth of the events.
-var kinds = []kind{
-	{"node", corev1.SchemeGroupVersion.WithResource("nodes"), &corev1.Node{}, func(k kubernetes.Interface) cache.ListerWatcher { return listWatch(k, k.CoreV1().Nodes()) }},
-	{"deployment", appsv1.SchemeGroupVersion.WithResource("deployments"), &appsv1.Deployment{}, func(k kubernetes.Interface) cache.ListerWatcher { return listWatch(k, k.AppsV1().Deployments("")) }},
-	{"statefulset", appsv1.SchemeGroupVersion.WithResource("statefulsets"), &appsv1.StatefulSet{}, func(k kubernetes.Interface) cache.ListerWatcher { return listWatch(k, k.AppsV1().StatefulSets("")) }},
-	{"daemonset", appsv1.SchemeGroupVersion.WithResource("daemonsets"), &appsv1.DaemonSet{}, func(k kubernetes.Interface) cache.ListerWatcher { return listWatch(k, k.AppsV1().DaemonSets("")) }},
-	{"replicaset", appsv1.SchemeGroupVersion.WithResource("replicasets"), &appsv1.ReplicaSet{}, func(k kubernetes.Interface) cache.ListerWatcher { return listWatch(k, k.AppsV1().ReplicaSets("")) }},
-	{"replicationcontroller", corev1.SchemeGroupVersion.WithResource("replicationcontrollers"), &corev1.ReplicationController{}, func(k kubernetes.Interface) cache.ListerWatcher {
-		return listWatch(k, k.CoreV1().ReplicationControllers(""))
-	}},
-	{"job", batchv1.SchemeGroupVersion.WithResource("jobs"), &batchv1.Job{}, func(k kubernetes.Interface) cache.ListerWatcher { return listWatch(k, k.BatchV1().Jobs("")) }},
-	{"poddisruptionbudget", policyv1.SchemeGroupVersion.WithResource("poddisruptionbudgets"), &policyv1.PodDisruptionBudget{}, func(k kubernetes.Interface) cache.ListerWatcher {
-		return listWatch(k, k.PolicyV1().PodDisruptionBudgets(""))
-	}},
-	{"pod", corev1.SchemeGroupVersion.WithResource("pods"), &corev1.Pod{}, func(k kubernetes.Interface) cache.ListerWatcher { return listWatch(k, k.CoreV1().Pods("")) }},
-	{"endpointslice", discoveryv1.SchemeGroupVersion.WithResource("endpointslices"), &discoveryv1.EndpointSlice{}, func(k kubernetes.Interface) cache.ListerWatcher {
-		return listWatch(k, k.DiscoveryV1().EndpointSlices(""))
-	}},
-	{"namespace", corev1.SchemeGroupVersion.WithResource("namespaces"), &corev1.Namespace{}, func(k kubernetes.Interface) cache.ListerWatcher { return listWatch(k, k.CoreV1().Namespaces()) }},
-	{"validatingwebhookconfiguration", admissionv1.SchemeGroupVersion.WithResource("validatingwebhookconfigurations"), &admissionv1.ValidatingWebhookConfiguration{}, func(k kubernetes.Interface) cache.ListerWatcher {
-		return listWatch(k, k.AdmissionregistrationV1().ValidatingWebhookConfigurations())
-	}},
-	{"mutatingwebhookconfiguration", admissionv1.SchemeGroupVersion.WithResource("mutatingwebhookconfigurations"), &admissionv1.MutatingWebhookConfiguration{}, func(k kubernetes.Interface) cache.ListerWatcher {
-		return listWatch(k, k.AdmissionregistrationV1().MutatingWebhookConfigurations())
-	}},
-	{"event", corev1.SchemeGroupVersion.WithResource("events"), &corev1.Event{}, func(k kubernetes.Interface) cache.ListerWatcher { return listWatch(k, k.CoreV1().Events("")) }},
+// kindsOf are what is watched of a cluster. Leases of nodes are not: a lease that stops shows in its node's Ready condition, at a hundredth of the events.
+func kindsOf(k kubernetes.Interface) []kind {
+	core, apps, admission := k.CoreV1(), k.AppsV1(), k.AdmissionregistrationV1()
+	return []kind{
+		{"node", corev1.SchemeGroupVersion.WithResource("nodes"), &corev1.Node{}, listWatch(k, core.Nodes())},
+		{"deployment", appsv1.SchemeGroupVersion.WithResource("deployments"), &appsv1.Deployment{}, listWatch(k, apps.Deployments(""))},
+		{"statefulset", appsv1.SchemeGroupVersion.WithResource("statefulsets"), &appsv1.StatefulSet{}, listWatch(k, apps.StatefulSets(""))},
+		{"daemonset", appsv1.SchemeGroupVersion.WithResource("daemonsets"), &appsv1.DaemonSet{}, listWatch(k, apps.DaemonSets(""))},
+		{"replicaset", appsv1.SchemeGroupVersion.WithResource("replicasets"), &appsv1.ReplicaSet{}, listWatch(k, apps.ReplicaSets(""))},
+		{"replicationcontroller", corev1.SchemeGroupVersion.WithResource("replicationcontrollers"), &corev1.ReplicationController{}, listWatch(k, core.ReplicationControllers(""))},
+		{"job", batchv1.SchemeGroupVersion.WithResource("jobs"), &batchv1.Job{}, listWatch(k, k.BatchV1().Jobs(""))},
+		{"poddisruptionbudget", policyv1.SchemeGroupVersion.WithResource("poddisruptionbudgets"), &policyv1.PodDisruptionBudget{}, listWatch(k, k.PolicyV1().PodDisruptionBudgets(""))},
+		{"pod", corev1.SchemeGroupVersion.WithResource("pods"), &corev1.Pod{}, listWatch(k, core.Pods(""))},
+		{"endpointslice", discoveryv1.SchemeGroupVersion.WithResource("endpointslices"), &discoveryv1.EndpointSlice{}, listWatch(k, k.DiscoveryV1().EndpointSlices(""))},
+		{"namespace", corev1.SchemeGroupVersion.WithResource("namespaces"), &corev1.Namespace{}, listWatch(k, core.Namespaces())},
+		{"validatingwebhookconfiguration", admissionv1.SchemeGroupVersion.WithResource("validatingwebhookconfigurations"), &admissionv1.ValidatingWebhookConfiguration{}, listWatch(k, admission.ValidatingWebhookConfigurations())},
+		{"mutatingwebhookconfiguration", admissionv1.SchemeGroupVersion.WithResource("mutatingwebhookconfigurations"), &admissionv1.MutatingWebhookConfiguration{}, listWatch(k, admission.MutatingWebhookConfigurations())},
+		{"event", corev1.SchemeGroupVersion.WithResource("events"), &corev1.Event{}, listWatch(k, core.Events(""))},
+	}
 }
 
 // listWatch lists and watches what one of a client's interfaces is for.
@@ -119,10 +112,10 @@ func StartWatches(ctx context.Context, kube kubernetes.Interface, meta metadata.
 func (w *Watches) start(ctx, life context.Context, listed string) error {
 	life, w.cancel = context.WithCancel(life)
 	var sinks []*sink
-	for _, k := range kinds {
+	for _, k := range kindsOf(w.kube) {
 		s := &sink{watches: w, kind: k.name, listed: listed, synced: make(chan struct{})}
 		sinks = append(sinks, s)
-		reflector := cache.NewReflectorWithOptions(k.of(w.kube), k.object, s, cache.ReflectorOptions{Name: "recording", Backoff: &again})
+		reflector := cache.NewReflectorWithOptions(k.source, k.object, s, cache.ReflectorOptions{Name: "recording", Backoff: &again})
 		w.running.Go(func() { reflector.RunWithContext(life) })
 	}
 	ctx, stop := context.WithTimeout(ctx, SyncTimeout)
@@ -173,18 +166,19 @@ type sink struct {
 var _ cache.ReflectorStore = (*sink)(nil)
 
 // Add records an object.
-func (s *sink) Add(object any) error { return s.changed(object, trace.Added) }
+func (s *sink) Add(object any) error {
+	s.changed(object, trace.Added)
+	return nil
+}
 
 // Update records an object that is otherwise.
-func (s *sink) Update(object any) error { return s.changed(object, trace.Added) }
+func (s *sink) Update(object any) error { return s.Add(object) }
 
 // Delete records that an object is gone, as it was last.
 func (s *sink) Delete(object any) error {
-	object, err := strip(object)
-	if err == nil {
-		s.watches.put(subject(s.kind, object.(metav1.Object)), trace.Deleted, object)
-	}
-	return err
+	strip(object)
+	s.watches.put(subject(s.kind, object.(metav1.Object)), trace.Deleted, object)
+	return nil
 }
 
 // Replace records what is otherwise in a new list than was recorded last: nothing more is known of what happened between. A list that is streamed comes in any order. Versions say in which the
@@ -194,9 +188,7 @@ func (s *sink) Replace(list []any, _ string) error {
 	there := map[string]bool{}
 	for _, object := range list {
 		there[subject(s.kind, object.(metav1.Object))] = true
-		if err := s.changed(object, s.listed); err != nil {
-			return err
-		}
+		s.changed(object, s.listed)
 	}
 	gone := s.watches.gone(s.kind, there)
 	for _, subject := range slices.Sorted(maps.Keys(gone)) {
@@ -211,11 +203,8 @@ func (s *sink) Replace(list []any, _ string) error {
 func (*sink) Resync() error { return nil }
 
 // changed records an object that is otherwise than it was recorded last, or that is there again; as this change if it is there now.
-func (s *sink) changed(object any, added string) error {
-	object, err := strip(object)
-	if err != nil {
-		return err
-	}
+func (s *sink) changed(object any, added string) {
+	strip(object)
 	subject := subject(s.kind, object.(metav1.Object))
 	switch last, known := s.watches.last(subject); {
 	case !known || last.gone:
@@ -223,7 +212,6 @@ func (s *sink) changed(object any, added string) error {
 	case !equality.Semantic.DeepEqual(last.object, object): // not by version: one may be used again, for something else
 		s.watches.put(subject, trace.Modified, object)
 	}
-	return nil
 }
 
 // put records a change of an object.
@@ -258,10 +246,10 @@ func subject(kind string, o metav1.Object) string {
 
 // strip takes out what no policy reads and what may be secret: managed fields, all annotations but those that say how a pod lives,
 // and of containers what they run, with what environment, and what their probes and hooks send.
-func strip(object any) (any, error) {
+func strip(object any) {
 	o, ok := object.(metav1.Object)
 	if !ok {
-		return object, nil
+		return
 	}
 	stripMeta(o)
 	for _, spec := range podSpecs(object) {
@@ -280,7 +268,6 @@ func strip(object any) (any, error) {
 	if r, ok := object.(runtime.Object); ok {
 		r.GetObjectKind().SetGroupVersionKind(schema.GroupVersionKind{})
 	}
-	return object, nil
 }
 
 func stripMeta(o metav1.Object) {
