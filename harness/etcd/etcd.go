@@ -19,6 +19,7 @@ import (
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
+	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/seatrial/seatrial/harness/cluster"
 	"github.com/seatrial/seatrial/harness/trace"
@@ -31,6 +32,8 @@ const MaxBehind = 1000
 const (
 	// answerTimeout is how long a member may take to answer.
 	answerTimeout = time.Second
+	// askEvery is the time between two questions to all members.
+	askEvery = 500 * time.Millisecond
 	// agreeTimeout is how long the members may take to agree on an alarm or a member.
 	agreeTimeout = 10 * time.Second
 )
@@ -195,6 +198,20 @@ func (m *Members) InStep(ctx context.Context) ([]trace.EtcdData, error) {
 		return all, errors.Join(append(errs, behind)...)
 	}
 	return all, errors.Join(behind, m.strangers(ctx, all), m.alarms(ctx, all))
+}
+
+// AwaitInStep asks all members until they are one healthy cluster, one of them has an alarm, or the context ends. It returns what [Members.InStep] did last; an answer that the end of the context cut short is none.
+func (m *Members) AwaitInStep(ctx context.Context) (said []trace.EtcdData, wrong error) {
+	_ = wait.PollUntilContextCancel(ctx, askEvery, true, func(ctx context.Context) (bool, error) { // that the time is over says less than what is wrong
+		answers, err := m.InStep(ctx)
+		if ctx.Err() != nil && wrong != nil {
+			return false, ctx.Err()
+		}
+		said, wrong = answers, err
+		alarm := (*AlarmError)(nil)
+		return wrong == nil || errors.As(wrong, &alarm), nil
+	})
+	return said, wrong
 }
 
 // outOfStep says what keeps members that answer from being in step, and writes to the statuses how far behind each is.

@@ -53,8 +53,8 @@ func TestAlarm(t *testing.T) {
 	g.Expect(said[0].Alarms).To(BeEmpty())
 
 	g.Expect(asked.RaiseNoSpace(t.Context(), "cp-1")).To(Succeed())
-	_, err = asked.InStep(t.Context())
-	g.Expect(err).To(MatchError("etcd/cp-1 has the alarm NOSPACE"))
+	_, err = asked.AwaitInStep(t.Context())
+	g.Expect(err).To(MatchError("etcd/cp-1 has the alarm NOSPACE"), "it is not waited for")
 	g.Expect(asked.DisarmNoSpace(t.Context(), "cp-1")).To(Succeed())
 	_, err = asked.InStep(t.Context())
 	g.Expect(err).NotTo(HaveOccurred())
@@ -122,13 +122,15 @@ func startThree(t *testing.T) (all members, stop []func()) {
 // TestHandOn: the member that leads hands the leadership on to the next node's, those that don't have nothing to do, and one alone can't.
 func TestHandOn(t *testing.T) {
 	g := NewWithT(t)
-	found, _ := startThree(t)
+	found, stop := startThree(t)
 	asked, err := etcd.Dial(t.Context(), found)
 	g.Expect(err).NotTo(HaveOccurred())
 	t.Cleanup(func() { _ = asked.Close() })
 	leads := func() string {
-		var said []trace.EtcdData
-		g.Eventually(func() error { said, err = asked.InStep(t.Context()); return err }).WithTimeout(30 * time.Second).Should(Succeed())
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		defer cancel()
+		said, err := asked.AwaitInStep(ctx)
+		g.Expect(err).NotTo(HaveOccurred())
 		for _, s := range said {
 			if s.ID == s.Leader {
 				return s.Node
@@ -144,6 +146,13 @@ func TestHandOn(t *testing.T) {
 	g.Expect(leads()).To(Equal(next[first]))
 	_, err = asked.HandOn(t.Context(), "cp-4")
 	g.Expect(err).To(MatchError(ContainSubstring(`node "cp-4" has no member`)))
+
+	stop[2]()
+	short, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	said, err := asked.AwaitInStep(short)
+	g.Expect(err).To(MatchError(ContainSubstring("ask etcd/cp-3")))
+	g.Expect(said).To(HaveLen(2), "the others have said something")
 
 	alone, _ := start(t, 0)
 	one, err := etcd.Dial(t.Context(), members{alone})

@@ -2,7 +2,6 @@ package procedure
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -11,55 +10,49 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/seatrial/seatrial/harness/cluster"
-	"github.com/seatrial/seatrial/harness/etcd"
 	"github.com/seatrial/seatrial/harness/trace"
 )
 
-// AwaitEtcd waits until the members of etcd are one healthy cluster, and puts what they said last into the recording either way. An alarm is not waited for: it stays until somebody disarms it.
+// AwaitEtcd waits until the members of etcd are one healthy cluster, and puts what they said last into the recording either way. An alarm is not waited for: it stays until somebody disarms it. Where nobody
+// can ask etcd, the policies say that they could not tell.
 func AwaitEtcd(ctx context.Context, env *Env) error {
-	if env.Etcd == nil {
-		return nil // and the policy says that it could not tell
-	}
-	var said []trace.EtcdData
-	var last error
-	failed := wait.PollUntilContextCancel(ctx, etcdEvery, true, func(ctx context.Context) (bool, error) {
-		answers, err := env.Etcd.InStep(ctx)
-		if ctx.Err() != nil && last != nil {
-			return false, ctx.Err() // that the time is over is no answer: the one before says more
-		}
-		said, last = answers, err
-		if alarm := (*etcd.AlarmError)(nil); errors.As(last, &alarm) {
-			return false, alarm
-		}
-		return last == nil, nil
-	})
+	said, wrong := env.Etcd.AwaitInStep(ctx)
 	if err := RecordEtcd(said, env.Record); err != nil {
 		return err
 	}
-	if failed != nil {
-		return Failf("wait for etcd: expected every member to serve, without an alarm, and in step with the others, last seen: %v", last)
+	if wrong != nil {
+		return Failf("wait for etcd: expected every member to serve, without an alarm, and in step with the others, last seen: %v", wrong)
 	}
 	return nil
 }
 
-// HandOn has the node's member of etcd hand on the leadership, and looks whether all follow another then.
+// HandOn has the node's member of etcd hand on the leadership, and looks whether all follow another then. It tries again until the context ends: whoever leads may lose it meanwhile.
 func HandOn(ctx context.Context, env *Env, node string) error {
 	if env.Etcd == nil {
 		return fmt.Errorf("cluster lacks the capability %q, which its provider promised", cluster.CapEtcd)
 	}
-	if err := AwaitEtcd(ctx, env); err != nil {
-		return err
+	var last error
+	err := wait.PollUntilContextCancel(ctx, handOnEvery, true, func(ctx context.Context) (bool, error) {
+		if err := AwaitEtcd(ctx, env); err != nil {
+			return false, err
+		}
+		to, err := env.Etcd.HandOn(ctx, node)
+		switch {
+		case err != nil:
+			last = err
+			fmt.Fprintln(env.Log, err)
+			return false, nil
+		case to == "":
+			fmt.Fprintf(env.Log, "etcd/%s does not lead\n", node)
+			return true, nil
+		}
+		fmt.Fprintf(env.Log, "etcd/%s leads\n", to)
+		return true, AwaitEtcd(ctx, env)
+	})
+	if last != nil && wait.Interrupted(err) {
+		return Failf("%v", last)
 	}
-	to, err := env.Etcd.HandOn(ctx, node)
-	if err != nil {
-		return Failf("%v", err)
-	}
-	if to == "" {
-		fmt.Fprintf(env.Log, "etcd/%s does not lead\n", node)
-		return nil
-	}
-	fmt.Fprintf(env.Log, "etcd/%s leads\n", to)
-	return AwaitEtcd(ctx, env)
+	return err
 }
 
 // RecordEtcd puts what members of etcd said of themselves into the recording.
@@ -72,8 +65,8 @@ func RecordEtcd(said []trace.EtcdData, record func(kind trace.Kind, subject, cha
 	return nil
 }
 
-// etcdEvery is the time between two questions to the members of etcd.
-const etcdEvery = 500 * time.Millisecond
+// handOnEvery is the time between two attempts to have a member hand on the leadership.
+const handOnEvery = 500 * time.Millisecond
 
 // AwaitLeaders waits until the controller manager and the scheduler have renewed their leases since. On a cluster with one API server they lose their leases while it is replaced, and until
 // somebody has them no pod is replaced and no endpoint follows: draining a node meanwhile would be an outage.
