@@ -120,7 +120,7 @@ func again(o Options, p *plan.Plan, promised *world.World) (*rehearsal, error) {
 	if err := folder.same(o.File, p, promised); err != nil {
 		return nil, err
 	}
-	r := &rehearsal{Options: o, folder: folder, plan: p, promised: promised, ops: newOps(p), restarts: map[time.Time]bool{}}
+	r := &rehearsal{Options: o, folder: folder, plan: p, promised: promised, ops: newOps(p), restarts: map[ending]bool{}}
 	var err error
 	if r.journal, err = reopenJournal(folder, o.Now); err != nil {
 		return nil, err

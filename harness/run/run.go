@@ -111,7 +111,7 @@ type rehearsal struct {
 	reason   string
 
 	restartsMu sync.Mutex
-	restarts   map[time.Time]bool // when components ended, as far as it is recorded
+	restarts   map[ending]bool // the unasked ends of components that are recorded
 
 	past *past // what a process did that was killed; nil when this one is the first
 }
@@ -121,7 +121,7 @@ func start(o Options, p *plan.Plan, promised *world.World) (*rehearsal, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &rehearsal{Options: o, folder: folder, plan: p, promised: promised, ops: newOps(p), restarts: map[time.Time]bool{}, started: o.Now().UTC(), version: o.File.Spec.Cluster.KubernetesVersion}
+	r := &rehearsal{Options: o, folder: folder, plan: p, promised: promised, ops: newOps(p), restarts: map[ending]bool{}, started: o.Now().UTC(), version: o.File.Spec.Cluster.KubernetesVersion}
 	if r.journal, err = openJournal(folder, o.Now); err != nil {
 		return nil, err
 	}

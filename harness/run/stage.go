@@ -121,7 +121,7 @@ func (r *rehearsal) connect(ctx context.Context, record observe.Recorder) error 
 		}
 	}
 	watching := rest.CopyConfig(config)
-	watching.Wrap(observe.Patient)
+	watching.Wrap(cluster.Patient)
 	watcher, err := kubernetes.NewForConfig(watching)
 	if err != nil {
 		return fmt.Errorf("make client: %w", err)
@@ -189,9 +189,14 @@ func (r *rehearsal) perform(ctx context.Context) (err error) {
 	return r.mark(trace.StepsEnded)
 }
 
+// lastEtcd is how long the members of etcd may take in the end to be one healthy cluster: one answer that is late, or an election at that moment, is not how it ended.
+const lastEtcd = 10 * time.Second
+
 // recordEtcd puts into the recording what the members of etcd say of themselves in the end. Of one that does not answer it has that nobody could ask: what it said before is not how it is.
 func (r *rehearsal) recordEtcd(ctx context.Context) error {
-	said, _ := r.stage.env.Etcd.InStep(ctx) // what is wrong with them is in what they say
+	ctx, cancel := context.WithTimeout(ctx, lastEtcd)
+	defer cancel()
+	said, _ := r.stage.env.Etcd.AwaitInStep(ctx) // what is wrong with them is in what they say
 	for _, node := range r.stage.env.Etcd.Nodes() {
 		if !slices.ContainsFunc(said, func(s trace.EtcdData) bool { return s.Node == node }) {
 			said = append(said, trace.EtcdData{Node: node, Silent: true, Alarms: []string{}, Strangers: []string{}})
@@ -215,6 +220,12 @@ func (r *rehearsal) recordCommand(c cluster.Command) {
 // restartsTimeout is how long the question which components ended may take: that is until kubelets have told of them.
 const restartsTimeout = 3 * time.Minute
 
+// ending is an unasked end of a component, by its subject and time.
+type ending struct {
+	subject string
+	at      time.Time
+}
+
 // recordRestarts puts the components that ended unasked, and are not in it yet, into the recording, and says so.
 func (r *rehearsal) recordRestarts(ctx context.Context) error {
 	restarter, ok := r.stage.cluster.(cluster.Restarter)
@@ -230,11 +241,11 @@ func (r *rehearsal) recordRestarts(ctx context.Context) error {
 	r.restartsMu.Lock()
 	defer r.restartsMu.Unlock()
 	for _, restart := range restarts {
-		if r.restarts[restart.Time] {
+		subject := "component/" + restart.Node + "/" + restart.Component
+		if r.restarts[ending{subject, restart.Time}] {
 			continue
 		}
-		r.restarts[restart.Time] = true
-		subject := "component/" + restart.Node + "/" + restart.Component
+		r.restarts[ending{subject, restart.Time}] = true
 		how, _, _ := strings.Cut(restart.Err.Error(), "\n") // the recording has its last lines too
 		fmt.Fprintf(r.Progress, "note: %s ended unasked at %s and was started again: %s\n", subject, restart.Time.UTC().Format(time.TimeOnly), how)
 		if err := r.record(trace.Event{Kind: trace.KindFact, Subject: subject, Change: trace.Restarted}, trace.RestartData{Time: restart.Time.UTC(), Error: restart.Err.Error()}); err != nil {

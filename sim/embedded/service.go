@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
 	corelisters "k8s.io/client-go/listers/core/v1"
 	discoverylisters "k8s.io/client-go/listers/discovery/v1"
 
@@ -46,10 +47,16 @@ func (c *Cluster) Request(ctx context.Context, port cluster.ServicePort) (string
 	return pod.Name, nil
 }
 
-// follow starts the watches at the first request, and waits until they have listed.
+// follow starts the watches at the first request, and waits until they have listed. They are there again with the API: a kube-proxy may take half a minute, but not as much of an upgrade, which takes minutes there.
 func (s *services) follow(ctx context.Context) error {
 	if s.factory == nil {
-		s.factory = informers.NewSharedInformerFactory(s.cluster.client, 0)
+		config := s.cluster.RESTConfig()
+		config.Wrap(cluster.Patient)
+		client, err := kubernetes.NewForConfig(config)
+		if err != nil {
+			return err
+		}
+		s.factory = informers.NewSharedInformerFactory(client, 0)
 		services, slices := s.factory.Core().V1().Services(), s.factory.Discovery().V1().EndpointSlices()
 		s.synced = []func() bool{services.Informer().HasSynced, slices.Informer().HasSynced}
 		s.objects, s.slices = services.Lister(), slices.Lister()

@@ -199,7 +199,8 @@ type Cluster struct {
 	client    kubernetes.Interface
 	services  services
 	addresses map[string]string  // of the nodes, in the cluster's network
-	restarted map[instance]int32 // how often each component had been restarted when the cluster was ready
+	ready     time.Time          // when it was
+	restarted map[instance]int32 // how often each component had been restarted by then
 	disclaim  func() error       // tells the reaper that there is nothing left to remove
 	claimed   *claim
 
@@ -209,6 +210,7 @@ type Cluster struct {
 	started  time.Time
 	// disturbed are the nodes whose components ended because of us: their power was cut, or they were stopped. The time is when all worked again, zero when nobody said so yet.
 	disturbed map[string]time.Time
+	ends      map[ending]cluster.Restart // those that were unasked
 
 	closing  sync.Once
 	closeErr error
@@ -231,7 +233,7 @@ var (
 func newCluster(o Options, client *engine.Client, spec cluster.Spec, image Image) *Cluster {
 	c := &Cluster{
 		options: o, engine: client, spec: spec, image: image, machines: machines(spec),
-		addresses: map[string]string{}, off: map[string]bool{}, disturbed: map[string]time.Time{}, progress: spec.Progress, started: time.Now(),
+		addresses: map[string]string{}, off: map[string]bool{}, disturbed: map[string]time.Time{}, ends: map[ending]cluster.Restart{}, progress: spec.Progress, started: time.Now(),
 	}
 	c.services = services{cluster: c, addresses: map[cluster.ServicePort]string{}, doubted: map[cluster.ServicePort]bool{}}
 	if c.progress == nil {

@@ -28,7 +28,9 @@ type state struct {
 	Addresses map[string]string `json:"addresses"`
 	// Disturbed are the nodes whose components ended because of us, and since when they have settled.
 	Disturbed map[string]time.Time `json:"disturbed"`
-	// Restarted is how often components had been restarted when the cluster was ready, by node and component.
+	// Ready is when the cluster was.
+	Ready time.Time `json:"ready"`
+	// Restarted is how often components had been restarted by then, by node and component.
 	Restarted map[string]map[string]int32 `json:"restarted"`
 }
 
@@ -48,7 +50,7 @@ func (c *Cluster) save() error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s := state{Addresses: c.addresses, Disturbed: c.disturbed, Restarted: map[string]map[string]int32{}}
+	s := state{Addresses: c.addresses, Disturbed: c.disturbed, Ready: c.ready, Restarted: map[string]map[string]int32{}}
 	for i, count := range c.restarted {
 		if s.Restarted[i.node] == nil {
 			s.Restarted[i.node] = map[string]int32{}
@@ -76,7 +78,7 @@ func (c *Cluster) recall() error {
 	if err := json.Unmarshal(raw, &s); err != nil {
 		return fmt.Errorf("read the cluster's state: %w", err)
 	}
-	c.addresses, c.restarted = s.Addresses, map[instance]int32{}
+	c.addresses, c.ready, c.restarted = s.Addresses, s.Ready, map[instance]int32{}
 	maps.Copy(c.disturbed, s.Disturbed)
 	for node, components := range s.Restarted {
 		for component, count := range components {

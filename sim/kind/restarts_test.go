@@ -72,3 +72,35 @@ func TestSettled(t *testing.T) {
 	_, err := c.Restarts(short)
 	g.Expect(err).To(MatchError(ContainSubstring(`etcd of node "cp-1" has none`)), "it is to have one again")
 }
+
+// TestEndsOutliveTheirPods: what ended unasked before an upgrade made the pod anew is known afterwards too, however little the new one counts; what ended before the cluster was ready never is.
+func TestEndsOutliveTheirPods(t *testing.T) {
+	g := NewWithT(t)
+	client := fake.NewClientset()
+	c := newCluster(Options{}, nil, cluster.Spec{}, Image{})
+	c.client = client
+	pods, pod := corev1.SchemeGroupVersion.WithResource("pods"), "kube-scheduler-cp-1"
+	counts := func(restarts int32, end *corev1.ContainerStateTerminated) {
+		_ = client.Tracker().Delete(pods, metav1.NamespaceSystem, pod) // the first is not there yet
+		g.Expect(client.Tracker().Add(&corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{Name: pod, Namespace: metav1.NamespaceSystem, Labels: map[string]string{"tier": "control-plane"}},
+			Spec:       corev1.PodSpec{NodeName: "cp-1"},
+			Status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{{
+				Name: "kube-scheduler", RestartCount: restarts, LastTerminationState: corev1.ContainerState{Terminated: end},
+			}}},
+		})).To(Succeed())
+	}
+	at := func(d time.Duration) *corev1.ContainerStateTerminated {
+		return &corev1.ContainerStateTerminated{ExitCode: 1, FinishedAt: metav1.NewTime(time.Now().Add(d))}
+	}
+	counts(2, at(-time.Second))
+	g.Expect(c.noteRestarts(t.Context())).To(Succeed())
+	g.Expect(c.Restarts(t.Context())).To(BeEmpty())
+	counts(3, at(time.Second))
+	c.lookForRestarts(t.Context())
+	counts(0, nil)
+	g.Expect(c.Restarts(t.Context())).To(HaveLen(1))
+	counts(1, at(time.Minute))
+	g.Expect(c.Restarts(t.Context())).To(HaveLen(2), "fewer than when the cluster was ready, and ended since")
+	g.Expect(c.Restarts(t.Context())).To(HaveLen(2))
+}

@@ -185,6 +185,7 @@ func (c *Cluster) UpgradeControlPlane(ctx context.Context, node, version string,
 	if err != nil {
 		return err
 	}
+	c.lookForRestarts(ctx)
 	argv := []string{"upgrade", "node"}
 	if how.First {
 		argv = []string{"upgrade", "apply", "--yes", t.Version}
@@ -197,6 +198,7 @@ func (c *Cluster) UpgradeControlPlane(ctx context.Context, node, version string,
 		defer cancel()
 		return errors.Join(refused(node, t, "", err), c.awaitServerOf(waiting, node))
 	}
+	c.lookForRestarts(ctx)
 	return nil
 }
 
@@ -234,12 +236,20 @@ func (c *Cluster) UpgradeKubelet(ctx context.Context, node, version string) erro
 	if err != nil {
 		return err
 	}
+	c.lookForRestarts(ctx)
 	for _, argv := range [][]string{{"systemctl", "daemon-reload"}, {"systemctl", "restart", "kubelet"}} {
 		if _, err := c.run(ctx, m, nil, argv...); err != nil {
 			return refused(node, t, "kubelet", err)
 		}
 	}
-	return c.settle(ctx, m, before)
+	if err := c.settle(ctx, m, before); err != nil {
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) { // a control plane that does not work under its new kubelet
+			return &cluster.UpgradeError{Node: node, Version: t.Version, Err: err}
+		}
+		return err
+	}
+	c.lookForRestarts(ctx)
+	return nil
 }
 
 // install puts programs of a version where the node runs them, in place of a package manager.

@@ -1,4 +1,4 @@
-package observe
+package cluster
 
 import (
 	"net/http"
@@ -9,7 +9,7 @@ import (
 const askAgain = 200 * time.Millisecond
 
 // Patient has the requests of watches wait while the API can't be reached, until their context ends. A reflector whose requests fail waits up to a minute before the next
-// (client-go's defaultBackoffMax with its jitter), and the informers give no way to change that: the recording would lag behind long after an API server is back.
+// (client-go's defaultBackoffMax with its jitter), and the informers give no way to change that: what they know would be old long after an API server is back.
 func Patient(next http.RoundTripper) http.RoundTripper { return patient{next} }
 
 type patient struct{ next http.RoundTripper }

@@ -1,4 +1,4 @@
-package observe
+package cluster
 
 import (
 	"context"
