@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/seatrial/seatrial/harness/certs"
@@ -100,7 +101,7 @@ func (w work) recover(ctx context.Context) error {
 	return procedure.AwaitWorkloads(ctx, w.env, false)
 }
 
-// finish waits until etcd is whole, and every workload is complete, the DaemonSets too. The manifests folders are looked at once more.
+// finish waits until etcd is whole, the control plane's pods are Ready, and every workload is complete, the DaemonSets too. The manifests folders are looked at once more.
 func (w work) finish(ctx context.Context) error {
 	if err := procedure.AwaitEtcd(ctx, w.env); err != nil {
 		return err
@@ -108,5 +109,21 @@ func (w work) finish(ctx context.Context) error {
 	if err := w.manifests(ctx); err != nil {
 		return err
 	}
+	if err := w.planePods(ctx); err != nil {
+		return err
+	}
 	return procedure.AwaitWorkloads(ctx, w.env, true)
+}
+
+// planePods waits until the pods of the control planes are Ready, as kubeadm names them. A scheduler or controller manager that does not work under the new version is hidden by another that leads.
+func (w work) planePods(ctx context.Context) error {
+	for _, server := range w.env.Cluster.APIServers() {
+		for _, component := range []string{"kube-apiserver", "kube-controller-manager", "kube-scheduler"} {
+			pod := objects.Ref{Kind: "pod", Namespace: metav1.NamespaceSystem, Name: component + "-" + server.Node}
+			if err := w.env.Objects.AwaitCondition(ctx, pod, "Ready", "True"); err != nil {
+				return procedure.FromWait(err)
+			}
+		}
+	}
+	return nil
 }

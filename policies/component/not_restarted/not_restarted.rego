@@ -21,7 +21,7 @@ subjects contains key if some key, _ in data.world.components
 deny contains {"subject": key, "msg": msg} if {
 	some key, component in data.world.components
 	component.restarts > 0
-	every fault in {"powerOff", "cutOff", "fillDisk", "kill", "pause"} { not fault in input.plan.uses }
+	every fault in {"powerOff", "cutOff", "fillDisk", "kill", "pause", "etcdNoSpace", "etcdAlarmLeft"} { not fault in input.plan.uses }
 	not every_end_is_explained(component)
 	msg := sprintf("ended unasked %d time(s) and was started again: %s", [component.restarts, component.error])
 }

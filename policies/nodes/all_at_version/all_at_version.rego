@@ -3,7 +3,8 @@
 # description: >-
 #   When an upgrade is over, every API server, controller manager, scheduler and kubelet is of the version that it went to. A node
 #   that was left out is found out by the next upgrade at the latest. Where no node was touched, that is said once and not of each;
-#   nor are controller manager and scheduler of a node whose API server was left behind: kubeadm upgrades them after it.
+#   nor are controller manager and scheduler of a node whose API server was left behind: kubeadm upgrades them after it. One that came up with the target's version and does not
+#   work at the end, on a node that has power, is left behind too: another that leads may hide it.
 # related_resources:
 # - ref: https://kubernetes.io/docs/tasks/administer-cluster/kubeadm/kubeadm-upgrade/
 # custom:
@@ -58,6 +59,18 @@ deny contains {"subject": subject, "msg": msg} if {
 	server.node == component.node
 	is(server.version)
 	msg := sprintf("is %s at the end, and the upgrade went to %s", [component.version, target])
+}
+
+deny contains {"subject": subject, "msg": msg} if {
+	some op in input.ops
+	op.action == "complete"
+	op.state == "done"
+	some name in {"kube-apiserver", "kube-controller-manager", "kube-scheduler"}
+	some subject, component in version.of(name)
+	is(component.version)
+	component.ready == false
+	data.world.nodes[component.node].powered
+	msg := sprintf("is %s, and its pod is not Ready at the end", [component.version])
 }
 
 # An op that changes a node was at least begun.

@@ -65,3 +65,16 @@ test_a_scheduler_left_behind if {
 test_a_control_plane_left_behind if {
 	{f.subject | some f in all_at_version.deny} == {"component/cp-2/kube-apiserver"} with input as planned with data.world as with_scheduler("v1.33.13", "v1.33.13")
 }
+
+# stopped is a world whose scheduler on cp-2 is at the target, and not Ready.
+stopped(powered) := object.union(with_scheduler("v1.34.4", "v1.34.4"), {
+	"nodes": {"cp-2": {"kubeletVersion": "v1.34.4", "powered": powered}},
+	"components": {"component/cp-2/kube-scheduler": {"ready": false}},
+})
+
+test_a_scheduler_that_does_not_work if {
+	whole := object.union(planned, {"ops": array.concat(begun, [{"id": "b/complete", "action": "complete", "state": "done"}])})
+	all_at_version.deny == {{"subject": "component/cp-2/kube-scheduler", "msg": "is v1.34.4, and its pod is not Ready at the end"}} with input as whole with data.world as stopped(true)
+	all_at_version.deny == set() with input as whole with data.world as stopped(false)
+	all_at_version.deny == set() with input as planned with data.world as stopped(true)
+}
