@@ -3,6 +3,7 @@ package berth
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -74,7 +75,7 @@ func (b *Berth) doneOnce(folder string) {
 	}
 }
 
-// resumptions looks into the recording: how often the run was resumed. No pod was evicted twice.
+// resumptions looks into the recording: how often the run was resumed. No pod was evicted twice, but by an op that the kill has cut short.
 func (b *Berth) resumptions(folder string) int {
 	b.t.Helper()
 	file, err := os.Open(filepath.Join(folder, "trace.jsonl"))
@@ -82,13 +83,21 @@ func (b *Berth) resumptions(folder string) int {
 	defer file.Close()
 	events, err := trace.ReadAll(file)
 	b.Expect(err).NotTo(gomega.HaveOccurred())
-	resumed, taken := 0, map[string]int{}
+	resumed := 0
+	taken, unfinished := map[string]int{}, map[string]string{} // by pod; the op that is under way
 	for _, e := range events {
-		switch e.Change {
-		case trace.RunResumed:
+		switch {
+		case e.Change == trace.RunResumed:
 			resumed++
-		case trace.Evicting:
+			for pod := range unfinished {
+				delete(taken, pod)
+			}
+			clear(unfinished)
+		case e.Change == trace.Evicting:
 			taken[e.Subject]++
+			unfinished[e.Subject] = e.Op
+		case e.Kind == trace.KindOp && e.Change == trace.OpDone:
+			maps.DeleteFunc(unfinished, func(_, op string) bool { return op == e.Op })
 		}
 	}
 	b.Expect(taken).NotTo(gomega.BeEmpty())
