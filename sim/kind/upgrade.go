@@ -152,14 +152,19 @@ func (c *Cluster) InstallKubeadm(ctx context.Context, node, version string) (str
 	if err != nil {
 		return "", err
 	}
-	said, err := c.run(ctx, m, nil, "kubeadm", "version", "--output=short")
+	return t.Version, c.saysVersion(ctx, m, t, "", t.Version, "kubeadm", "version", "--output=short")
+}
+
+// saysVersion runs a program that was installed: one that is damaged, or of another version, is found before anything depends on it.
+func (c *Cluster) saysVersion(ctx context.Context, m machine, t Target, component, want string, argv ...string) error {
+	said, err := c.run(ctx, m, nil, argv...)
 	if err != nil {
-		return "", refused(node, t, "", err)
+		return refused(m.node, t, component, err)
 	}
-	if said = strings.TrimSpace(said); said != t.Version {
-		return "", &cluster.UpgradeError{Node: node, Version: t.Version, Err: fmt.Errorf("the kubeadm installed says that it is %q", said)}
+	if said = strings.TrimSpace(said); said != want {
+		return &cluster.UpgradeError{Node: m.node, Version: t.Version, Component: component, Err: fmt.Errorf("the %s installed says that it is %q", argv[0], said)}
 	}
-	return said, nil
+	return nil
 }
 
 // CheckUpgrade is kubeadm upgrade plan, in a cluster that tells kubeadm of the images that there are.
@@ -230,6 +235,9 @@ func acceptingOldCgroups(args []string, version string, old bool) []string {
 func (c *Cluster) UpgradeKubelet(ctx context.Context, node, version string) error {
 	m, t, err := c.install(ctx, node, version, "kubelet", "kubectl")
 	if err != nil {
+		return err
+	}
+	if err := c.saysVersion(ctx, m, t, "kubelet", "Kubernetes "+t.Version, "kubelet", "--version"); err != nil {
 		return err
 	}
 	before, err := c.staticPods(ctx, m)

@@ -86,19 +86,30 @@ func TestInstallKubeadm(t *testing.T) {
 	g.Expect(f.told()).To(ContainSubstring("install --mode=0755 --target-directory=/usr/bin /stage/v1.34.4/kubeadm\n"))
 }
 
-// TestWrongKubeadm: one that does not run, or is of another version, is the node's answer, before anything else is touched.
-func TestWrongKubeadm(t *testing.T) {
-	for commands, reason := range map[string]string{
-		`"kubeadm "*) echo "kubeadm: Exec format error" >&2; exit 126;;`: "Exec format error",
-		`"kubeadm "*) echo v1.34.3;;`:                                    `says that it is "v1.34.3"`,
+// TestWrongPrograms: a kubeadm or kubelet that does not run, or is of another version, is the node's answer, before anything else is touched.
+func TestWrongPrograms(t *testing.T) {
+	kubeadm := func(c *Cluster) error {
+		_, err := c.InstallKubeadm(t.Context(), "cp-1", "v1.34")
+		return err
+	}
+	kubelet := func(c *Cluster) error { return c.UpgradeKubelet(t.Context(), "cp-1", "v1.34") }
+	for _, tc := range []struct {
+		install          func(*Cluster) error
+		commands, reason string
+	}{
+		{kubeadm, `"kubeadm "*) echo "kubeadm: Exec format error" >&2; exit 126;;`, "Exec format error"},
+		{kubeadm, `"kubeadm "*) echo v1.34.3;;`, `the kubeadm installed says that it is "v1.34.3"`},
+		{kubelet, `"kubelet --version") echo "kubelet: Exec format error" >&2; exit 126;;`, "Exec format error"},
+		{kubelet, `"kubelet --version") echo Kubernetes v1.34.3;;`, `the kubelet installed says that it is "Kubernetes v1.34.3"`},
 	} {
-		t.Run(reason, func(t *testing.T) {
+		t.Run(tc.reason, func(t *testing.T) {
 			g := NewWithT(t)
-			_, c := fakeNode(t, "v1.34.4", commands)
-			_, err := c.InstallKubeadm(t.Context(), "cp-1", "v1.34")
+			f, c := fakeNode(t, "v1.34.4", tc.commands)
+			err := tc.install(c)
 			var answer *cluster.UpgradeError
 			g.Expect(errors.As(err, &answer)).To(BeTrue(), "%v", err)
-			g.Expect(answer).To(MatchError(And(ContainSubstring("upgrade node cp-1 to v1.34.4"), ContainSubstring(reason))))
+			g.Expect(answer).To(MatchError(And(ContainSubstring("cp-1 to v1.34.4"), ContainSubstring(tc.reason))))
+			g.Expect(f.told()).NotTo(ContainSubstring("systemctl"))
 		})
 	}
 }

@@ -111,6 +111,15 @@ func scenarios(t *testing.T) (others, upgrades []string) {
 	return others, upgrades
 }
 
+// TestUnknownVersion: an upgrade to a version that the store can't get ends before there is a cluster, is not green, and says which version.
+func TestUnknownVersion(t *testing.T) {
+	b := berth.New(t)
+	out, status := b.Run("run", "--runs", b.Runs, "test/e2e/testdata/unknown-version")
+	b.Expect(status).To(Equal(3), out)
+	b.Expect(out).To(ContainSubstring(`op "cluster/prepare": get release "v1.35.99"`))
+	b.Expect(b.Reached("op cluster/create")).To(BeFalse())
+}
+
 // TestRecordingIsEvidence judges one recording again, with the same policies, with one more, and after somebody touched it.
 func TestRecordingIsEvidence(t *testing.T) {
 	b := berth.New(t)
