@@ -48,8 +48,33 @@ func (c *Cluster) create(ctx context.Context) error {
 	return nil
 }
 
-// start starts the components and the nodes and waits until the cluster is ready.
+// start starts the components and the nodes and waits until the cluster is ready. Leaders are waited for when all else is there: by then no lease is one of an earlier life.
 func (c *Cluster) start(ctx context.Context) error {
+	if err := c.startAll(ctx); err != nil {
+		return err
+	}
+	for _, name := range led {
+		if err := c.seen(ready.Leader(ctx, c.client, name), name+" has a leader"); err != nil {
+			return err
+		}
+	}
+	if c.earlier == nil {
+		return nil
+	}
+	return c.catchUp(ctx)
+}
+
+// catchUp waits until requests to Services go where they are to: pods may have gone when nobody was left to write that down, and a node that was up all the time knew of the others. No rehearsal
+// has to answer for what its own death did.
+func (c *Cluster) catchUp(ctx context.Context) error {
+	if err := ready.Endpoints(ctx, c.client); err != nil {
+		return err
+	}
+	return c.seen(c.services.await(ctx), "endpoints are the pods that there are, and nodes know them")
+}
+
+// startAll starts the components and the nodes, and waits for all but leaders.
+func (c *Cluster) startAll(ctx context.Context) error {
 	up, ctx := errgroup.WithContext(ctx)
 	api := make(chan struct{}) // closed when the first API server is ready
 	unseat := c.unseater(ctx)
@@ -65,13 +90,6 @@ func (c *Cluster) start(ctx context.Context) error {
 			return c.seen(ready.DefaultAccount(ctx, c.client), "the default service account is there")
 		})
 	})
-	for _, name := range led {
-		up.Go(func() error {
-			return after(ctx, api, func(ctx context.Context) error {
-				return c.seen(ready.Leader(ctx, c.client, name), name+" has a leader")
-			})
-		})
-	}
 	return up.Wait()
 }
 

@@ -9,6 +9,7 @@ import (
 
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 
@@ -39,6 +40,7 @@ func TestReopen(t *testing.T) {
 	g.Expect(c.CopyManifest(t.Context(), "cp-1", "etcd")).To(Succeed())
 	g.Eventually(func() string { return kubeletOf(t, client, "worker-1") }).WithTimeout(30 * time.Second).Should(Equal("v1.34.99"))
 	dns := ready(t, client)
+	endpoints := stale(t, c, client)
 
 	saved := filepath.Join(t.TempDir(), "saved")
 	for _, node := range []string{"cp-1", "worker-1"} {
@@ -65,6 +67,7 @@ func TestReopen(t *testing.T) {
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(kubeletOf(t, client, "worker-1")).To(Equal("v1.34.99"))
 	g.Expect(kubeletOf(t, client, "cp-1")).To(Equal(reopened.Version()))
+	g.Expect(endpoints(client)).To(BeEmpty(), "the pod is gone")
 	g.Expect(ready(t, client)).To(Equal(dns), "no pod was replaced, and none started again")
 	files, err := reopened.Manifests(t.Context(), "cp-1")
 	g.Expect(err).NotTo(HaveOccurred())
@@ -118,4 +121,37 @@ func ready(t *testing.T, client kubernetes.Interface) map[string]string {
 		g.Expect(since).To(HaveLen(2))
 	}).WithTimeout(time.Minute).Should(Succeed())
 	return since
+}
+
+// stale makes a Service whose only pod goes when nobody is left to write that down. It returns what lists the Service's endpoints.
+func stale(t *testing.T, c *embedded.Cluster, client kubernetes.Interface) func(kubernetes.Interface) ([]string, error) {
+	t.Helper()
+	g := NewWithT(t)
+	endpoints := func(client kubernetes.Interface) (pods []string, err error) {
+		all, err := client.DiscoveryV1().EndpointSlices("default").List(t.Context(), metav1.ListOptions{LabelSelector: discoveryv1.LabelServiceName + "=web"})
+		if err != nil {
+			return nil, err
+		}
+		for _, slice := range all.Items {
+			for _, e := range slice.Endpoints {
+				pods = append(pods, e.TargetRef.Name)
+			}
+		}
+		return pods, nil
+	}
+	labels := map[string]string{"app": "web"}
+	_, err := client.CoreV1().Pods("default").Create(t.Context(), &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: "web", Labels: labels},
+		Spec:       corev1.PodSpec{NodeName: "worker-1", Containers: []corev1.Container{{Name: "web", Image: "web:v1"}}},
+	}, metav1.CreateOptions{})
+	g.Expect(err).NotTo(HaveOccurred())
+	_, err = client.CoreV1().Services("default").Create(t.Context(), &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Name: "web"}, Spec: corev1.ServiceSpec{Selector: labels, Ports: []corev1.ServicePort{{Port: 80}}},
+	}, metav1.CreateOptions{})
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Eventually(func() ([]string, error) { return endpoints(client) }).WithTimeout(30 * time.Second).Should(Equal([]string{"web"}))
+	g.Expect(c.Pause(t.Context(), "cp-1", "kube-controller-manager")).To(Succeed())
+	g.Expect(client.CoreV1().Pods("default").Delete(t.Context(), "web", *metav1.NewDeleteOptions(0))).To(Succeed())
+	g.Expect(endpoints(client)).To(Equal([]string{"web"}))
+	return endpoints
 }

@@ -22,7 +22,7 @@ import (
 	"github.com/seatrial/seatrial/sim/ready"
 )
 
-// services knows the Services and EndpointSlices of a cluster as a kube-proxy does: from watches that it starts at the first request.
+// services knows the Services and EndpointSlices of a cluster as a kube-proxy does: from watches that it starts at the first request, or when they are awaited.
 type services struct {
 	cluster *Cluster
 
@@ -68,6 +68,13 @@ func (s *services) follow(ctx context.Context) error {
 		}
 		return nil
 	})
+}
+
+// await waits until the first list is there.
+func (s *services) await(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.follow(ctx)
 }
 
 // close waits for the end of the watches, which end with the cluster.

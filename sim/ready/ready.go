@@ -14,8 +14,10 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
@@ -117,6 +119,43 @@ func DaemonSets(ctx context.Context, client kubernetes.Interface, namespace stri
 		for _, d := range all.Items {
 			if s := d.Status; s.ObservedGeneration < d.Generation || int(s.NumberReady) < nodes {
 				return fmt.Errorf("%s has %d ready pods, and there are %d nodes", d.Name, s.NumberReady, nodes)
+			}
+		}
+		return nil
+	})
+}
+
+// managedBy is the label that says who writes an EndpointSlice, and controller who does for a Service with a selector.
+// https://kubernetes.io/docs/concepts/services-networking/endpoint-slices/#management
+const (
+	managedBy  = discoveryv1.LabelManagedBy
+	controller = "endpointslice-controller.k8s.io"
+)
+
+// Endpoints waits until the endpoints of Services with a selector are pods that there are, and say of each whether it is being deleted.
+func Endpoints(ctx context.Context, client kubernetes.Interface) error {
+	return Poll(ctx, "endpoints are the pods that there are", func(ctx context.Context) error {
+		pods, err := client.CoreV1().Pods("").List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return err
+		}
+		slices, err := client.DiscoveryV1().EndpointSlices("").List(ctx, metav1.ListOptions{LabelSelector: managedBy + "=" + controller})
+		if err != nil {
+			return err
+		}
+		deleting := map[types.UID]bool{}
+		for _, pod := range pods.Items {
+			deleting[pod.UID] = pod.DeletionTimestamp != nil
+		}
+		for _, slice := range slices.Items {
+			for _, e := range slice.Endpoints {
+				if e.TargetRef == nil || e.TargetRef.Kind != "Pod" {
+					continue
+				}
+				said := e.Conditions.Terminating != nil && *e.Conditions.Terminating
+				if is, there := deleting[e.TargetRef.UID]; !there || is != said {
+					return fmt.Errorf("endpointslice %s/%s has pod %s, terminating: %t; the pod is there: %t, and being deleted: %t", slice.Namespace, slice.Name, e.TargetRef.Name, said, there, is)
+				}
 			}
 		}
 		return nil

@@ -150,6 +150,7 @@ func rehearse(t *testing.T, b *berth.Berth, provider, name string) outcome {
 		Verdict  string
 		Policies []struct{ ID, Outcome, Reason string }
 		Findings []struct{ Policy, Severity, Subject, Accepted string }
+		Commands []command
 	}
 	b.Expect(json.Unmarshal(raw, &result)).To(Succeed())
 	o := outcome{Status: status, Verdict: result.Verdict}
@@ -166,9 +167,54 @@ func rehearse(t *testing.T, b *berth.Berth, provider, name string) outcome {
 		b.Expect(err).NotTo(HaveOccurred())
 		t.Logf("on %s, expected %s:\n%s", provider, want, summary)
 	}
+	if provider == "kind" && name == "upgrade" {
+		b.Expect(runbook(result.Commands)).To(Equal(upgradeRunbook))
+	}
 	slices.Sort(o.Findings)
 	o.Findings = slices.Compact(o.Findings)
 	return o
+}
+
+// command is one that the report lists.
+type command struct {
+	Node string
+	Argv []string
+}
+
+// upgradeRunbook is what the report says was done on the nodes for scenarios/upgrade.
+// https://kubernetes.io/docs/tasks/administer-cluster/kubeadm/kubeadm-upgrade/
+var upgradeRunbook = []string{
+	"cp-1: kubeadm version --output=short",
+	"cp-1: kubeadm upgrade plan v1.34.x",
+	"cp-1: kubeadm version --output=short",
+	"cp-1: kubeadm upgrade apply --yes v1.34.x",
+	"cp-1: kubelet --version",
+	"cp-1: systemctl daemon-reload",
+	"cp-1: systemctl restart kubelet",
+	"worker-1: kubeadm version --output=short",
+	"worker-1: kubeadm upgrade node",
+	"worker-1: kubelet --version",
+	"worker-1: systemctl daemon-reload",
+	"worker-1: systemctl restart kubelet",
+	"worker-2: kubeadm version --output=short",
+	"worker-2: kubeadm upgrade node",
+	"worker-2: kubelet --version",
+	"worker-2: systemctl daemon-reload",
+	"worker-2: systemctl restart kubelet",
+}
+
+// patch is the last part of a version, which depends on what the store has.
+var patch = regexp.MustCompile(`\b(v1\.\d+)\.\d+\b`)
+
+// runbook are commands as a runbook has them, but those that bring programs to a node in place of its package manager.
+func runbook(commands []command) []string {
+	var lines []string
+	for _, c := range commands {
+		if !slices.Contains([]string{"ls", "install"}, c.Argv[0]) {
+			lines = append(lines, patch.ReplaceAllString(c.Node+": "+strings.Join(c.Argv, " "), "$1.x"))
+		}
+	}
+	return lines
 }
 
 // generated is the end of the name of a ReplicaSet's pod, which is drawn by lot.

@@ -47,11 +47,12 @@ explained(component, end) if {
 	end <= time.parse_rfc3339_ns(op.to)
 }
 
-# They try for ten seconds (--leader-elect-renew-deadline), which may end a little after the API server is back.
+# They try for ten seconds (--leader-elect-renew-deadline), which may end a little after the API server is back. One that still starts ends at the first request that is refused, and that may be before
+# a probe is: probes ask every 200 ms, and are late where a machine is busy.
 replaced(node, end) if {
 	some outage in input.intervals
 	outage.condition == "apiOutage"
 	outage.subject == sprintf("api/%s", [node])
-	time.parse_rfc3339_ns(outage.from) <= end
+	time.parse_rfc3339_ns(outage.from) - 1000000000 <= end
 	time.parse_rfc3339_ns(outage.to) + 15000000000 >= end
 }

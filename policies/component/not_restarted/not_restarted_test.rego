@@ -33,6 +33,11 @@ test_while_its_api_server_is_replaced if {
 	not_restarted.deny == set() with data.world as world([at]) with input as given(["upgradeNode"])
 }
 
+test_before_a_probe_saw_it if {
+	not_restarted.deny == set() with data.world as world(["2026-11-24T14:29:53.4Z"]) with input as given(["upgrade"])
+	count(not_restarted.deny) == 1 with data.world as world(["2026-11-24T14:29:52.9Z"]) with input as given(["upgrade"])
+}
+
 test_at_another_time_of_an_upgrade if {
 	count(not_restarted.deny) == 1 with data.world as world([at, "2026-11-24T14:31:00Z"]) with input as given(["upgrade"])
 }
