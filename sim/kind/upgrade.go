@@ -152,7 +152,10 @@ func (c *Cluster) InstallKubeadm(ctx context.Context, node, version string) (str
 	if err != nil {
 		return "", err
 	}
-	return t.Version, c.saysVersion(ctx, m, t, "", t.Version, "kubeadm", "version", "--output=short")
+	if err := c.saysVersion(ctx, m, t, "", t.Version, "kubeadm", "version", "--output=short"); err != nil {
+		return "", err
+	}
+	return t.Version, nil
 }
 
 // saysVersion runs a program that was installed: one that is damaged, or of another version, is found before anything depends on it.

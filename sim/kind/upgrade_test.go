@@ -108,7 +108,7 @@ func TestWrongPrograms(t *testing.T) {
 			err := tc.install(c)
 			var answer *cluster.UpgradeError
 			g.Expect(errors.As(err, &answer)).To(BeTrue(), "%v", err)
-			g.Expect(answer).To(MatchError(And(ContainSubstring("cp-1 to v1.34.4"), ContainSubstring(tc.reason))))
+			g.Expect(answer).To(MatchError(And(ContainSubstring("node cp-1 to v1.34.4"), ContainSubstring(tc.reason))))
 			g.Expect(f.told()).NotTo(ContainSubstring("systemctl"))
 		})
 	}

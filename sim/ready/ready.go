@@ -125,12 +125,9 @@ func DaemonSets(ctx context.Context, client kubernetes.Interface, namespace stri
 	})
 }
 
-// managedBy is the label that says who writes an EndpointSlice, and controller who does for a Service with a selector.
+// sliceController writes the EndpointSlices of Services with a selector, and says so in their label.
 // https://kubernetes.io/docs/concepts/services-networking/endpoint-slices/#management
-const (
-	managedBy  = discoveryv1.LabelManagedBy
-	controller = "endpointslice-controller.k8s.io"
-)
+const sliceController = "endpointslice-controller.k8s.io"
 
 // Endpoints waits until the endpoints of Services with a selector are pods that there are, and say of each whether it is being deleted.
 func Endpoints(ctx context.Context, client kubernetes.Interface) error {
@@ -139,7 +136,7 @@ func Endpoints(ctx context.Context, client kubernetes.Interface) error {
 		if err != nil {
 			return err
 		}
-		slices, err := client.DiscoveryV1().EndpointSlices("").List(ctx, metav1.ListOptions{LabelSelector: managedBy + "=" + controller})
+		all, err := client.DiscoveryV1().EndpointSlices("").List(ctx, metav1.ListOptions{LabelSelector: discoveryv1.LabelManagedBy + "=" + sliceController})
 		if err != nil {
 			return err
 		}
@@ -147,7 +144,7 @@ func Endpoints(ctx context.Context, client kubernetes.Interface) error {
 		for _, pod := range pods.Items {
 			deleting[pod.UID] = pod.DeletionTimestamp != nil
 		}
-		for _, slice := range slices.Items {
+		for _, slice := range all.Items {
 			for _, e := range slice.Endpoints {
 				if e.TargetRef == nil || e.TargetRef.Kind != "Pod" {
 					continue

@@ -58,7 +58,7 @@ func TestEndpoints(t *testing.T) {
 	}
 	slice := func(by string, pod string, terminating bool) *discoveryv1.EndpointSlice {
 		return &discoveryv1.EndpointSlice{
-			ObjectMeta: metav1.ObjectMeta{Namespace: "p", Name: "web-1", Labels: map[string]string{managedBy: by}},
+			ObjectMeta: metav1.ObjectMeta{Namespace: "p", Name: "web-1", Labels: map[string]string{discoveryv1.LabelManagedBy: by}},
 			Endpoints: []discoveryv1.Endpoint{
 				{TargetRef: &corev1.ObjectReference{Kind: "Pod", Name: pod, UID: types.UID(pod)}, Conditions: discoveryv1.EndpointConditions{Terminating: &terminating}},
 				{Addresses: []string{"10.0.0.1"}}, // no pod's
@@ -69,10 +69,10 @@ func TestEndpoints(t *testing.T) {
 		slice *discoveryv1.EndpointSlice
 		last  string
 	}{
-		"as they are":      {slice(controller, "there", false), ""},
-		"leaving":          {slice(controller, "leaving", true), ""},
-		"leaving, not yet": {slice(controller, "leaving", false), "endpointslice p/web-1 has pod leaving, terminating: false; the pod is there: true, and being deleted: true"},
-		"gone":             {slice(controller, "gone", false), "endpointslice p/web-1 has pod gone, terminating: false; the pod is there: false"},
+		"as they are":      {slice(sliceController, "there", false), ""},
+		"leaving":          {slice(sliceController, "leaving", true), ""},
+		"leaving, not yet": {slice(sliceController, "leaving", false), "endpointslice p/web-1 has pod leaving, terminating: false; the pod is there: true, and being deleted: true"},
+		"gone":             {slice(sliceController, "gone", false), "endpointslice p/web-1 has pod gone, terminating: false; the pod is there: false"},
 		"gone, by hand":    {slice("somebody", "gone", false), ""},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -78,8 +78,8 @@ func TestConformance(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel() // an upgrade mostly waits
 			g := NewWithT(t)
-			if able := able(t, name); len(able) == 1 {
-				asExpected(t, able[0], name)
+			if can := able(t, name); len(can) == 1 {
+				asExpected(t, can[0], name)
 				return
 			}
 			embedded, kind := rehearseBoth(t, name)
