@@ -111,7 +111,6 @@ func TestMissingCapability(t *testing.T) {
 	g.Expect(err).To(MatchError(&plan.MissingError{Step: "backup", Provider: "paper", Capability: cluster.CapPods}))
 }
 
-// TestPromised has the scenario's nodes and objects, those that a step applies too.
 // TestFaults: a fault is where the scenario puts it, also among ops that are performed side by side, and one at an op that there is not has its place in the file.
 func TestFaults(t *testing.T) {
 	all := provider{cluster.CapPower, cluster.CapService, cluster.CapUpgrade, cluster.CapComponents, cluster.CapNetwork}
@@ -153,6 +152,7 @@ func TestFaults(t *testing.T) {
 	g.Expect(err).To(MatchError(&plan.MissingError{Step: "faults[0]", Provider: "paper", Capability: cluster.CapNetwork}))
 }
 
+// TestPromised has the scenario's nodes and objects, those that a step applies too.
 func TestPromised(t *testing.T) {
 	g := NewWithT(t)
 	w, err := plan.Promised(load(t, "drain-web"))

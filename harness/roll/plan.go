@@ -16,7 +16,8 @@ type Planned struct {
 }
 
 // Of checks the rolls of a plan on the world as it is before the first step, by the id of the op that a roll is: the ops below it drain nodes and make them
-// schedulable again. One that works on several at a time is a roll of its own; what is drained one after the other in a step is one together. A drain that nothing
+// schedulable again. Ops that work on several at a time are a roll of their own, as are each hop of an upgrade and the workers of each: a hop drains every node again,
+// and only workers may go in another order. What else is drained one after the other in a step is one together. A drain that nothing
 // below the same op makes good is none: its node is not to come back. In a promised world no pod has a node yet, and there is nothing to check.
 func Of(p *plan.Plan, w *world.World) (map[string]Planned, error) {
 	rolls := map[string]Planned{}
@@ -51,7 +52,7 @@ func find(top *plan.Op) []*found {
 	var visit func(op *plan.Op, in *found)
 	visit = func(op *plan.Op, in *found) {
 		switch {
-		case op.Parallel > 1 && op != top:
+		case op != top && (op.Parallel > 1 || op.Action == "hop" || op.Action == "workers"):
 			in = &found{op: op}
 			all = append(all, in)
 		case op.Procedure == "drain" && op.Action == "drain":

@@ -43,6 +43,33 @@ func TestOfMissesNoNode(t *testing.T) {
 	g.Expect(rolls["up"].Nodes).To(Equal([]string{"a", "b", "c"}))
 }
 
+// TestOfEachHop has an upgrade by way of a version in between, which drains every node twice, and control planes before the workers.
+func TestOfEachHop(t *testing.T) {
+	g := NewWithT(t)
+	drained := func(id string, nodes ...string) []*plan.Op {
+		var ops []*plan.Op
+		for _, node := range nodes {
+			ops = append(ops,
+				&plan.Op{ID: id + "/" + node + "/drain", Procedure: "drain", Action: "drain", Node: node, Options: &scenario.Drain{Node: node}},
+				&plan.Op{ID: id + "/" + node + "/uncordon", Procedure: "uncordon", Action: "uncordon", Node: node})
+		}
+		return ops
+	}
+	hop := func(id string) *plan.Op {
+		workers := &plan.Op{ID: id + "/workers", Action: "workers", Ops: drained(id, "b", "c")}
+		return &plan.Op{ID: id, Action: "hop", Ops: append(drained(id, "a"), workers)}
+	}
+	p := &plan.Plan{Ops: []*plan.Op{{ID: "up", Ops: []*plan.Op{hop("up/v1-34"), hop("up/v1-35")}}}}
+	rolls, err := roll.Of(p, newCluster(t).nodes("a b c", "4").fold.World)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(rolls).To(HaveLen(4))
+	for _, id := range []string{"up/v1-34", "up/v1-35"} {
+		g.Expect(rolls[id].Order).To(Equal([]string{"a"}))
+		g.Expect(rolls[id+"/workers"].Order).To(Equal([]string{"b", "c"}))
+		g.Expect(rolls[id+"/workers"].Waves).To(Equal(2))
+	}
+}
+
 func TestOf(t *testing.T) {
 	g := NewWithT(t)
 	w := newCluster(t).nodes("a b c", "4").app("db", "a b").budget("db", maxUnavailable(0)).fold.World

@@ -137,7 +137,7 @@ func (p *pool) found(order, stuck []int, way outcome) Answer {
 }
 
 // blocked names the objects without which the roll would be possible. Those that keep their pods from being evicted in any state of the cluster are all
-// among them; of the others, which are in each other's way, as few as do.
+// among them; of the others, which are in each other's way, a set of which none can be left out.
 func (p *pool) blocked(order []int, parallel int, refusals []refusal) Answer {
 	blockers := map[string]Blocker{}
 	for _, r := range refusals {

@@ -10,11 +10,11 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/seatrial/seatrial/harness/certs"
 	"github.com/seatrial/seatrial/harness/cluster"
 	"github.com/seatrial/seatrial/harness/observe"
 	"github.com/seatrial/seatrial/harness/plan"
 	"github.com/seatrial/seatrial/harness/procedure/certificates"
+	"github.com/seatrial/seatrial/harness/procedure/upgrade"
 	"github.com/seatrial/seatrial/harness/trace"
 )
 
@@ -40,7 +40,7 @@ func (r *rehearsal) preflight(ctx context.Context) error {
 	if err := r.recordDeprecated(ctx, ""); err != nil {
 		return err
 	}
-	if err := r.recordServed(ctx); err != nil {
+	if err := upgrade.RecordServed(ctx, r.env(&plan.Op{}, io.Discard)); err != nil {
 		return err
 	}
 	return r.recordFlags(ctx)
@@ -69,20 +69,6 @@ func (r *rehearsal) firstCertificates() (map[string]*trace.CertificateData, erro
 		return nil, err
 	}
 	return first.Certificates, nil
-}
-
-// recordServed puts the certificates that the API servers serve into the recording: an upgrade renews them.
-func (r *rehearsal) recordServed(ctx context.Context) error {
-	for _, server := range r.stage.cluster.APIServers() {
-		served, err := certs.Served(ctx, server)
-		if err != nil {
-			return err
-		}
-		if err := r.record(trace.Event{Kind: trace.KindFact, Subject: served.ID(), Change: trace.CertificateServed}, served); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // recordDeprecated puts the deprecated APIs that clients have requested into the recording, in an op or before all steps: an upgrade may remove them.

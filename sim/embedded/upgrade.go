@@ -305,7 +305,7 @@ func (c *Cluster) UpgradeWorker(ctx context.Context, node, version string) error
 	return err
 }
 
-// UpgradeKubelet restarts the hollow kubelet of a node as one of that version.
+// UpgradeKubelet has the hollow kubelet of a node report that version, as one that was restarted does.
 func (c *Cluster) UpgradeKubelet(ctx context.Context, node, version string) error {
 	exact, err := c.Stage(ctx, node, version)
 	if err != nil {

@@ -317,7 +317,7 @@ func (k *Kubelets) Reconnect(node string) error {
 	})
 }
 
-// SetVersion restarts the kubelet of a node as one of another version. Its pods go on, as they do under a kubelet that restarts.
+// SetVersion has a node report another version of its kubelet, as one that was restarted with new programs does. Nothing stops for it, and its pods go on, as they do under a kubelet that restarts.
 func (k *Kubelets) SetVersion(node, version string) error {
 	m, err := k.machine(node, "upgrade the kubelet of")
 	if err != nil {
@@ -336,7 +336,7 @@ func (k *Kubelets) SetVersion(node, version string) error {
 	return nil
 }
 
-// Restart restarts the kubelet of a node. Its pods go on.
+// Restart has a node report at once, as a kubelet that was restarted does. Its pods go on.
 func (k *Kubelets) Restart(node string) error {
 	m, err := k.machine(node, "restart the kubelet of")
 	if err != nil {

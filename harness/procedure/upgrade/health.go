@@ -25,12 +25,12 @@ func (w work) controlPlane(ctx context.Context, exact string) error {
 	if err := w.manifests(ctx); err != nil {
 		return err
 	}
-	return w.served(ctx)
+	return RecordServed(ctx, w.env)
 }
 
-// served puts the certificates that the API servers serve into the recording. One that is down now and then is asked again.
-func (w work) served(ctx context.Context) error {
-	for _, server := range w.env.Cluster.APIServers() {
+// RecordServed puts the certificates that the API servers serve into the recording: an upgrade renews them. One that is down now and then is asked again.
+func RecordServed(ctx context.Context, env *procedure.Env) error {
+	for _, server := range env.Cluster.APIServers() {
 		var found trace.CertificateData
 		var last error
 		err := wait.PollUntilContextCancel(ctx, servedEvery, true, func(ctx context.Context) (bool, error) {
@@ -40,7 +40,7 @@ func (w work) served(ctx context.Context) error {
 		if err != nil {
 			return procedure.Failf("wait for the API server of %s: expected a handshake, last seen: %v", server.Node, last)
 		}
-		if err := w.env.Record(trace.KindFact, found.ID(), trace.CertificateServed, found); err != nil {
+		if err := env.Record(trace.KindFact, found.ID(), trace.CertificateServed, found); err != nil {
 			return err
 		}
 	}
