@@ -26,7 +26,7 @@ func AwaitEtcd(ctx context.Context, env *Env) error {
 	return nil
 }
 
-// HandOn has the node's member of etcd hand on the leadership, and looks whether all follow another then. It tries again until the context ends: whoever leads may lose it meanwhile.
+// HandOn has the node's member of etcd hand on the leadership, and looks whether all follow another then, and it does not lead any more. It tries again until the context ends: whoever leads may lose it meanwhile.
 func HandOn(ctx context.Context, env *Env, node string) error {
 	if env.Etcd == nil {
 		return fmt.Errorf("cluster lacks the capability %q, which its provider promised", cluster.CapEtcd)
@@ -47,7 +47,8 @@ func HandOn(ctx context.Context, env *Env, node string) error {
 			return true, nil
 		}
 		fmt.Fprintf(env.Log, "etcd/%s leads\n", to)
-		return true, AwaitEtcd(ctx, env)
+		last = fmt.Errorf("etcd/%s handed on the leadership to etcd/%s, and had it again", node, to)
+		return false, nil
 	})
 	if last != nil && wait.Interrupted(err) {
 		return Failf("%v", last)

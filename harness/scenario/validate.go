@@ -439,7 +439,9 @@ func (c *checker) step(path string, s Step) {
 		c.upgrade(path, s.Upgrade)
 	case s.UpgradeNode != nil:
 		c.node(path+".node", s.UpgradeNode.Node)
-		c.kubernetesVersion(path+".to", s.UpgradeNode.To)
+		if c.kubernetesVersion(path+".to", s.UpgradeNode.To) && s.UpgradeNode.To == c.version {
+			c.report(path+".to", "the cluster has %s already", c.version)
+		}
 	case s.Backup != nil:
 		if s.Backup.Node != "" {
 			c.controlPlane(path+".node", s.Backup.Node)

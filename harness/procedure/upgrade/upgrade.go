@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -133,12 +134,12 @@ func newer(now map[string]string, exact string) error {
 		}
 		if target.LessThan(found) {
 			why := fmt.Sprintf("it is %s, and nothing goes back to %s", now[subject], exact)
-			return &procedure.Failure{Message: "look whether the cluster can be upgraded: " + subject + ": " + why, Blockers: []trace.Blocker{{Subject: subject, Reason: why}}}
+			return &procedure.Failure{Message: "look whether it can be upgraded: " + subject + ": " + why, Blockers: []trace.Blocker{{Subject: subject, Reason: why}}}
 		}
 		older = older || found.LessThan(target)
 	}
 	if !older {
-		return procedure.Failf("look whether the cluster can be upgraded: expected a node older than %s, and every API server and kubelet is that already", exact)
+		return procedure.Failf("look whether it can be upgraded: expected %s to be older than %s, and has that already", strings.Join(slices.Sorted(maps.Keys(now)), " or "), exact)
 	}
 	return nil
 }
@@ -182,7 +183,7 @@ const askedAtOnce = 10
 // wholeTimeout is how long the cluster may take to show that it is whole.
 const wholeTimeout = time.Minute
 
-// stage brings the version to the op's node, or to all.
+// stage brings the version to the op's node, which must be older, or to all.
 func (w work) stage(ctx context.Context) error {
 	staging, ctx := errgroup.WithContext(ctx)
 	staging.SetLimit(staged)
@@ -192,13 +193,26 @@ func (w work) stage(ctx context.Context) error {
 		}
 		staging.Go(func() error {
 			exact, err := w.upgrader.Stage(ctx, node.Name, w.op.Version)
-			if err == nil {
-				fmt.Fprintf(w.env.Log, "node/%s has the programs of %s\n", node.Name, exact)
+			if err != nil {
+				return refused(err)
 			}
-			return err
+			fmt.Fprintf(w.env.Log, "node/%s has the programs of %s\n", node.Name, exact)
+			if w.op.Node == "" {
+				return nil // check has looked
+			}
+			return w.older(ctx, exact)
 		})
 	}
-	return refused(staging.Wait())
+	return staging.Wait()
+}
+
+// older looks whether the op's node is: one that has the version already would be upgraded by nothing, and the upgrade look done.
+func (w work) older(ctx context.Context, exact string) error {
+	n, err := w.env.Kube.CoreV1().Nodes().Get(ctx, w.op.Node, metav1.GetOptions{})
+	if err != nil {
+		return fmt.Errorf("look which version node/%s has: %w", w.op.Node, err)
+	}
+	return newer(map[string]string{"node/" + n.Name: n.Status.NodeInfo.KubeletVersion}, exact)
 }
 
 // apply upgrades the components of a control plane, and looks whether its API server says so and all of them answer.
