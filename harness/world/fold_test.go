@@ -123,6 +123,25 @@ func TestDesired(t *testing.T) {
 	}
 }
 
+// TestOwnedByACustomResource: the StatefulSet of an operator speaks for itself. Nobody above it has replicas that a budget could reckon with.
+func TestOwnedByACustomResource(t *testing.T) {
+	v := begin(t)
+	replicas := int32(3)
+	template := corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"app": "web"}}}
+	v.event(trace.KindObject, "statefulset/p/db", trace.Existing, appsv1.StatefulSet{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "p", Name: "db", OwnerReferences: owned("Prometheus", "db")},
+		Spec:       appsv1.StatefulSetSpec{Replicas: &replicas, Template: template},
+	})
+	for i := range replicas {
+		v.pod(trace.Existing, fmt.Sprintf("db-%d", i), "n0", func(p *corev1.Pod) { p.OwnerReferences = owned("StatefulSet", "db") })
+	}
+	b := v.budget("db", maxUnavailable("1"))
+	v.Expect([]int{b.Expected, b.Desired, b.Allowed}).To(Equal([]int{3, 2, 1}))
+	v.Expect(b.Workloads).To(Equal([]string{"statefulset/p/db"}))
+	v.Expect(v.fold.World.Workloads["statefulset/p/db"]).To(And(HaveField("Owner", ""), HaveField("Ready", 3)), "policies look at what nobody owns")
+	v.Expect(v.fold.World.Pods["p/db-0"].Workload).To(Equal("statefulset/p/db"))
+}
+
 // TestTakenBelowTheBudget is what the policy budget_respected lives on: who took the pod that brought the budget below.
 func TestTakenBelowTheBudget(t *testing.T) {
 	v := begin(t)

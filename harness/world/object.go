@@ -368,8 +368,16 @@ func readWorkload(o *workloadObject, key string) *Workload {
 	for _, v := range o.Spec.Template.Spec.Volumes {
 		w.EmptyDir = w.EmptyDir || v.emptyDir()
 	}
-	w.Owner = o.Metadata.controller()
+	if owner := o.Metadata.controller(); ownsWorkloads(owner) {
+		w.Owner = owner
+	}
 	return w
+}
+
+// ownsWorkloads says that a controller is one of Kubernetes' own that make workloads. What a custom resource owns, as an operator's StatefulSet, has nobody above it whose replicas and pods could be looked at: it
+// speaks for itself.
+func ownsWorkloads(key string) bool {
+	return strings.HasPrefix(key, "deployment/") || strings.HasPrefix(key, "cronjob/")
 }
 
 // podInWorkloads keeps the ready pods and the spread of a pod's controller and topmost owner.

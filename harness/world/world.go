@@ -171,7 +171,7 @@ type Workload struct {
 	Replicas int `json:"replicas"`
 	// Ready is the number of healthy pods, counted from the pods.
 	Ready int `json:"ready"`
-	// Owner is the workload that controls this one ("deployment/production/web" of a ReplicaSet), or "".
+	// Owner is the Deployment or CronJob that controls this one ("deployment/production/web" of a ReplicaSet), or "". Custom resources are not looked at, and own nothing here.
 	Owner string `json:"owner"`
 	// Labels of the pod template.
 	Labels map[string]string `json:"labels"`
