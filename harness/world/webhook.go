@@ -27,6 +27,8 @@ type Webhook struct {
 	// OwnPods says that it is asked when a pod is made in its service's namespace, so that its own pods are made only while others of them answer. Its object
 	// selector is not looked at.
 	OwnPods bool `json:"ownPods"`
+	// NewPods says that it is asked when pods are made, in whatever namespaces its selector selects.
+	NewPods bool `json:"newPods"`
 }
 
 // Key is the webhook's key in World.Webhooks.
@@ -81,6 +83,7 @@ func (f *Fold) webhooks(e trace.Event, gone bool) error {
 				return fmt.Errorf("fold event %d: %s: namespace selector: %w", e.Seq, e.Subject, err)
 			}
 		}
+		w.NewPods = state.pods
 		f.World.Webhooks[w.Key()] = w
 		f.hooks[w.Key()] = state
 		f.asksAboutItself(w)

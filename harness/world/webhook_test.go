@@ -34,7 +34,7 @@ func (v *voyage) webhook(change string, edit func(*admissionv1.ValidatingWebhook
 func TestWebhooks(t *testing.T) {
 	v := begin(t)
 	v.Expect(*v.webhook(trace.Added, nil)).To(Equal(world.Webhook{
-		Configuration: "validatingwebhookconfiguration/rules", Name: "pods.rules", FailurePolicy: "Fail", Service: "rules/webhook", OwnPods: true,
+		Configuration: "validatingwebhookconfiguration/rules", Name: "pods.rules", FailurePolicy: "Fail", Service: "rules/webhook", OwnPods: true, NewPods: true,
 	}))
 	ignore := admissionv1.Ignore
 	v.Expect(v.webhook(trace.Modified, func(h *admissionv1.ValidatingWebhook) { h.FailurePolicy = &ignore }).FailurePolicy).To(Equal("Ignore"))

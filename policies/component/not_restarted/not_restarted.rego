@@ -1,8 +1,8 @@
 # METADATA
 # title: No control plane component ends unasked
 # description: >-
-#   A component that crashed and was started again during the rehearsal makes everything after it doubtful. A
-#   rehearsal with faults is left out: there, components may end because of what was done. During an upgrade
+#   A component that crashed and was started again during the rehearsal makes everything after it doubtful. From the
+#   moment on when a fault befell a control plane, components may end because of it, there and on the others; what befalls a worker explains none. During an upgrade
 #   the controller manager and the scheduler of a node may end while its API server is replaced: they give
 #   up when they can't renew their leases; and all of them may while its kubelet is upgraded, which starts them anew. A control plane that does not run as kubeadm's pods shows none of
 #   its components.
@@ -16,27 +16,56 @@
 #     Read the component's log in the run's folder, under cluster/logs, and rehearse again.
 package seatrial.component.not_restarted
 
+import data.seatrial.lib.plan
+
 subjects contains key if some key, _ in data.world.components
 
 deny contains {"subject": key, "msg": msg} if {
 	some key, component in data.world.components
 	component.restarts > 0
-	every fault in {"powerOff", "cutOff", "fillDisk", "kill", "pause", "etcdNoSpace", "etcdAlarmLeft"} { not fault in input.plan.uses }
 	not every_end_is_explained(component)
 	msg := sprintf("ended unasked %d time(s) and was started again: %s", [component.restarts, component.error])
 }
 
 every_end_is_explained(component) if {
-	some kind in {"upgrade", "upgradeNode"}
-	kind in input.plan.uses
 	component.restarts == count(component.ends)
 	every end in component.ends { explained(component, time.parse_rfc3339_ns(end)) }
 }
 
+explained(_, end) if {
+	some op in disturbing
+	data.world.nodes[op.node].role == "control-plane"
+	some happened in input.ops
+	happened.id == op.id
+	is_string(happened.from) # it was not skipped
+	time.parse_rfc3339_ns(happened.from) <= end
+}
+
 explained(component, end) if {
+	upgrading
 	component.name in {"kube-controller-manager", "kube-scheduler"}
 	replaced(component.node, end)
 }
+
+upgrading if {
+	some kind in {"upgrade", "upgradeNode"}
+	kind in input.plan.uses
+}
+
+# The ops that bring about what ends components, as steps or as faults beside them.
+disturbing contains op if {
+	some op in plan.leaves
+	op.procedure in faults
+}
+
+disturbing contains op if {
+	some op in plan.leaves
+	op.procedure == "fault"
+	some kind in faults
+	op.options[kind]
+}
+
+faults := {"powerOff", "cutOff", "fillDisk", "kill", "pause", "etcdNoSpace", "etcdAlarmLeft"}
 
 # A kubelet of another minor starts the static pods of its node anew, and was seen to start a new one before the old one had left its port. The op ends when all are up.
 explained(component, end) if {

@@ -22,10 +22,36 @@ test_restarted if {
 	contains(finding.msg, "exit status 2")
 }
 
-test_with_faults if {
+# A fault befell a node at a time, as a step and as one beside it.
+befell(node, from) := [object.union(given(["powerOff"]), {
+	"plan": {"uses": ["powerOff"], "ops": [{"number": "3", "id": "f", "procedure": p.procedure, "node": node, "options": p.options}]},
+	"ops": [{"id": "f", "action": "begin", "node": node, "from": from}],
+}) |
+	some p in [{"procedure": "powerOff", "options": {"node": node}}, {"procedure": "fault", "options": {"at": "before roll", "powerOff": {"node": node}}}]
+]
+
+faulted(ends) := object.union(world(ends), {"nodes": {"cp-3": {"role": "control-plane"}, "worker-1": {"role": "worker"}}})
+
+found(ends, input_of) := count({finding | some finding in not_restarted.deny with data.world as faulted(ends) with input as input_of})
+
+test_after_a_fault if {
 	not_restarted.subjects == {"component/cp-1/kube-scheduler", "component/cp-1/etcd"} with data.world as world([at]) with input as given(["powerOff"])
-	not_restarted.deny == set() with data.world as world([at]) with input as given(["powerOff"])
-	not_restarted.deny == set() with data.world as world([at]) with input as given(["drain", "kill"])
+	every f in befell("cp-3", "2026-11-24T14:30:01Z") { found([at], f) == 0 }
+}
+
+test_before_a_fault if {
+	every f in befell("cp-3", "2026-11-24T14:30:05Z") { found([at], f) == 1 }
+	every f in befell("cp-3", null) { found([at], f) == 1 }
+}
+
+test_a_fault_of_a_worker if {
+	every f in befell("worker-1", "2026-11-24T14:30:01Z") { found([at], f) == 1 }
+}
+
+test_a_fault_that_ends_nothing if {
+	some f in befell("cp-3", "2026-11-24T14:30:01Z")
+	copied := object.union(f, {"plan": {"uses": ["copyManifest"], "ops": [{"number": "3", "id": "f", "procedure": "fault", "node": "cp-3", "options": {"copyManifest": {"node": "cp-3"}}}]}})
+	found([at], copied) == 1
 }
 
 test_while_its_api_server_is_replaced if {

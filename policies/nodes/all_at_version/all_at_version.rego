@@ -2,7 +2,8 @@
 # title: Every node has the target's version at the end
 # description: >-
 #   When an upgrade is over, every API server, controller manager, scheduler and kubelet is of the version that it went to. A node
-#   that was left out is found out by the next upgrade at the latest. Where no node was touched, that is said once and not of each;
+#   that was left out is found out by the next upgrade at the latest. Where nodes are upgraded one by one, by steps of their own, the last of these steps says what all should have: one that is meant to stay behind is
+#   an exception. Where no node was touched, that is said once and not of each;
 #   nor are controller manager and scheduler of a node whose API server was left behind: kubeadm upgrades them after it. One that came up with the target's version and does not
 #   work at the end, on a node that has power, is left behind too: another that leads may hide it.
 # related_resources:
@@ -10,7 +11,7 @@
 # custom:
 #   severity: error
 #   scope: run
-#   needs: [upgrade]
+#   needs: [upgrade, upgradeNode]
 #   remedy: >-
 #     Upgrade the nodes that are named.
 package seatrial.nodes.all_at_version
@@ -90,11 +91,16 @@ is(v) if {
 	v == max({s.version | some s in version.of("kube-apiserver")})
 }
 
-# The target of the last hop of a cluster: those of single nodes are not the cluster's.
+# The target of the last hop of a cluster; that of the last node where a runbook upgrades one after the other.
 target := last.options.to
 
+of_cluster := {hop | some hop in upgrades.hops; not hop.options.node}
+
+hops := of_cluster if count(of_cluster) > 0
+
+hops := upgrades.hops if count(of_cluster) == 0
+
 last := found if {
-	hops := {hop | some hop in upgrades.hops; not hop.options.node}
 	some found in hops
 	every hop in hops { upgrades.place(hop) <= upgrades.place(found) }
 }

@@ -23,9 +23,16 @@ test_all if {
 	all_at_version.deny == set() with input as planned with data.world as world("v1.34.4", "v1.34.4")
 }
 
-test_only_single_nodes if {
-	one := {"plan": {"ops": [{"id": "c", "number": "11", "action": "hop", "options": {"from": "v1.34", "to": "v1.35", "node": "worker-9"}}]}}
-	all_at_version.subjects == set() with input as one with data.world as world("v1.34.4", "v1.34.4")
+# A runbook that goes from node to node forgets one.
+runbook := {"ops": begun, "plan": {"ops": [
+	{"id": "c", "number": "2", "action": "hop", "options": {"from": "v1.33", "to": "v1.34", "node": "cp-1"}},
+	{"id": "w", "number": "10", "action": "hop", "options": {"from": "v1.34", "to": "v1.34", "node": "worker-9"}},
+]}}
+
+test_a_node_that_a_runbook_forgets if {
+	"node/worker-1" in all_at_version.subjects with input as runbook with data.world as world("v1.33.13", "v1.34.4")
+	all_at_version.deny == {{"subject": "node/worker-1", "msg": "its kubelet is v1.33.13 at the end, and the upgrade went to v1.34"}} with input as runbook with data.world as world("v1.33.13", "v1.34.4")
+	all_at_version.deny == set() with input as runbook with data.world as world("v1.34.4", "v1.34.4")
 }
 
 test_exact_target if {

@@ -3,7 +3,7 @@
 # description: >-
 #   What an admission webhook with failurePolicy Fail is asked about is refused while nobody answers: a pod that
 #   a drain has evicted is not made again. Worst is a webhook that is asked about its own pods: when its last one
-#   is evicted, nothing brings it back. A webhook with a URL can't be looked at, and object selectors are not; nor
+#   is evicted, nothing brings it back. One that is asked about other pods and has one endpoint keeps those that are evicted from being made again until its own pod is elsewhere. A webhook with a URL can't be looked at, and object selectors are not; nor
 #   is where the pods are: two on one node leave together.
 # related_resources:
 # - ref: https://kubernetes.io/docs/concepts/cluster-administration/admission-webhooks-good-practices/
@@ -11,7 +11,7 @@
 # custom:
 #   severity: error
 #   scope: plan
-#   needs: [upgrade]
+#   needs: [upgrade, upgradeNode]
 #   mayBeEmpty: true
 #   remedy: >-
 #     Run at least two pods on different nodes behind the webhook's service and give them a budget, leave their namespace out of its namespaceSelector,
@@ -33,6 +33,15 @@ deny contains {"subject": webhook.configuration, "msg": msg, "change": change} i
 	ready(webhook) == 1
 	msg := sprintf("stands in its own way: %s is asked about the pods of its own service/%s, of which one is ready; when that is evicted, no pod can be made there", [webhook.name, webhook.service])
 	change := sprintf("run a second pod behind service/%s, or leave its namespace out of the namespaceSelector of %s", [webhook.service, webhook.name])
+}
+
+deny contains {"subject": webhook.configuration, "msg": msg, "change": change} if {
+	some webhook in asked
+	webhook.newPods
+	not webhook.ownPods
+	ready(webhook) == 1
+	msg := sprintf("has one endpoint: %s asks service/%s about new pods, and while the one pod behind it is moved none of them can be made", [webhook.name, webhook.service])
+	change := sprintf("run a second pod behind service/%s, on another node", [webhook.service])
 }
 
 # What manifests promise has no endpoints yet.

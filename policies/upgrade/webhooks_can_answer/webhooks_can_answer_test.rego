@@ -29,6 +29,13 @@ test_in_its_own_way if {
 	startswith(finding.msg, "stands in its own way: pods.rules is asked")
 }
 
+test_one_endpoint if {
+	some finding in policy.deny with data.world as world({"newPods": true}, up(1))
+	startswith(finding.msg, "has one endpoint: pods.rules asks service/rules/webhook about new pods")
+	policy.deny == set() with data.world as world({"newPods": true}, up(2))
+	count(denied({"newPods": true, "ownPods": true}, up(1))) == 1
+}
+
 looked_at(w) := subjects if subjects := policy.subjects with data.world as w
 
 test_not_looked_at if {
