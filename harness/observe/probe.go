@@ -13,7 +13,7 @@ import (
 type Probe struct {
 	// Subject is how the trace names it: "service/production/web:80", "api/balancer".
 	Subject string
-	// Interval between the beginnings of two requests, and the time that one may take.
+	// Interval between the beginnings of two requests.
 	Interval time.Duration
 	// Ask makes one request.
 	Ask func(ctx context.Context) error
@@ -67,7 +67,7 @@ func (p Probe) run(ctx context.Context, record Recorder, answered func()) error 
 	var last error
 	count := -1 // answers equal to the recorded one; -1 before the first
 	put := func(err error, took time.Duration, count int) error {
-		change, data := trace.ProbeOK, trace.ProbeData{Count: max(count, 0), TookSeconds: took.Seconds(), IntervalSeconds: p.Interval.Seconds()}
+		change, data := trace.ProbeOK, trace.ProbeData{Count: max(count, 0), TookSeconds: took.Seconds(), IntervalSeconds: p.Interval.Seconds(), PatienceSeconds: p.patience().Seconds()}
 		if err != nil {
 			change, data.Error = trace.ProbeFail, err.Error()
 		}
@@ -99,7 +99,10 @@ func (p Probe) run(ctx context.Context, record Recorder, answered func()) error 
 }
 
 func (p Probe) ask(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, max(p.Interval, time.Second))
+	ctx, cancel := context.WithTimeout(ctx, p.patience())
 	defer cancel()
 	return p.Ask(ctx)
 }
+
+// patience is how long one request may take.
+func (p Probe) patience() time.Duration { return max(p.Interval, time.Second) }

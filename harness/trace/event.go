@@ -199,6 +199,8 @@ type ProbeData struct {
 	TookSeconds float64 `json:"tookSeconds,omitempty"`
 	// IntervalSeconds is the time between two requests: no outage shorter than this can be seen.
 	IntervalSeconds float64 `json:"intervalSeconds"`
+	// PatienceSeconds is how long an answer may take before it counts as none: no outage shorter than this can be told from a slow answer.
+	PatienceSeconds float64 `json:"patienceSeconds"`
 }
 
 // CommandData is the data of a command event.

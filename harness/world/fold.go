@@ -291,7 +291,7 @@ func (f *Fold) probe(e trace.Event) (Change, error) {
 		f.World.Probes[e.Subject] = p
 	}
 	before := *p
-	p.OK, p.Error, p.IntervalSeconds = e.Change == trace.ProbeOK, d.Error, d.IntervalSeconds
+	p.OK, p.Error, p.IntervalSeconds, p.PatienceSeconds = e.Change == trace.ProbeOK, d.Error, d.IntervalSeconds, d.PatienceSeconds
 	p.Answers += 1 + d.Count
 	condition := silences[target]
 	if !p.OK {

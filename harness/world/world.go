@@ -241,6 +241,8 @@ type Probe struct {
 	Error   string `json:"error,omitempty"`
 	// IntervalSeconds is the time between two requests.
 	IntervalSeconds float64 `json:"intervalSeconds"`
+	// PatienceSeconds is how long an answer may take.
+	PatienceSeconds float64 `json:"patienceSeconds"`
 	// Answers is how many requests are known to have been answered or refused so far.
 	Answers int `json:"answers"`
 }

@@ -27,6 +27,13 @@ test_long_with_a_reason if {
 	endswith(finding.msg, "(connection refused)")
 }
 
+test_slow_answers_counted if {
+	slow := {"probes": {name: object.union(probe, {"patienceSeconds": 1}) | some name, probe in world(0.2).probes}}
+	some doubt in api_outage.unknown with input as {"params": {"max": "500ms"}, "intervals": []} with data.world as slow
+	endswith(doubt.msg, "was asked every 0.2 s and given 1 s to answer, so an outage of 500ms can't be seen")
+	api_outage.unknown == set() with input as given([]) with data.world as slow
+}
+
 test_asked_too_seldom if {
 	some doubt in api_outage.unknown with input as given([]) with data.world as world(5)
 	doubt.subject == "api/balancer"

@@ -18,6 +18,7 @@
 #     endpoints go before the pod does, and a disruption budget.
 package seatrial.availability.service_outage
 
+import data.seatrial.lib.probing
 import data.seatrial.lib.seconds
 
 subjects contains probe.subject if some probe in probes
@@ -31,11 +32,11 @@ deny contains {"subject": probe.subject, "msg": msg, "interval": outage} if {
 	msg := sprintf("did not answer for %s; at most %s is allowed%s", [seconds.text(outage.seconds), input.params.max, seen(outage)])
 }
 
-# A client that asks too seldom can't tell.
+# A client that asks too seldom, or waits too long, can't tell.
 unknown contains {"subject": probe.subject, "msg": msg} if {
 	some probe in probes
-	probe.intervalSeconds > max_seconds
-	msg := sprintf("was asked every %v s, so an outage of %s can't be seen; ask more often", [probe.intervalSeconds, input.params.max])
+	probing.blind(probe) > max_seconds
+	msg := sprintf("was asked every %v s and given %v s to answer, so an outage of %s can't be seen", [probe.intervalSeconds, probing.patience(probe), input.params.max])
 }
 
 seen(outage) := sprintf(" (%s)", [outage.reason]) if outage.reason

@@ -20,6 +20,7 @@
 #     Change one control plane at a time, and wait until etcd's members are in step before the next.
 package seatrial.etcd.quorum_kept
 
+import data.seatrial.lib.probing
 import data.seatrial.lib.seconds
 
 subjects contains "etcd" if some _ in members
@@ -31,11 +32,11 @@ deny contains {"subject": "etcd", "msg": msg, "interval": lost} if {
 	msg := sprintf("had no quorum for %s; at most %s is allowed (%s)", [seconds.text(lost.seconds), input.params.max, lost.reason])
 }
 
-# Who asks too seldom can't tell.
+# Who asks too seldom, or waits too long, can't tell.
 unknown contains {"subject": "etcd", "msg": msg} if {
 	some member in members
-	member.intervalSeconds > max_seconds
-	msg := sprintf("%s was asked every %v s, so %s without a quorum can't be seen", [member.subject, member.intervalSeconds, input.params.max])
+	probing.blind(member) > max_seconds
+	msg := sprintf("%s was asked every %v s and given %v s to answer, so %s without a quorum can't be seen", [member.subject, member.intervalSeconds, probing.patience(member), input.params.max])
 }
 
 max_seconds := time.parse_duration_ns(input.params.max) / 1000000000

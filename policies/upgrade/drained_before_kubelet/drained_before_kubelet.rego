@@ -2,7 +2,7 @@
 # title: A worker is empty when its kubelet changes its minor
 # description: >-
 #   Upgrading a kubelet to another minor under running pods is not supported: the node is drained first.
-#   Pods of DaemonSets and static pods stay, and so do those that are being deleted.
+#   Pods of DaemonSets and static pods stay, and so do those that are being deleted. Control planes are not looked at: whether they are drained too is the scenario's choice (controlPlanes.drain).
 # related_resources:
 # - ref: https://kubernetes.io/releases/version-skew-policy/#kubelet-1
 # - ref: https://kubernetes.io/docs/tasks/administer-cluster/kubeadm/upgrading-linux-nodes/
@@ -11,6 +11,7 @@
 #   scope: moment
 #   on: [nodes]
 #   needs: [upgrade, upgradeNode]
+#   mayBeEmpty: true
 #   remedy: >-
 #     Drain the worker before its kubelet is upgraded, and uncordon it afterwards.
 package seatrial.upgrade.drained_before_kubelet
