@@ -101,7 +101,7 @@ func newRoot(a *app) *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(
 		newPlanCommand(a), newRunCommand(a), newTestCommand(a), newResumeCommand(a), newJudgeCommand(a), newReportCommand(a),
-		newListCommand(a), newGCCommand(a), newDoctorCommand(a), newBackupCommand(a), newCertsCommand(a), newImageCommand(a), newPolicyCommand(a), newReleaseCommand(releaseOptions{Stdout: a.stdout, Stderr: a.stderr, Supervisor: a.processes}), newSchemaCommand(a), newVersionCommand(a),
+		newListCommand(a), newGCCommand(a), newDoctorCommand(a), newBackupCommand(a), newCertsCommand(a), newRollCommand(a), newImageCommand(a), newPolicyCommand(a), newReleaseCommand(releaseOptions{Stdout: a.stdout, Stderr: a.stderr, Supervisor: a.processes}), newSchemaCommand(a), newVersionCommand(a),
 	)
 	return root
 }

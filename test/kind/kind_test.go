@@ -2,11 +2,13 @@
 package kind
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -202,6 +204,9 @@ func kept(t *testing.T) {
 	b.Expect(err).NotTo(HaveOccurred())
 	b.Expect(string(nodes)).To(Equal("true"), "the node is as the failed run left it")
 	expectLogs(b)
+	out, status = b.Run("roll", "check", "--kubeconfig", kubeconfigOf(t, name+"-control-plane"))
+	b.Expect(status).To(Equal(0), out)
+	b.Expect(out).To(HavePrefix("nodes: 3, at a time: 1: there is a way"))
 
 	out, status = b.Run("gc")
 	b.Expect(status).To(Equal(0), out)
@@ -209,6 +214,19 @@ func kept(t *testing.T) {
 	out, status = b.Run("gc", name)
 	b.Expect(status).To(Equal(0), out)
 	b.Expect(out).To(ContainSubstring(fmt.Sprintf("removed cluster %s", name)))
+}
+
+// kubeconfigOf writes the kubeconfig of the administrator of a control plane's container, with an address that this machine reaches.
+func kubeconfigOf(t *testing.T, container string) string {
+	g := NewWithT(t)
+	config, err := exec.Command("podman", "exec", container, "cat", "/etc/kubernetes/admin.conf").Output()
+	g.Expect(err).NotTo(HaveOccurred())
+	address, err := exec.Command("podman", "inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", container).Output()
+	g.Expect(err).NotTo(HaveOccurred())
+	path := filepath.Join(t.TempDir(), "admin.conf")
+	server := regexp.MustCompile(`server: .*`).ReplaceAll(config, fmt.Appendf(nil, "server: https://%s:6443", bytes.TrimSpace(address)))
+	g.Expect(os.WriteFile(path, server, 0o600)).To(Succeed())
+	return path
 }
 
 // expectLogs looks that the logs of nodes and components are in the run's folder, and no key.
