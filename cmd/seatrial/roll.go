@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
 
@@ -40,7 +41,7 @@ func newRollCheckCommand(a *app) *cobra.Command {
 		Long: "Drain the nodes of a cluster in thought, a few at a time, with its budgets, replicas, affinities, taints and free capacity, as the step upgrade has it done before it begins.\n" +
 			"With --kubeconfig, of any cluster as it is now: it is only read. Of a recorded run, as its cluster was at the end.\n" +
 			"A roll that is called possible can be stuck all the same: seatrial policy explain upgrade/roll_possible says what is not looked at.\n" +
-			"Exit status: 0 there is a way, 1 there is none, or not in the order that was given.",
+			"Exit status: 0 there is a way, 1 there is none, or not in this order.",
 		Example: "  seatrial roll check --kubeconfig ~/.kube/config --parallel 2\n  seatrial roll check --kubeconfig ~/.kube/config --nodes worker-3,worker-1 --delete-emptydir-data\n  seatrial roll check runs/upgrade-20261128-100000-beef -o json",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 1 || (len(args) == 1) == (kubeconfig != "") {
@@ -63,7 +64,7 @@ func newRollCheckCommand(a *app) *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&kubeconfig, "kubeconfig", "", "kubeconfig of the cluster that is looked at")
-	c.Flags().StringSliceVar(&o.Nodes, "nodes", nil, "the nodes that are to be drained, in that order (default all that are no control planes)")
+	c.Flags().StringSliceVar(&o.Nodes, "nodes", nil, "the nodes that are to be drained, in that order (default all that are no control planes, by name)")
 	c.Flags().IntVar(&o.Parallel, "parallel", 1, "how many nodes may be away at a time")
 	c.Flags().BoolVar(&o.Drain.Force, "force", false, "as kubectl drain --force")
 	c.Flags().BoolVar(&o.Drain.DeleteEmptyDirData, "delete-emptydir-data", false, "as kubectl drain --delete-emptydir-data")
@@ -101,10 +102,16 @@ func rollWorld(ctx context.Context, kubeconfig string, args []string) (*world.Wo
 
 // checkRoll prints the way, or what is in the way.
 func (a *app) checkRoll(w *world.World, o roll.Options, asJSON bool) error {
-	for _, name := range o.Nodes {
+	for i, name := range o.Nodes {
 		if w.Nodes[name] == nil {
 			return usageError{fmt.Errorf("--nodes: there is no node %q; the cluster has %s", name, strings.Join(slices.Sorted(maps.Keys(w.Nodes)), ", "))}
 		}
+		if slices.Contains(o.Nodes[:i], name) {
+			return usageError{fmt.Errorf("--nodes: %q is there twice", name)}
+		}
+	}
+	if _, err := labels.Parse(o.Drain.PodSelector); err != nil {
+		return usageError{fmt.Errorf("--pod-selector: %w", err)}
 	}
 	if len(o.Nodes) == 0 {
 		for _, name := range slices.Sorted(maps.Keys(w.Nodes)) {
@@ -118,7 +125,7 @@ func (a *app) checkRoll(w *world.World, o roll.Options, asJSON bool) error {
 	}
 	answer, err := roll.Check(w, o)
 	if err != nil {
-		return usageError{err}
+		return err
 	}
 	if asJSON {
 		err = writeJSON(a.stdout, roll.Planned{Options: o, Answer: answer})
@@ -138,7 +145,7 @@ func (a *app) showRoll(o roll.Options, answer roll.Answer) {
 	case answer.Possible && len(answer.Stuck) == 0:
 		fmt.Fprintf(a.stdout, "there is a way, %s\n", way)
 	case answer.Possible:
-		fmt.Fprintf(a.stdout, "as given it waits for ever at %s; there is another way, %s\n", strings.Join(answer.Stuck, ", "), way)
+		fmt.Fprintf(a.stdout, "in the order %s it waits for ever at %s; there is another way, %s\n", strings.Join(o.Nodes, ", "), strings.Join(answer.Stuck, ", "), way)
 	case answer.Fewer > 0:
 		fmt.Fprintf(a.stdout, "no way was found; with %d at a time there is one\n", answer.Fewer)
 	default:

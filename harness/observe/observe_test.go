@@ -230,6 +230,7 @@ func TestProbeRecordsChanges(t *testing.T) {
 	g.Expect(r.changes(probe.Subject)).To(Equal([]string{trace.ProbeOK, trace.ProbeFail, trace.ProbeOK, trace.ProbeOK}))
 	g.Expect(r.data[1].(trace.ProbeData).Error).To(Equal("refused"))
 	g.Expect(r.data[1].(trace.ProbeData).Count).To(Equal(1), "one more ok before it failed")
+	g.Expect(r.data[1].(trace.ProbeData).PatienceSeconds).To(Equal(1.0))
 }
 
 // TestProbesAnswerBeforeTheStepsBegin: StartProbes returns when each has had an answer, also when the answer is no.

@@ -47,7 +47,7 @@ func HandOn(ctx context.Context, env *Env, node string) error {
 			return true, nil
 		}
 		fmt.Fprintf(env.Log, "etcd/%s leads\n", to)
-		last = fmt.Errorf("etcd/%s handed on the leadership to etcd/%s, and had it again", node, to)
+		last = fmt.Errorf("etcd/%s handed the leadership on to etcd/%s, and was not seen without it", node, to)
 		return false, nil
 	})
 	if last != nil && wait.Interrupted(err) {

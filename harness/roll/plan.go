@@ -52,7 +52,7 @@ func find(top *plan.Op) []*found {
 	var visit func(op *plan.Op, in *found)
 	visit = func(op *plan.Op, in *found) {
 		switch {
-		case op != top && (op.Parallel > 1 || op.Action == "hop" || op.Action == "workers"):
+		case op != top && (op.Parallel > 1 && op.Action != "with" || op.Action == "hop" || op.Action == "workers"): // a fault beside an op makes no roll of it
 			in = &found{op: op}
 			all = append(all, in)
 		case op.Procedure == "drain" && op.Action == "drain":

@@ -35,7 +35,7 @@ func TestOfMissesNoNode(t *testing.T) {
 	}
 	p := &plan.Plan{Ops: []*plan.Op{{ID: "up", Ops: []*plan.Op{
 		{ID: "up/kubelets", Ops: []*plan.Op{leaf("drain", "a"), leaf("uncordon", "a"), leaf("drain", "b"), leaf("uncordon", "b")}},
-		{ID: "up/c", Ops: []*plan.Op{{ID: "up/c/with-1", Action: "with", Ops: []*plan.Op{leaf("fault", "a"), leaf("drain", "c")}}, leaf("uncordon", "c")}},
+		{ID: "up/c", Ops: []*plan.Op{{ID: "up/c/with-1", Action: "with", Parallel: 2, Ops: []*plan.Op{leaf("fault", "a"), leaf("drain", "c")}}, leaf("uncordon", "c")}},
 	}}}}
 	rolls, err := roll.Of(p, newCluster(t).nodes("a b c", "4").fold.World)
 	g.Expect(err).NotTo(HaveOccurred())

@@ -95,7 +95,7 @@ func (f ObjectFile) Awaits() bool { return f.Await == nil || *f.Await }
 type Probe struct {
 	Name     string   `json:"name" jsonschema:"required" doc:"Name of the probe: a DNS label."`
 	Service  *Service `json:"service,omitempty" jsonschema:"required" doc:"A Service that is asked from inside the cluster."`
-	Interval Duration `json:"interval,omitempty" jsonschema:"default=200ms" doc:"Time between two requests. An outage shorter than this can't be seen."`
+	Interval Duration `json:"interval,omitempty" jsonschema:"default=200ms" doc:"Time between two requests, each of which is given a second, or this when it is longer: what lasts less can't be told from a slow answer."`
 }
 
 // Service is a port of a Kubernetes Service.

@@ -186,6 +186,8 @@ type checker struct {
 	restores int
 	// version is what the control planes have when the step that is checked begins, as far as the file says it.
 	version string
+	// upgradedNode says that a step before upgrades a node alone: which one has which version is not followed.
+	upgradedNode bool
 }
 
 func (f *File) validate(d *decoder) {
@@ -439,9 +441,10 @@ func (c *checker) step(path string, s Step) {
 		c.upgrade(path, s.Upgrade)
 	case s.UpgradeNode != nil:
 		c.node(path+".node", s.UpgradeNode.Node)
-		if c.kubernetesVersion(path+".to", s.UpgradeNode.To) && s.UpgradeNode.To == c.version {
+		if c.kubernetesVersion(path+".to", s.UpgradeNode.To) && s.UpgradeNode.To == c.version && !c.upgradedNode {
 			c.report(path+".to", "the cluster has %s already", c.version)
 		}
+		c.upgradedNode = true
 	case s.Backup != nil:
 		if s.Backup.Node != "" {
 			c.controlPlane(path+".node", s.Backup.Node)

@@ -48,7 +48,7 @@ func (v *voyage) node(name string) {
 
 func owned(kind, name string) []metav1.OwnerReference {
 	yes := true
-	return []metav1.OwnerReference{{Kind: kind, Name: name, Controller: &yes}}
+	return []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: kind, Name: name, Controller: &yes}}
 }
 
 // web is a Deployment of n replicas with its ReplicaSet and its pods, each on the node of its number.
@@ -125,11 +125,19 @@ func TestDesired(t *testing.T) {
 
 // TestOwnedByACustomResource: the StatefulSet of an operator speaks for itself. Nobody above it has replicas that a budget could reckon with.
 func TestOwnedByACustomResource(t *testing.T) {
+	for _, kind := range []string{"Prometheus", "Deployment"} {
+		t.Run(kind, func(t *testing.T) { ownedByACustomResource(t, kind) })
+	}
+}
+
+func ownedByACustomResource(t *testing.T, kind string) {
 	v := begin(t)
+	owner := owned(kind, "db")
+	owner[0].APIVersion = "example.com/v1"
 	replicas := int32(3)
 	template := corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"app": "web"}}}
 	v.event(trace.KindObject, "statefulset/p/db", trace.Existing, appsv1.StatefulSet{
-		ObjectMeta: metav1.ObjectMeta{Namespace: "p", Name: "db", OwnerReferences: owned("Prometheus", "db")},
+		ObjectMeta: metav1.ObjectMeta{Namespace: "p", Name: "db", OwnerReferences: owner},
 		Spec:       appsv1.StatefulSetSpec{Replicas: &replicas, Template: template},
 	})
 	for i := range replicas {
@@ -263,9 +271,10 @@ func TestBudgetStatusIsNotNews(t *testing.T) {
 func TestServiceOutageInterval(t *testing.T) {
 	v := begin(t)
 	probe := func(change, err string) {
-		v.event(trace.KindProbe, "service/p/web:80", change, trace.ProbeData{Error: err, IntervalSeconds: 0.2})
+		v.event(trace.KindProbe, "service/p/web:80", change, trace.ProbeData{Error: err, IntervalSeconds: 0.2, PatienceSeconds: 1})
 	}
 	probe(trace.ProbeOK, "")
+	v.Expect(v.fold.World.Probes["service/p/web:80"]).To(And(HaveField("IntervalSeconds", 0.2), HaveField("PatienceSeconds", 1.0)))
 	probe(trace.ProbeFail, "no endpoints")
 	v.event(trace.KindNote, "run/x", "", nil)
 	probe(trace.ProbeOK, "")

@@ -34,6 +34,7 @@ type metadata struct {
 	Annotations       map[string]string `json:"annotations"`
 	DeletionTimestamp *string           `json:"deletionTimestamp"`
 	OwnerReferences   []struct {
+		APIVersion string `json:"apiVersion"`
 		Kind       string `json:"kind"`
 		Name       string `json:"name"`
 		Controller bool   `json:"controller"`
@@ -45,6 +46,18 @@ func (m *metadata) controller() string {
 	for _, owner := range m.OwnerReferences {
 		if owner.Controller {
 			return strings.ToLower(owner.Kind) + "/" + m.Namespace + "/" + owner.Name
+		}
+	}
+	return ""
+}
+
+// owningWorkload is the key of the Deployment or CronJob that controls the object, or "". What a custom resource owns, as an operator's StatefulSet, has nobody above it whose replicas and pods could be
+// looked at: it speaks for itself.
+func (m *metadata) owningWorkload() string {
+	for _, owner := range m.OwnerReferences {
+		group, _, _ := strings.Cut(owner.APIVersion, "/")
+		if owner.Controller && (owner.Kind == "Deployment" && group == "apps" || owner.Kind == "CronJob" && group == "batch") {
+			return m.controller()
 		}
 	}
 	return ""
@@ -368,16 +381,8 @@ func readWorkload(o *workloadObject, key string) *Workload {
 	for _, v := range o.Spec.Template.Spec.Volumes {
 		w.EmptyDir = w.EmptyDir || v.emptyDir()
 	}
-	if owner := o.Metadata.controller(); ownsWorkloads(owner) {
-		w.Owner = owner
-	}
+	w.Owner = o.Metadata.owningWorkload()
 	return w
-}
-
-// ownsWorkloads says that a controller is one of Kubernetes' own that make workloads. What a custom resource owns, as an operator's StatefulSet, has nobody above it whose replicas and pods could be looked at: it
-// speaks for itself.
-func ownsWorkloads(key string) bool {
-	return strings.HasPrefix(key, "deployment/") || strings.HasPrefix(key, "cronjob/")
 }
 
 // podInWorkloads keeps the ready pods and the spread of a pod's controller and topmost owner.

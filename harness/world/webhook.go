@@ -27,7 +27,7 @@ type Webhook struct {
 	// OwnPods says that it is asked when a pod is made in its service's namespace, so that its own pods are made only while others of them answer. Its object
 	// selector is not looked at.
 	OwnPods bool `json:"ownPods"`
-	// NewPods says that it is asked when pods are made, in whatever namespaces its selector selects.
+	// NewPods says that it is asked when pods are made in one of the namespaces that there are.
 	NewPods bool `json:"newPods"`
 }
 
@@ -83,10 +83,9 @@ func (f *Fold) webhooks(e trace.Event, gone bool) error {
 				return fmt.Errorf("fold event %d: %s: namespace selector: %w", e.Seq, e.Subject, err)
 			}
 		}
-		w.NewPods = state.pods
 		f.World.Webhooks[w.Key()] = w
 		f.hooks[w.Key()] = state
-		f.asksAboutItself(w)
+		f.asksAboutPods(w)
 		f.touch("webhooks", w.Key())
 	}
 	return nil
@@ -102,26 +101,29 @@ func (f *Fold) namespace(e trace.Event, key string) error {
 	}
 	f.namespaces[key] = o.Metadata.Labels
 	for _, name := range sortedKeys(f.World.Webhooks) {
-		if w := f.World.Webhooks[name]; f.hooks[name].namespace == key {
-			changed := *w
-			if f.asksAboutItself(&changed); changed != *w {
-				f.World.Webhooks[name] = &changed
-				f.touch("webhooks", name)
-			}
+		w := f.World.Webhooks[name]
+		changed := *w
+		if f.asksAboutPods(&changed); changed != *w {
+			f.World.Webhooks[name] = &changed
+			f.touch("webhooks", name)
 		}
 	}
 	return nil
 }
 
-// asksAboutItself finds out whether the webhook is asked about the pods of its service's namespace. A namespace that was not seen has the one label that
+// asksAboutPods finds out whether the webhook is asked about new pods, and about those of its service's namespace. A namespace that was not seen has the one label that
 // the API server gives to all.
-func (f *Fold) asksAboutItself(w *Webhook) {
+func (f *Fold) asksAboutPods(w *Webhook) {
 	state := f.hooks[w.Key()]
 	of, seen := f.namespaces[state.namespace]
 	if !seen {
 		of = map[string]string{corev1.LabelMetadataName: state.namespace}
 	}
 	w.OwnPods = state.pods && w.Service != "" && state.namespaces.Matches(labels.Set(of))
+	w.NewPods = w.OwnPods
+	for _, of := range f.namespaces {
+		w.NewPods = w.NewPods || state.pods && state.namespaces.Matches(labels.Set(of))
+	}
 }
 
 // asksAboutNewPods tells whether a rule covers the creation of pods.

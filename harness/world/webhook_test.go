@@ -89,6 +89,14 @@ func TestWebhookFollowsTheLabelsOfItsNamespace(t *testing.T) {
 		h.NamespaceSelector = &metav1.LabelSelector{MatchLabels: map[string]string{"checked": "yes"}}
 	}
 	v.Expect(v.webhook(trace.Added, selects).OwnPods).To(BeTrue())
+	v.Expect(v.webhook(trace.Modified, selects).NewPods).To(BeTrue())
 	label("no")
-	v.Expect(v.fold.World.Webhooks["validatingwebhookconfiguration/rules/pods.rules"].OwnPods).To(BeFalse())
+	now := func() *world.Webhook {
+		return v.fold.World.Webhooks["validatingwebhookconfiguration/rules/pods.rules"]
+	}
+	v.Expect(now().OwnPods).To(BeFalse())
+	v.Expect(now().NewPods).To(BeFalse(), "no namespace wants it")
+	v.event(trace.KindObject, "namespace/shop", trace.Added, corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "shop", Labels: map[string]string{"checked": "yes"}}})
+	v.Expect(now().OwnPods).To(BeFalse())
+	v.Expect(now().NewPods).To(BeTrue())
 }

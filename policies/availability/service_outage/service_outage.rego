@@ -12,7 +12,7 @@
 #   params:
 #     max:
 #       default: 1s
-#       description: Longest time without an answer, as 200ms, 2s or 1m.
+#       description: Longest time without an answer, as 2s or 1m; 1s or more, for an answer may take a second, and what is less can not be told from a slow one.
 #   remedy: >-
 #     Give the workload more replicas, a readiness probe that tells the truth, a preStop delay so that
 #     endpoints go before the pod does, and a disruption budget.
@@ -36,7 +36,7 @@ deny contains {"subject": probe.subject, "msg": msg, "interval": outage} if {
 unknown contains {"subject": probe.subject, "msg": msg} if {
 	some probe in probes
 	probing.blind(probe) > max_seconds
-	msg := sprintf("was asked every %v s and given %v s to answer, so an outage of %s can't be seen", [probe.intervalSeconds, probing.patience(probe), input.params.max])
+	msg := sprintf("was asked every %v s%s, so an outage of %s can't be seen", [probe.intervalSeconds, probing.given(probe), input.params.max])
 }
 
 seen(outage) := sprintf(" (%s)", [outage.reason]) if outage.reason

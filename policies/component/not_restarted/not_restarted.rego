@@ -32,25 +32,34 @@ every_end_is_explained(component) if {
 	every end in component.ends { explained(component, time.parse_rfc3339_ns(end)) }
 }
 
+# Ends of containers are told in whole seconds, which may be before the fault's own.
 explained(_, end) if {
 	some op in disturbing
 	data.world.nodes[op.node].role == "control-plane"
 	some happened in input.ops
 	happened.id == op.id
 	is_string(happened.from) # it was not skipped
-	time.parse_rfc3339_ns(happened.from) <= end
+	time.parse_rfc3339_ns(happened.from) - 1000000000 <= end
 }
 
 explained(component, end) if {
-	upgrading
+	some kind in upgrades
+	kind in input.plan.uses
 	component.name in {"kube-controller-manager", "kube-scheduler"}
 	replaced(component.node, end)
 }
 
-upgrading if {
-	some kind in {"upgrade", "upgradeNode"}
-	kind in input.plan.uses
+# A kubelet of another minor starts the static pods of its node anew, and was seen to start a new one before the old one had left its port. The op ends when all are up.
+explained(component, end) if {
+	some op in input.ops
+	op.procedure in upgrades
+	op.action == "kubelet"
+	op.node == component.node
+	time.parse_rfc3339_ns(op.from) <= end
+	end <= time.parse_rfc3339_ns(op.to)
 }
+
+upgrades := {"upgrade", "upgradeNode"}
 
 # The ops that bring about what ends components, as steps or as faults beside them.
 disturbing contains op if {
@@ -66,15 +75,6 @@ disturbing contains op if {
 }
 
 faults := {"powerOff", "cutOff", "fillDisk", "kill", "pause", "etcdNoSpace", "etcdAlarmLeft"}
-
-# A kubelet of another minor starts the static pods of its node anew, and was seen to start a new one before the old one had left its port. The op ends when all are up.
-explained(component, end) if {
-	some op in input.ops
-	op.action == "kubelet"
-	op.node == component.node
-	time.parse_rfc3339_ns(op.from) <= end
-	end <= time.parse_rfc3339_ns(op.to)
-}
 
 # They try for ten seconds (--leader-elect-renew-deadline), which may end a little after the API server is back. One that still starts ends at the first request that is refused, and that may be before
 # a probe is: probes ask every 200 ms, and are late where a machine is busy.

@@ -15,7 +15,7 @@
 #   params:
 #     max:
 #       default: 3s
-#       description: Longest time without a quorum, as 500ms, 2s or 1m.
+#       description: Longest time without a quorum, as 2s or 1m; 1s or more, for an answer may take a second.
 #   remedy: >-
 #     Change one control plane at a time, and wait until etcd's members are in step before the next.
 package seatrial.etcd.quorum_kept
@@ -36,7 +36,7 @@ deny contains {"subject": "etcd", "msg": msg, "interval": lost} if {
 unknown contains {"subject": "etcd", "msg": msg} if {
 	some member in members
 	probing.blind(member) > max_seconds
-	msg := sprintf("%s was asked every %v s and given %v s to answer, so %s without a quorum can't be seen", [member.subject, member.intervalSeconds, probing.patience(member), input.params.max])
+	msg := sprintf("%s was asked every %v s%s, so %s without a quorum can't be seen", [member.subject, member.intervalSeconds, probing.given(member), input.params.max])
 }
 
 max_seconds := time.parse_duration_ns(input.params.max) / 1000000000

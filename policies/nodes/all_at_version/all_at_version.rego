@@ -2,7 +2,7 @@
 # title: Every node has the target's version at the end
 # description: >-
 #   When an upgrade is over, every API server, controller manager, scheduler and kubelet is of the version that it went to. A node
-#   that was left out is found out by the next upgrade at the latest. Where nodes are upgraded one by one, by steps of their own, the last of these steps says what all should have: one that is meant to stay behind is
+#   that was left out is found out by the next upgrade at the latest. Where there is no step upgrade, and nodes are upgraded one by one, by steps of their own, the last of these steps says what all should have: one that is meant to stay behind is
 #   an exception. Where no node was touched, that is said once and not of each;
 #   nor are controller manager and scheduler of a node whose API server was left behind: kubeadm upgrades them after it. One that came up with the target's version and does not
 #   work at the end, on a node that has power, is left behind too: another that leads may hide it.

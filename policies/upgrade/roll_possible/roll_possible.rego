@@ -41,8 +41,13 @@ deny contains {"subject": subject(id), "msg": msg, "change": change} if {
 	roll.possible
 	count(roll.stuck) > 0
 	msg := sprintf("waits for ever at %s in this order", [named(roll.stuck)])
-	change := sprintf("set workers.order, to %s", [concat(", ", roll.order)])
+	change := reordered(id, roll)
 }
+
+reordered(id, roll) := sprintf("set workers.order, to %s", [concat(", ", roll.order)]) if endswith(id, "/workers")
+
+# The order of control planes can't be set.
+reordered(id, roll) := sprintf("drain them in the order %s, by steps of their own", [concat(", ", roll.order)]) if not endswith(id, "/workers")
 
 subject(id) := sprintf("op/%s", [id])
 

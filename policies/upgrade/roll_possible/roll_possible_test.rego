@@ -32,3 +32,9 @@ test_wrong_order if {
 	endswith(finding.msg, "n-20 and 2 more in this order")
 	finding.change == "set workers.order, to b, a"
 }
+
+test_wrong_order_of_control_planes if {
+	planes := {"rolls": {"up": object.union(given({}).rolls["up/workers"], {"stuck": ["cp-1"], "order": ["cp-2", "cp-1"]})}}
+	some finding in roll_possible.deny with input as planes
+	finding.change == "drain them in the order cp-2, cp-1, by steps of their own"
+}

@@ -18,6 +18,8 @@
 #     or set failurePolicy to Ignore for the time of the upgrade.
 package seatrial.upgrade.webhooks_can_answer
 
+import data.seatrial.lib.plan
+
 subjects contains webhook.configuration if some webhook in asked
 
 deny contains {"subject": webhook.configuration, "msg": msg, "change": change} if {
@@ -29,6 +31,7 @@ deny contains {"subject": webhook.configuration, "msg": msg, "change": change} i
 
 deny contains {"subject": webhook.configuration, "msg": msg, "change": change} if {
 	some webhook in asked
+	count(plan.drained_nodes) > 0
 	webhook.ownPods
 	ready(webhook) == 1
 	msg := sprintf("stands in its own way: %s is asked about the pods of its own service/%s, of which one is ready; when that is evicted, no pod can be made there", [webhook.name, webhook.service])
@@ -37,6 +40,7 @@ deny contains {"subject": webhook.configuration, "msg": msg, "change": change} i
 
 deny contains {"subject": webhook.configuration, "msg": msg, "change": change} if {
 	some webhook in asked
+	count(plan.drained_nodes) > 0
 	webhook.newPods
 	not webhook.ownPods
 	ready(webhook) == 1

@@ -11,11 +11,13 @@ up(n) := {"rules/webhook": {"ready": n}}
 test_answers if {
 	policy.subjects == {"validatingwebhookconfiguration/rules"} with data.world as world({}, up(1))
 	policy.deny == set() with data.world as world({}, up(1))
-	policy.deny == set() with data.world as world({"ownPods": true}, up(2))
+	denied({"ownPods": true}, up(2)) == set()
 }
 
+draining := {"plan": {"ops": [{"number": "3", "procedure": "drain", "action": "drain", "node": "worker-1"}]}}
+
 denied(changes, services) := {[finding.subject, finding.msg] |
-	some finding in policy.deny with data.world as world(changes, services)
+	some finding in policy.deny with data.world as world(changes, services) with input as draining
 }
 
 test_nobody_answers if {
@@ -25,15 +27,21 @@ test_nobody_answers if {
 }
 
 test_in_its_own_way if {
-	some finding in policy.deny with data.world as world({"ownPods": true}, up(1))
+	some finding in policy.deny with data.world as world({"ownPods": true}, up(1)) with input as draining
 	startswith(finding.msg, "stands in its own way: pods.rules is asked")
 }
 
 test_one_endpoint if {
-	some finding in policy.deny with data.world as world({"newPods": true}, up(1))
+	some finding in policy.deny with data.world as world({"newPods": true}, up(1)) with input as draining
 	startswith(finding.msg, "has one endpoint: pods.rules asks service/rules/webhook about new pods")
-	policy.deny == set() with data.world as world({"newPods": true}, up(2))
+	denied({"newPods": true}, up(2)) == set()
 	count(denied({"newPods": true, "ownPods": true}, up(1))) == 1
+}
+
+test_nothing_is_drained if {
+	every changes in [{"newPods": true}, {"ownPods": true}] {
+		policy.deny == set() with data.world as world(changes, up(1)) with input as {"plan": {"ops": []}}
+	}
 }
 
 looked_at(w) := subjects if subjects := policy.subjects with data.world as w

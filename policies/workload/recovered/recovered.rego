@@ -25,8 +25,15 @@ deny contains {"subject": key, "msg": msg} if {
 }
 
 deny contains {"subject": key, "msg": "was there at the start and is gone at the end"} if {
-	some key, _ in first
+	some key, workload in first
 	not data.world.workloads[key]
+	not outdated(workload)
+}
+
+# Custom resources prune old ReplicaSets, as Deployments do.
+outdated(workload) if {
+	workload.kind == "replicaset"
+	workload.replicas == 0
 }
 
 # The ReplicaSets of a Deployment come and go with its roll-outs, and a Job is meant to end.

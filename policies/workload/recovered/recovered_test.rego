@@ -36,6 +36,12 @@ test_gone if {
 	contains(finding.msg, "gone")
 }
 
+test_an_old_replicaset_is_pruned if {
+	count(recovered.deny) == 1 with data.first as world("replicaset", 3) with data.world as {"workloads": {}}
+	old := {"workloads": {"x/p/web": {"kind": "replicaset", "owner": "", "replicas": 0, "ready": 0, "nodes": {}}}}
+	recovered.deny == set() with data.first as old with data.world as {"workloads": {}}
+}
+
 test_a_job_is_meant_to_end if {
 	recovered.subjects == set() with data.first as world("job", 1) with data.world as world("job", 0)
 }
