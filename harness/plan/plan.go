@@ -41,6 +41,8 @@ type Op struct {
 	Node string `json:"node,omitempty"`
 	// Version of Kubernetes that the op works towards: a minor or exact; "" when it changes none.
 	Version string `json:"version,omitempty"`
+	// Command is kubectl's own for what the op does through the API, as a runbook has it: kubectl cordon worker-1. Nil where there is none.
+	Command []string `json:"command,omitempty"`
 	// Options is the step as the scenario wrote it, with defaults, so that policies can judge it.
 	Options any `json:"options,omitempty"`
 	// Timeout is when the op is given up. Leaves always have one.

@@ -43,9 +43,9 @@ func passed() Report {
 			{Number: "1", ID: "cluster", Title: "create the cluster", State: Done, From: after(0), Seconds: 7.1},
 			{Number: "2", ID: "objects", Title: "apply web.yaml", State: Done, From: after(7100 * time.Millisecond), Seconds: 4.25},
 			{Number: "3", ID: "drain", Title: "drain worker-1", State: Done, From: after(11 * time.Second), Seconds: 29.5},
-			{Number: "3.1", ID: "drain/worker-1/cordon", Title: "mark worker-1 unschedulable", Depth: 1, State: Done, From: after(11 * time.Second), Seconds: 0.034},
-			{Number: "3.2", ID: "drain/worker-1/drain", Title: "evict the pods of worker-1", Depth: 1, State: Done, From: after(11 * time.Second), Seconds: 29.4, Log: "logs/drain-worker-1-drain.log"},
-			{Number: "4", ID: "uncordon", Title: "mark worker-1 schedulable", State: Done, From: after(41 * time.Second), Seconds: 0.029},
+			{Number: "3.1", ID: "drain/worker-1/cordon", Title: "mark worker-1 unschedulable", Depth: 1, State: Done, From: after(11 * time.Second), Seconds: 0.034, Command: []string{"kubectl", "cordon", "worker-1"}},
+			{Number: "3.2", ID: "drain/worker-1/drain", Title: "evict the pods of worker-1", Depth: 1, State: Done, From: after(11 * time.Second), Seconds: 29.4, Command: []string{"kubectl", "drain", "worker-1", "--timeout=1m0s"}, Log: "logs/drain-worker-1-drain.log"},
+			{Number: "4", ID: "uncordon", Title: "mark worker-1 schedulable", State: Done, From: after(41 * time.Second), Seconds: 0.029, Command: []string{"kubectl", "uncordon", "worker-1"}},
 		},
 		Result: judge.Result{
 			Verdict: scenario.Passed,

@@ -141,17 +141,25 @@ func (d *document) rolls(r Report) {
 	d.table("Rolls that were found possible", []string{"Operation", "Nodes", "At a time", "Waves", "Order"}, rows)
 }
 
-// commands lists what was executed on nodes, as a runbook does.
+// commands lists in the order of the plan what was executed on nodes, and what of kubectl's was done through the API, as a runbook does.
 func (d *document) commands(r Report) {
-	number := map[string]string{}
-	for _, op := range r.Ops {
-		number[op.ID] = op.Number
+	executed := map[string][]judge.Command{}
+	for _, c := range r.Result.Commands {
+		executed[c.Op] = append(executed[c.Op], c)
 	}
 	var rows [][]string
-	for _, c := range r.Result.Commands {
-		rows = append(rows, []string{text(number[c.Op]), code(c.Node), code(strings.Join(c.Argv, " ")), text(span(time.Duration(c.Seconds * float64(time.Second)))), text(c.Error)})
+	row := func(number, where string, argv []string, took time.Duration, err string) {
+		rows = append(rows, []string{text(number), where, code(strings.Join(argv, " ")), text(span(took)), text(err)})
 	}
-	d.table("Commands", []string{"#", "Node", "Command", "Took", "Error"}, rows)
+	for _, op := range r.Ops {
+		if len(op.Command) > 0 && op.State != Pending && op.State != Skipped {
+			row(op.Number, "API", op.Command, op.took(), op.Error)
+		}
+		for _, c := range executed[op.ID] {
+			row(op.Number, code(c.Node), c.Argv, time.Duration(c.Seconds*float64(time.Second)), c.Error)
+		}
+	}
+	d.table("Commands", []string{"#", "Where", "Command", "Took", "Error"}, rows)
 }
 
 func (d *document) drills(r Report) {

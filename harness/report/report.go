@@ -63,6 +63,8 @@ type Op struct {
 	// Seconds that it took.
 	Seconds float64 `json:"seconds"`
 	Error   string  `json:"error,omitempty"`
+	// Command is kubectl's own for what the op does through the API, or nil.
+	Command []string `json:"command,omitempty"`
 	// Blockers are the objects that kept it from finishing.
 	Blockers []trace.Blocker `json:"blockers,omitempty"`
 	// Log is the path of the op's log relative to Folder, or "".

@@ -34,7 +34,7 @@ func newOps(p *plan.Plan) *ops {
 	o := &ops{index: map[string]int{}}
 	p.Walk(func(op *plan.Op, depth int) {
 		o.index[op.ID] = len(o.states)
-		o.states = append(o.states, report.Op{Number: op.Number, ID: op.ID, Title: op.Title, Depth: depth, State: report.Pending})
+		o.states = append(o.states, report.Op{Number: op.Number, ID: op.ID, Title: op.Title, Depth: depth, Command: op.Command, State: report.Pending})
 	})
 	return o
 }

@@ -40,6 +40,7 @@ func (m Mark) Plan(step scenario.Step, _ plan.Setting) *plan.Op {
 	} else {
 		op.Node, op.Options, op.Title = step.Uncordon.Node, step.Uncordon, "mark "+step.Uncordon.Node+" schedulable"
 	}
+	op.Command = []string{"kubectl", m.Kind(), op.Node}
 	return op
 }
 

@@ -48,13 +48,36 @@ func Ops(id string, spec *scenario.Drain) []*plan.Op {
 	return []*plan.Op{
 		{
 			ID: id + "/cordon", Title: "mark " + spec.Node + " unschedulable", Procedure: "drain", Action: "cordon",
-			Node: spec.Node, Options: spec, Timeout: procedure.Quick,
+			Node: spec.Node, Options: spec, Timeout: procedure.Quick, Command: []string{"kubectl", "cordon", spec.Node},
 		},
 		{
 			ID: id + "/drain", Title: title(spec), Procedure: "drain", Action: "drain",
-			Node: spec.Node, Options: spec, Timeout: plan.Seconds(spec.Timeout.Duration + procedure.Margin),
+			Node: spec.Node, Options: spec, Timeout: plan.Seconds(spec.Timeout.Duration + procedure.Margin), Command: command(spec),
 		},
 	}
+}
+
+// command is what kubectl is told for this drain.
+func command(spec *scenario.Drain) []string {
+	argv := []string{"kubectl", "drain", spec.Node}
+	for _, option := range []struct {
+		flag  string
+		given bool
+	}{
+		{"--ignore-daemonsets", spec.IgnoreDaemonSets},
+		{"--delete-emptydir-data", spec.DeleteEmptyDirData},
+		{"--force", spec.Force},
+		{"--disable-eviction", spec.DisableEviction},
+		{"--pod-selector=" + spec.PodSelector, spec.PodSelector != ""},
+	} {
+		if option.given {
+			argv = append(argv, option.flag)
+		}
+	}
+	if spec.GracePeriodSeconds != nil {
+		argv = append(argv, fmt.Sprintf("--grace-period=%d", *spec.GracePeriodSeconds))
+	}
+	return append(argv, "--timeout="+spec.Timeout.Duration.String())
 }
 
 func title(spec *scenario.Drain) string {

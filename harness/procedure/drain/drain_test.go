@@ -10,6 +10,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/client-go/kubernetes/fake"
+
+	"github.com/seatrial/seatrial/harness/scenario"
 )
 
 func web(name string, edit func(*corev1.Pod)) corev1.Pod {
@@ -88,4 +90,16 @@ func TestExplain(t *testing.T) {
 			g.Expect(blockers[0].Reason).To(ContainSubstring(tc.reason))
 		})
 	}
+}
+
+// TestCommand: what a report says that kubectl would be told has every option of the drain.
+func TestCommand(t *testing.T) {
+	g := NewWithT(t)
+	minute, grace := scenario.Duration{Duration: time.Minute}, 0
+	g.Expect(command(&scenario.Drain{Node: "w", DrainOptions: scenario.DrainOptions{Timeout: minute}})).To(Equal([]string{"kubectl", "drain", "w", "--timeout=1m0s"}))
+	g.Expect(command(&scenario.Drain{Node: "w", DrainOptions: scenario.DrainOptions{
+		IgnoreDaemonSets: true, DeleteEmptyDirData: true, Force: true, DisableEviction: true, PodSelector: "app=web", GracePeriodSeconds: &grace, Timeout: minute,
+	}})).To(Equal([]string{
+		"kubectl", "drain", "w", "--ignore-daemonsets", "--delete-emptydir-data", "--force", "--disable-eviction", "--pod-selector=app=web", "--grace-period=0", "--timeout=1m0s",
+	}))
 }
