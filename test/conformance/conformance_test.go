@@ -8,6 +8,7 @@ package conformance
 import (
 	"cmp"
 	"encoding/json"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -71,6 +72,12 @@ type outcome struct {
 	Unknown  []string // policies that could not tell
 }
 
+// rehearsal is a run of a scenario.
+type rehearsal struct {
+	outcome
+	said string // its findings in words
+}
+
 func TestConformance(t *testing.T) {
 	berth.NeedEngine(t)
 	known := differences(t)
@@ -83,13 +90,18 @@ func TestConformance(t *testing.T) {
 				return
 			}
 			embedded, kind := rehearseBoth(t, name)
-			g.Expect(embedded.Verdict).To(Equal(expected(g, name)), "two runs that both went wrong are alike too: %+v", embedded)
+			t.Cleanup(func() {
+				if t.Failed() { // last, for CI shows the end of what a test printed
+					t.Logf("embedded found:\n%s\nkind found:\n%s", embedded.said, kind.said)
+				}
+			})
+			g.Expect(embedded.Verdict).To(Equal(expected(g, name)), "two runs that both went wrong are alike too: %+v", embedded.outcome)
 			if reason, ok := known[name]; ok {
-				g.Expect(kind).NotTo(Equal(embedded), "docs/fidelity.md lists a difference that is none any more: %s", reason)
-				t.Logf("differs, as docs/fidelity.md says: %s\nembedded: %+v\nkind: %+v", reason, embedded, kind)
+				g.Expect(kind.outcome).NotTo(Equal(embedded.outcome), "docs/fidelity.md lists a difference that is none any more: %s", reason)
+				t.Logf("differs, as docs/fidelity.md says: %s\nembedded: %+v\nkind: %+v", reason, embedded.outcome, kind.outcome)
 				return
 			}
-			g.Expect(kind).To(Equal(embedded))
+			g.Expect(kind.outcome).To(Equal(embedded.outcome))
 		})
 	}
 }
@@ -113,15 +125,15 @@ func asExpected(t *testing.T, provider, name string) {
 }
 
 // rehearseBoth rehearses a scenario on both providers at once.
-func rehearseBoth(t *testing.T, name string) (embedded, kind outcome) {
-	outcomes := map[string]*outcome{"embedded": &embedded, "kind": &kind}
+func rehearseBoth(t *testing.T, name string) (embedded, kind rehearsal) {
+	rehearsals := map[string]*rehearsal{"embedded": &embedded, "kind": &kind}
 	t.Run("on", func(t *testing.T) {
 		for _, provider := range providers {
 			t.Run(provider, func(t *testing.T) {
 				t.Parallel()
 				b := berth.New(t)
 				t.Cleanup(func() { b.NothingInEngine(time.Second) })
-				*outcomes[provider] = rehearse(t, b, provider, name)
+				*rehearsals[provider] = rehearse(t, b, provider, name)
 			})
 		}
 	})
@@ -140,7 +152,7 @@ func expected(g *WithT, name string) string {
 }
 
 // rehearse runs a scenario on a provider.
-func rehearse(t *testing.T, b *berth.Berth, provider, name string) outcome {
+func rehearse(t *testing.T, b *berth.Berth, provider, name string) rehearsal {
 	out, status := b.Run("run", "--provider", provider, "--runs", b.Runs, "-o", "json", filepath.Join("scenarios", name))
 	folders := b.RunFolders()
 	b.Expect(folders).To(HaveLen(1), out)
@@ -149,39 +161,33 @@ func rehearse(t *testing.T, b *berth.Berth, provider, name string) outcome {
 	var result struct {
 		Verdict  string
 		Policies []struct{ ID, Outcome, Reason string }
-		Findings []struct{ Policy, Severity, Subject, Accepted string }
-		Commands []command
+		Findings []struct{ Policy, Severity, Subject, Accepted, Op, Message string }
 	}
 	b.Expect(json.Unmarshal(raw, &result)).To(Succeed())
-	o := outcome{Status: status, Verdict: result.Verdict}
+	o := rehearsal{outcome: outcome{Status: status, Verdict: result.Verdict}}
 	for _, f := range result.Findings {
 		o.Findings = append(o.Findings, strings.Join([]string{f.Policy, f.Severity, anonymous(f.Subject), f.Accepted}, " "))
+		o.said += fmt.Sprintf("%s: %s %s (%s)\n", f.Policy, f.Subject, f.Message, f.Op)
 	}
 	for _, p := range result.Policies {
 		if p.Outcome == "unknown" {
 			o.Unknown = append(o.Unknown, p.ID+": "+p.Reason)
 		}
 	}
+	summary, err := os.ReadFile(filepath.Join(folders[0], "summary.md"))
+	b.Expect(err).NotTo(HaveOccurred())
 	if want := expected(b.WithT, name); o.Verdict != want { // its folder goes with the test
-		summary, err := os.ReadFile(filepath.Join(folders[0], "summary.md"))
-		b.Expect(err).NotTo(HaveOccurred())
 		t.Logf("on %s, expected %s:\n%s", provider, want, summary)
 	}
 	if provider == "kind" && name == "upgrade" {
-		b.Expect(runbook(result.Commands)).To(Equal(upgradeRunbook))
+		b.Expect(runbook(string(summary))).To(Equal(upgradeRunbook))
 	}
 	slices.Sort(o.Findings)
 	o.Findings = slices.Compact(o.Findings)
 	return o
 }
 
-// command is one that the report lists.
-type command struct {
-	Node string
-	Argv []string
-}
-
-// upgradeRunbook is what the report says was done on the nodes for scenarios/upgrade.
+// upgradeRunbook is what the report says was done for scenarios/upgrade.
 // https://kubernetes.io/docs/tasks/administer-cluster/kubeadm/kubeadm-upgrade/
 var upgradeRunbook = []string{
 	"cp-1: kubeadm version --output=short",
@@ -191,27 +197,38 @@ var upgradeRunbook = []string{
 	"cp-1: kubelet --version",
 	"cp-1: systemctl daemon-reload",
 	"cp-1: systemctl restart kubelet",
+	"API: kubectl cordon worker-1",
+	"API: kubectl drain worker-1 --ignore-daemonsets --timeout=2m0s",
 	"worker-1: kubeadm version --output=short",
 	"worker-1: kubeadm upgrade node",
 	"worker-1: kubelet --version",
 	"worker-1: systemctl daemon-reload",
 	"worker-1: systemctl restart kubelet",
+	"API: kubectl uncordon worker-1",
+	"API: kubectl cordon worker-2",
+	"API: kubectl drain worker-2 --ignore-daemonsets --timeout=2m0s",
 	"worker-2: kubeadm version --output=short",
 	"worker-2: kubeadm upgrade node",
 	"worker-2: kubelet --version",
 	"worker-2: systemctl daemon-reload",
 	"worker-2: systemctl restart kubelet",
+	"API: kubectl uncordon worker-2",
 }
 
 // patch is the last part of a version, which depends on what the store has.
 var patch = regexp.MustCompile(`\b(v1\.\d+)\.\d+\b`)
 
-// runbook are commands as a runbook has them, but those that bring programs to a node in place of its package manager.
-func runbook(commands []command) []string {
+// commandRow is a row of the report's table of commands: | 3.4.1 | `cp-1` | `kubeadm upgrade apply` | …
+var commandRow = regexp.MustCompile("(?m)^\\| [0-9.]+ \\| (?:<code>)?([^ <]+)(?:</code>)? \\| <code>(.+?)</code> \\|")
+
+// runbook are the commands of a report, but those that bring programs to a node in place of its package manager.
+func runbook(summary string) []string {
+	_, commands, _ := strings.Cut(summary, "\n### Commands\n")
+	commands, _, _ = strings.Cut(commands, "\n### ")
 	var lines []string
-	for _, c := range commands {
-		if !slices.Contains([]string{"ls", "install"}, c.Argv[0]) {
-			lines = append(lines, patch.ReplaceAllString(c.Node+": "+strings.Join(c.Argv, " "), "$1.x"))
+	for _, row := range commandRow.FindAllStringSubmatch(commands, -1) {
+		if where, command := row[1], row[2]; !strings.HasPrefix(command, "ls ") && !strings.HasPrefix(command, "install ") {
+			lines = append(lines, patch.ReplaceAllString(where+": "+command, "$1.x"))
 		}
 	}
 	return lines
