@@ -25,8 +25,9 @@ type Probes struct {
 	answered sync.WaitGroup // one for each probe that has no answer yet
 	done     sync.WaitGroup
 
-	mu  sync.Mutex
-	err error
+	mu          sync.Mutex
+	err         error
+	standstills []trace.StandstillData
 }
 
 // StartProbes begins to ask. Each probe records its first answer, every change of its answer, and one event when it stops, so that
@@ -42,6 +43,7 @@ func StartProbes(ctx context.Context, probes []Probe, record Recorder) *Probes {
 			}
 		})
 	}
+	p.done.Go(func() { p.feelPulse(ctx, record) })
 	p.answered.Wait()
 	return p
 }

@@ -13,7 +13,7 @@ import (
 func (r *rehearsal) explainDifferences(found *world.World) error {
 	for _, d := range differences(r.promised, found) {
 		fmt.Fprintf(r.Progress, "note: %s\n", d)
-		if err := r.record(trace.Event{Kind: trace.KindNote, Subject: "run/" + r.ID, Change: "differs"}, map[string]string{"note": d}); err != nil {
+		if err := r.record(trace.Event{Kind: trace.KindNote, Subject: "run/" + r.ID, Change: trace.Differs}, map[string]string{"note": d}); err != nil {
 			return err
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -247,7 +248,7 @@ func (r *rehearsal) conclude(ctx context.Context, failure error) (*Recording, ju
 		Folder: r.folder, Scenario: r.File, Plan: r.plan, Promised: r.promised,
 		Summary: Summary{
 			Run: r.ID, Scenario: r.File.Metadata.Name, Description: r.File.Metadata.Description, Provider: r.Provider.Name(), Version: r.version,
-			Started: r.started, Ended: r.Now().UTC(), Settings: r.Provider.Settings(), Ops: r.ops.states, Command: r.Command, SHA256: sums, Reason: r.reason,
+			Started: r.started, Ended: r.Now().UTC(), Settings: slices.Concat(r.Provider.Settings(), r.standstills()), Ops: r.ops.states, Command: r.Command, SHA256: sums, Reason: r.reason,
 		},
 	}
 	result, err := Judge(ctx, r.Library, rec)

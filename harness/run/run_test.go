@@ -9,6 +9,7 @@ import (
 
 	"github.com/seatrial/seatrial/harness/judge"
 	"github.com/seatrial/seatrial/harness/scenario"
+	"github.com/seatrial/seatrial/harness/trace"
 	"github.com/seatrial/seatrial/harness/world"
 )
 
@@ -140,4 +141,12 @@ func TestListShowsARunWithoutAVerdict(t *testing.T) {
 	g.Expect(all).To(HaveLen(1))
 	g.Expect(all[0].Run).To(Equal("killed"))
 	g.Expect(all[0].Verdict).To(BeEmpty())
+}
+
+// TestStoodStill: the reports say how often and how long, and nothing of a machine that always ran.
+func TestStoodStill(t *testing.T) {
+	g := NewWithT(t)
+	g.Expect(stoodStill(nil)).To(BeEmpty())
+	g.Expect(stoodStill([]trace.StandstillData{{Seconds: 0.6}, {Seconds: 1.25}, {Seconds: 0.7}})).To(HaveExactElements(
+		"how often this machine stood still, as the recording notes: 3, for up to 1.2 s; an outage that clients saw then may be none of the cluster's"))
 }

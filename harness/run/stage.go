@@ -1,6 +1,7 @@
 package run
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -389,6 +390,22 @@ func (r *rehearsal) stopObserving() error {
 		err = errors.Join(err, r.stage.watches.Err())
 	}
 	return errors.Join(err, r.stage.env.Etcd.Close())
+}
+
+// standstills is what the reports say of the times in which this machine did not run.
+func (r *rehearsal) standstills() []string {
+	if r.stage == nil || r.stage.probes == nil {
+		return nil
+	}
+	return stoodStill(r.stage.probes.Standstills())
+}
+
+func stoodStill(all []trace.StandstillData) []string {
+	if len(all) == 0 {
+		return nil
+	}
+	longest := slices.MaxFunc(all, func(a, b trace.StandstillData) int { return cmp.Compare(a.Seconds, b.Seconds) })
+	return []string{fmt.Sprintf("how often this machine stood still, as the recording notes: %d, for up to %.1f s; an outage that clients saw then may be none of the cluster's", len(all), longest.Seconds)}
 }
 
 // leaveCluster removes the cluster, or keeps it for a person to look at and says how.

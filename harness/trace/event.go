@@ -65,6 +65,11 @@ const (
 	ProbeOK   = "ok"
 	ProbeFail = "fail"
 
+	// KindNote about the run: the cluster that was found is otherwise than the one that was promised.
+	Differs = "differs"
+	// KindNote about "machine": it did not run for a while. Data is StandstillData.
+	StoodStill = "stoodStill"
+
 	// KindFact about a pod: the drain is about to evict or delete it. Data is TakingData.
 	Evicting = "evicting"
 	Deleting = "deleting"
@@ -186,6 +191,11 @@ type Blocker struct {
 	Subject string `json:"subject"`
 	Budget  string `json:"budget,omitempty"`
 	Reason  string `json:"reason"`
+}
+
+// StandstillData is how long this machine, or this program, did not run: what clients saw then says little about the cluster.
+type StandstillData struct {
+	Seconds float64 `json:"seconds"`
 }
 
 // ProbeData is the data of a probe event. A probe is recorded when its answer changes, and once more when probing ends, so
