@@ -9,9 +9,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 	"k8s.io/kubectl/pkg/drain"
@@ -190,6 +192,9 @@ func (r *round) look(ctx context.Context, helper *drain.Helper, refused error) e
 		return errors.Join(refused, fmt.Errorf("look at node %q after its drain: %w", r.spec.Node, utilerrors.NewAggregate(errs)))
 	}
 	left := list.Pods()
+	if refused == nil {
+		left = slices.DeleteFunc(left, endedOfDaemonSet)
+	}
 	if len(left) == 0 && refused == nil {
 		return nil
 	}
@@ -201,6 +206,13 @@ func (r *round) look(ctx context.Context, helper *drain.Helper, refused error) e
 		return fmt.Errorf("drain node %q: every pod is gone, yet: %w", r.spec.Node, refused)
 	}
 	return &procedure.Failure{Message: message(r.spec, left, blockers, refused), Blockers: blockers}
+}
+
+// endedOfDaemonSet tells whether a pod has ended and belongs to a DaemonSet. While it runs kubectl leaves it alone, and when it has ended it is one to delete: a DaemonSet
+// that is rolled while a node is drained, as kube-proxy is after an upgrade of the control planes, has pods that end in that time.
+func endedOfDaemonSet(pod corev1.Pod) bool {
+	owner := metav1.GetControllerOf(&pod)
+	return owner != nil && owner.Kind == "DaemonSet" && (pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed)
 }
 
 // lockedWriter lets kubectl's goroutines, one a pod, share a log.

@@ -1,16 +1,20 @@
 package drain
 
 import (
+	"io"
 	"testing"
 	"time"
 
 	. "github.com/onsi/gomega"
+	"github.com/onsi/gomega/types"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/client-go/kubernetes/fake"
 
+	"github.com/seatrial/seatrial/harness/procedure"
 	"github.com/seatrial/seatrial/harness/scenario"
 )
 
@@ -102,4 +106,22 @@ func TestCommand(t *testing.T) {
 	}})).To(Equal([]string{
 		"kubectl", "drain", "w", "--ignore-daemonsets", "--delete-emptydir-data", "--force", "--disable-eviction", "--pod-selector=app=web", "--grace-period=0", "--timeout=1m0s",
 	}))
+}
+
+// TestLook: what is left after a drain is a failure, but for a DaemonSet's pod that has ended meanwhile.
+func TestLook(t *testing.T) {
+	owned := func(kind string) *corev1.Pod {
+		yes := true
+		pod := web("left", func(p *corev1.Pod) {
+			p.Spec.NodeName, p.Status.Phase = "w", corev1.PodFailed
+			p.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: kind, Name: "owner", Controller: &yes}}
+		})
+		return &pod
+	}
+	for kind, want := range map[string]types.GomegaMatcher{"DaemonSet": Succeed(), "ReplicaSet": MatchError(ContainSubstring("1 left"))} {
+		g := NewWithT(t)
+		kube := fake.NewClientset(owned(kind), &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Namespace: "p", Name: "owner"}})
+		r := &round{env: &procedure.Env{Kube: kube, Log: io.Discard}, spec: &scenario.Drain{Node: "w", DrainOptions: scenario.DrainOptions{IgnoreDaemonSets: true}}}
+		g.Expect(r.look(t.Context(), r.helper(t.Context()), nil)).To(want, kind)
+	}
 }
