@@ -123,6 +123,9 @@ func (k *kindBench) newUpgradeScript(ctx context.Context, upgraded, cluster stri
 	return s, err
 }
 
+// proxies waits until kube-proxy is complete.
+var proxies = []string{"rollout", "status", "daemonset/kube-proxy", "--namespace=kube-system", "--timeout=120s"}
+
 // run upgrades the cluster.
 func (s *upgradeScript) run(ctx context.Context) (time.Duration, error) {
 	began := time.Now()
@@ -136,11 +139,10 @@ func (s *upgradeScript) run(ctx context.Context) (time.Duration, error) {
 		func() error {
 			return s.again(ctx, "wait", "pod", "--namespace=kube-system", "--selector=tier=control-plane", ready, "--timeout=120s")
 		},
+		func() error { return s.again(ctx, proxies...) },
 		func() error { return s.worker(ctx, "worker", "worker-1") },
 		func() error { return s.worker(ctx, "worker2", "worker-2") },
-		func() error {
-			return s.kubectl("rollout", "status", "daemonset/kube-proxy", "--namespace=kube-system", "--timeout=120s")
-		},
+		func() error { return s.kubectl(proxies...) },
 	} {
 		if err := step(); err != nil {
 			return 0, err

@@ -34,6 +34,7 @@ const (
 	ActionConfig        = "config"        // kubeadm upgrade node on a worker
 	ActionKubelet       = "kubelet"       // kubelet and kubectl
 	ActionLeaders       = "leaders"       // controller manager and scheduler have leaders
+	ActionSettled       = "settled"       // every workload is complete, the DaemonSets too, before pods are moved
 	ActionRecover       = "recover"       // the node is Ready and every Deployment and StatefulSet is complete
 	ActionComplete      = "complete"      // every workload is, the DaemonSets too
 )
@@ -112,7 +113,7 @@ func (u Cluster) hop(id string, spec *scenario.Upgrade, s plan.Setting, from, to
 		one.Ops = leaf.handingOn(leaf.apply(below, node, cluster.ControlPlaneUpgrade{First: i == 0, KeepCertificates: spec.ControlPlanes.KeepCertificates}))
 		kubelet := leaf.handingOn(leaf.kubelet(below, node))
 		if spec.ControlPlanes.Drain {
-			kubelet = append([]*plan.Op{leaf.leaders(below)}, u.around(below, node, spec, kubelet...)...)
+			kubelet = append(leaf.settled(below, planes), u.around(below, node, spec, kubelet...)...)
 		}
 		if spec.ControlPlanes.Kubelets == scenario.KubeletsEach {
 			one.Ops = append(one.Ops, kubelet...)
@@ -124,7 +125,7 @@ func (u Cluster) hop(id string, spec *scenario.Upgrade, s plan.Setting, from, to
 	if len(last) > 0 {
 		op.Ops = append(op.Ops, &plan.Op{ID: id + "/kubelets", Title: "upgrade the kubelets of the control planes", Procedure: kindCluster, Action: ActionControlPlanes, Version: to, Ops: last})
 	}
-	op.Ops = append(op.Ops, leaf.leaders(id))
+	op.Ops = append(op.Ops, leaf.settled(id, planes)...)
 	if len(workers) > 0 {
 		op.Ops = append(op.Ops, u.workers(id, spec, leaf, workers))
 	}
@@ -221,10 +222,15 @@ func (l leaves) kubelet(id, node string) *plan.Op {
 	return l.op(id+"/kubelet", "upgrade the kubelet of "+node+" and restart it", ActionKubelet, node)
 }
 
-// leaders waits for those of the control planes. Nobody needs them while control planes are upgraded one after the other, and each may be the one that has just become leader: a wait of 15 s that brings nothing. Before
-// pods are moved they are needed.
-func (l leaves) leaders(id string) *plan.Op {
-	return l.op(id+"/leaders", "wait until controller manager and scheduler have leaders", ActionLeaders, "")
+// settled are the waits before pods are moved. Leaders of the control planes are needed then; while those are upgraded one after the other nobody needs them, and each may be the one that has just become leader: a wait
+// of 15 s that brings nothing. Where the only API server was away, kubelets and kube-proxies ask for it more and more seldom and hear of nothing for up to a minute after it is back: a pod that is evicted then is gone, and
+// requests are sent to it all the same. kube-proxy, which kubeadm has rolled out anew, is complete when each of them has listed what there is and each kubelet has said so.
+func (l leaves) settled(id string, planes []string) []*plan.Op {
+	ops := []*plan.Op{l.op(id+"/leaders", "wait until controller manager and scheduler have leaders", ActionLeaders, "")}
+	if len(planes) == 1 {
+		ops = append(ops, l.op(id+"/settled", "wait until every workload is complete, kube-proxy too: no node heard of anything while the only API server was away", ActionSettled, ""))
+	}
+	return ops
 }
 
 // Node is the step upgradeNode.
@@ -255,6 +261,7 @@ func (Node) Plan(step scenario.Step, s plan.Setting) *plan.Op {
 	if first {
 		check = leaf.check(step.ID, spec.Node)
 	}
-	op.Ops = []*plan.Op{check, stage, leaf.apply(step.ID, spec.Node, cluster.ControlPlaneUpgrade{First: first}), leaf.kubelet(step.ID, spec.Node), leaf.leaders(step.ID)}
+	planes, _ := split(s.Nodes, nil)
+	op.Ops = append([]*plan.Op{check, stage, leaf.apply(step.ID, spec.Node, cluster.ControlPlaneUpgrade{First: first}), leaf.kubelet(step.ID, spec.Node)}, leaf.settled(step.ID, planes)...)
 	return op
 }

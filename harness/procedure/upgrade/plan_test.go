@@ -56,12 +56,27 @@ func TestOrder(t *testing.T) {
 		u.To, u.Workers.Order, u.Workers.Parallel = "v1.34", []string{"worker-2"}, 2
 		u.ControlPlanes = scenario.UpgradeControlPlanes{Kubelets: scenario.KubeletsEach, Drain: true}
 	})
-	g.Expect(ids(root.Ops)).To(Equal([]string{"roll/check", "roll/stage", "roll/cp-1", "roll/leaders", "roll/workers", "roll/complete"}))
+	g.Expect(ids(root.Ops)).To(Equal([]string{"roll/check", "roll/stage", "roll/cp-1", "roll/leaders", "roll/settled", "roll/workers", "roll/complete"}))
 	g.Expect(ids(root.Ops[2].Ops)).To(Equal([]string{
-		"roll/cp-1/apply", "roll/cp-1/leaders", "roll/cp-1/cordon", "roll/cp-1/drain", "roll/cp-1/kubelet", "roll/cp-1/uncordon", "roll/cp-1/recover",
+		"roll/cp-1/apply", "roll/cp-1/leaders", "roll/cp-1/settled", "roll/cp-1/cordon", "roll/cp-1/drain", "roll/cp-1/kubelet", "roll/cp-1/uncordon", "roll/cp-1/recover",
 	}))
-	g.Expect(root.Ops[4].Parallel).To(Equal(2))
-	g.Expect(ids(root.Ops[4].Ops)).To(Equal([]string{"roll/worker-2", "roll/worker-1"}))
+	g.Expect(root.Ops[5].Parallel).To(Equal(2))
+	g.Expect(ids(root.Ops[5].Ops)).To(Equal([]string{"roll/worker-2", "roll/worker-1"}))
+}
+
+// TestSettled: before pods are moved every kube-proxy has heard what changed while the only API server was away. With several it was not.
+func TestSettled(t *testing.T) {
+	g := NewWithT(t)
+	planned := func(planes ...string) []string {
+		nodes := []cluster.Node{{Name: "worker-1", Role: cluster.Worker}}
+		for _, name := range planes {
+			nodes = append(nodes, cluster.Node{Name: name, Role: cluster.ControlPlane})
+		}
+		spec := &scenario.Upgrade{To: "v1.34", ControlPlanes: scenario.UpgradeControlPlanes{Kubelets: scenario.KubeletsEach}}
+		return ids(Cluster{Drain: drained}.Plan(scenario.Step{ID: "roll", Upgrade: spec}, plan.Setting{Version: "v1.33", Nodes: nodes}).Ops)
+	}
+	g.Expect(planned("cp-1")).To(HaveExactElements("roll/check", "roll/stage", "roll/cp-1", "roll/leaders", "roll/settled", "roll/workers", "roll/complete"))
+	g.Expect(planned("cp-1", "cp-2", "cp-3")).NotTo(ContainElement("roll/settled"))
 }
 
 // TestMoveLeader: a control plane's etcd hands on the leadership before each op that ends it, where another can have it.
@@ -87,7 +102,7 @@ func TestNodePlan(t *testing.T) {
 	}
 	first := planned("cp-1", "v1.33").Ops
 	g.Expect(first[0]).To(HaveField("Action", ActionCheck))
-	g.Expect(first[len(first)-1]).To(HaveField("Action", ActionLeaders), "what comes after it may move pods")
+	g.Expect(ids(first[len(first)-2:])).To(Equal([]string{"one/leaders", "one/settled"}), "what comes after it may move pods")
 	g.Expect(first[2]).To(And(HaveField("Action", ActionApply), HaveField("Options", cluster.ControlPlaneUpgrade{First: true})))
 	next := planned("cp-1", "v1.34").Ops
 	g.Expect(next[0]).To(HaveField("Action", ActionWhole), "kubeadm upgrade plan was asked before the first")

@@ -54,6 +54,8 @@ func (Cluster) Do(ctx context.Context, env *procedure.Env, _ scenario.Step, op *
 		return w.kubelet(ctx)
 	case ActionLeaders:
 		return procedure.AwaitLeaders(ctx, env, time.Now())
+	case ActionSettled:
+		return procedure.AwaitWorkloads(ctx, env, true)
 	case ActionRecover:
 		return w.recover(ctx)
 	case ActionComplete:
