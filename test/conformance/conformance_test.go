@@ -219,7 +219,7 @@ var upgradeRunbook = []string{
 var patch = regexp.MustCompile(`\b(v1\.\d+)\.\d+\b`)
 
 // commandRow is a row of the report's table of commands: | 3.4.1 | `cp-1` | `kubeadm upgrade apply` | …
-var commandRow = regexp.MustCompile("(?m)^\\| [0-9.]+ \\| (?:<code>)?([^ <]+)(?:</code>)? \\| <code>(.+?)</code> \\|")
+var commandRow = regexp.MustCompile(`(?m)^\| [0-9.]+ \| (?:<code>)?([^ <]+)(?:</code>)? \| <code>(.+?)</code> \|`)
 
 // runbook are the commands of a report, but those that bring programs to a node in place of its package manager.
 func runbook(summary string) []string {

@@ -79,7 +79,7 @@ func command(spec *scenario.Drain) []string {
 	if spec.GracePeriodSeconds != nil {
 		argv = append(argv, fmt.Sprintf("--grace-period=%d", *spec.GracePeriodSeconds))
 	}
-	return append(argv, "--timeout="+spec.Timeout.Duration.String())
+	return append(argv, "--timeout="+spec.Timeout.String())
 }
 
 func title(spec *scenario.Drain) string {
