@@ -228,7 +228,7 @@ func (l leaves) kubelet(id, node string) *plan.Op {
 func (l leaves) settled(id string, planes []string) []*plan.Op {
 	ops := []*plan.Op{l.op(id+"/leaders", "wait until controller manager and scheduler have leaders", ActionLeaders, "")}
 	if len(planes) == 1 {
-		ops = append(ops, l.op(id+"/settled", "wait until every workload is complete, kube-proxy too: no node heard of anything while the only API server was away", ActionSettled, ""))
+		ops = append(ops, l.op(id+"/settled", "wait until every workload is complete, kube-proxy too, before pods are moved", ActionSettled, ""))
 	}
 	return ops
 }
