@@ -10,7 +10,7 @@ import (
 const (
 	// beat is the time between two beats of the pulse.
 	beat = 100 * time.Millisecond
-	// missed is how much later than it should be a beat is noted. A probe gives an answer a second.
+	// missed is how late a beat is when it is noted: half of the second that a probe waits for an answer.
 	missed = 500 * time.Millisecond
 )
 

@@ -29,7 +29,7 @@ type Report struct {
 	Verdict   scenario.Verdict `json:"verdict"`
 	// Reason says in one sentence why the verdict is not Passed.
 	Reason string `json:"reason,omitempty"`
-	// Settings are the settings that make the rehearsal differ from production (a faster clock, a disabled fsync), each a sentence.
+	// Settings are what makes the rehearsal differ from production (a faster clock, a disabled fsync, a machine that stood still), each a sentence.
 	Settings []string `json:"settings,omitempty"`
 	// Kept says, a line each, how to reach the cluster and how to delete it, when it was kept.
 	Kept []string `json:"kept,omitempty"`
