@@ -392,7 +392,7 @@ func (r *rehearsal) stopObserving() error {
 	return errors.Join(err, r.stage.env.Etcd.Close())
 }
 
-// standstills is what the reports say of the times in which this machine did not run.
+// standstills is what the reports say of the times in which this machine did not run, of a resumed run since it was resumed.
 func (r *rehearsal) standstills() []string {
 	if r.stage == nil || r.stage.probes == nil {
 		return nil
