@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/seatrial/seatrial/harness/world"
 )
 
 // The fleet that is upgraded: ten workers at a time, of which each has about ten pods. Every Deployment has a budget that lets a quarter of its pods be away, as a
@@ -97,14 +100,25 @@ func measureFleet(ctx context.Context, b *bench) (rows []row, err error) {
 		return nil, err
 	}
 	steps := r.stepsTook()
-	api, services, err := r.longestOutages()
+	api, services, err := r.outages()
 	if err != nil {
 		return nil, err
 	}
-	b.say("fleet: upgraded in %.1f s, the API was away for at most %.2f s, a service for %.2f s", steps.Seconds(), api.Seconds(), services.Seconds())
+	for _, o := range slices.Concat(api, services) {
+		b.say("fleet: %s did not answer for %.2f s from %s on: %s", o.Subject, o.Seconds, o.From.Format(time.TimeOnly), o.Reason)
+	}
+	b.say("fleet: upgraded in %.1f s, the API was away for at most %.2f s, a service for %.2f s", steps.Seconds(), longest(api).Seconds(), longest(services).Seconds())
 	return []row{
 		{fmt.Sprintf("upgrade of 3 control planes and %d workers", fleetWorkers), took(steps), nil, limitFleet},
-		{"the API away meanwhile, at most", took(max(api, probeInterval)), nil, limitFleetAPI},
-		{"a service away meanwhile, at most", took(max(services, probeInterval)), nil, limitFleetNobody},
+		{"the API away meanwhile, at most", took(max(longest(api), probeInterval)), nil, limitFleetAPI},
+		{"a service away meanwhile, at most", took(max(longest(services), probeInterval)), nil, limitFleetNobody},
 	}, nil
+}
+
+// longest is the time of the longest interval; zero when there is none.
+func longest(all []world.Interval) (d time.Duration) {
+	for _, iv := range all {
+		d = max(d, iv.To.Sub(iv.From))
+	}
+	return d
 }

@@ -55,30 +55,29 @@ func (r rehearsal) stepsTook() time.Duration {
 	return marks[trace.StepsEnded].Sub(marks[trace.StepsBegan])
 }
 
-// longestOutages are the longest times for which, during a run's steps, the API did not answer through the balancer, and a service that was asked.
-func (r rehearsal) longestOutages() (api, service time.Duration, err error) {
+// outages are the times for which, during a run's steps, the API did not answer through the balancer, or a service that was asked.
+func (r rehearsal) outages() (api, services []world.Interval, err error) {
 	fold := world.NewFold()
 	for _, e := range r.events {
 		if _, err := fold.Apply(e); err != nil {
-			return 0, 0, err
+			return nil, nil, err
 		}
 		switch {
 		case e.Kind == trace.KindRun && e.Change == trace.StepsBegan:
 			fold.Forget(e.Time, e.Seq)
 		case e.Kind == trace.KindRun && e.Change == trace.StepsEnded:
 			for _, iv := range fold.Intervals(e.Time, e.Seq) {
-				took := iv.To.Sub(iv.From)
 				switch {
 				case iv.Condition == world.APIOutage && iv.Subject == "api/balancer":
-					api = max(api, took)
+					api = append(api, iv)
 				case iv.Condition == world.ServiceOutage:
-					service = max(service, took)
+					services = append(services, iv)
 				}
 			}
-			return api, service, nil
+			return api, services, nil
 		}
 	}
-	return 0, 0, errors.New("the run's steps did not end")
+	return nil, nil, errors.New("the run's steps did not end")
 }
 
 // writeScenario makes the folder of a scenario that has one file of objects.
