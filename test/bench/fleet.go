@@ -49,7 +49,7 @@ spec:
   template:
     metadata:
       labels: {app: %[1]s}
-      annotations: {sim.seatrial.dev/startup: 1s, sim.seatrial.dev/shutdown: 3s}
+      annotations: {sim.seatrial.dev/startup: 1s, sim.seatrial.dev/shutdown: 5s}
     spec:
       terminationGracePeriodSeconds: 5
       containers: [{name: main, image: seatrial.dev/workload:v1, ports: [{containerPort: 8080}]}]

@@ -5,11 +5,16 @@ package cordon
 import (
 	"context"
 	"fmt"
+	"slices"
+	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/kubectl/pkg/drain"
 
 	"github.com/seatrial/seatrial/harness/cluster"
+	"github.com/seatrial/seatrial/harness/objects"
 	"github.com/seatrial/seatrial/harness/plan"
 	"github.com/seatrial/seatrial/harness/procedure"
 	"github.com/seatrial/seatrial/harness/scenario"
@@ -34,7 +39,7 @@ func (Mark) Needs() []cluster.Capability { return nil }
 
 // Plan implements procedure.Procedure.
 func (m Mark) Plan(step scenario.Step, _ plan.Setting) *plan.Op {
-	op := &plan.Op{ID: step.ID, Procedure: m.Kind(), Action: m.Kind(), Timeout: procedure.Quick}
+	op := &plan.Op{ID: step.ID, Procedure: m.Kind(), Action: m.Kind(), Timeout: procedure.Marking}
 	if m.Unschedulable {
 		op.Node, op.Options, op.Title = step.Cordon.Node, step.Cordon, "mark "+step.Cordon.Node+" unschedulable"
 	} else {
@@ -49,7 +54,9 @@ func (m Mark) Do(ctx context.Context, env *procedure.Env, _ scenario.Step, op *p
 	return Set(ctx, env, op.Node, m.Unschedulable)
 }
 
-// Set makes a node unschedulable, or schedulable again, and looks whether it is.
+// Set makes a node unschedulable, or schedulable again, and waits until the controller manager has put the taint on it that follows, or taken it
+// (https://kubernetes.io/docs/reference/labels-annotations-taints/#node-kubernetes-io-unschedulable). One that has just become the leader renews its lease seconds before its controllers know what
+// there is; evicted pods are gone meanwhile, and are endpoints all the same.
 func Set(ctx context.Context, env *procedure.Env, node string, unschedulable bool) error {
 	n, err := env.Kube.CoreV1().Nodes().Get(ctx, node, metav1.GetOptions{})
 	if err != nil {
@@ -59,16 +66,44 @@ func Set(ctx context.Context, env *procedure.Env, node string, unschedulable boo
 	if err := drain.RunCordonOrUncordon(helper, n, unschedulable); err != nil {
 		return fmt.Errorf("set node %q unschedulable=%t: %w", node, unschedulable, err)
 	}
-	n, err = env.Kube.CoreV1().Nodes().Get(ctx, node, metav1.GetOptions{})
+	n, err = awaitTaint(ctx, env, node, unschedulable)
 	if err != nil {
-		return fmt.Errorf("read node %q again: %w", node, err)
-	}
-	if n.Spec.Unschedulable != unschedulable {
-		return procedure.Failf("node %q: expected spec.unschedulable %t, found %t after setting it", node, unschedulable, n.Spec.Unschedulable)
+		return err
 	}
 	if err := env.Recorded(ctx, "node/"+node, n.ResourceVersion); err != nil {
 		return err
 	}
 	fmt.Fprintf(env.Log, "node/%s unschedulable=%t\n", node, unschedulable)
 	return nil
+}
+
+// lookEvery is the time between two looks at a node whose taint is awaited. A controller manager that works takes a tenth of a second.
+const lookEvery = 100 * time.Millisecond
+
+// awaitTaint waits until the node has the taint of unschedulable nodes, or no longer has it, and returns the node.
+func awaitTaint(ctx context.Context, env *procedure.Env, node string, unschedulable bool) (n *corev1.Node, err error) {
+	last := "not asked"
+	err = wait.PollUntilContextCancel(ctx, lookEvery, true, func(ctx context.Context) (bool, error) {
+		now, err := env.Kube.CoreV1().Nodes().Get(ctx, node, metav1.GetOptions{})
+		switch {
+		case objects.Refused(err):
+			return false, fmt.Errorf("read node %q again: %w", node, err)
+		case err != nil: // the API may be away for a moment
+			if ctx.Err() == nil {
+				last = err.Error()
+			}
+			return false, nil
+		case now.Spec.Unschedulable != unschedulable:
+			return false, procedure.Failf("node %q: expected spec.unschedulable %t, found %t after setting it", node, unschedulable, now.Spec.Unschedulable)
+		}
+		n = now
+		tainted := slices.ContainsFunc(n.Spec.Taints, func(t corev1.Taint) bool { return t.Key == corev1.TaintNodeUnschedulable })
+		last = fmt.Sprintf("%t", tainted)
+		return tainted == unschedulable, nil
+	})
+	if wait.Interrupted(err) {
+		return nil, procedure.Failf("node %q was set unschedulable=%t, and expected was that kube-controller-manager has its taint %s follow; has it, as last seen: %s; does a controller manager work?",
+			node, unschedulable, corev1.TaintNodeUnschedulable, last)
+	}
+	return n, err
 }

@@ -50,7 +50,7 @@ func Ops(id string, spec *scenario.Drain) []*plan.Op {
 	return []*plan.Op{
 		{
 			ID: id + "/cordon", Title: "mark " + spec.Node + " unschedulable", Procedure: "drain", Action: "cordon",
-			Node: spec.Node, Options: spec, Timeout: procedure.Quick, Command: []string{"kubectl", "cordon", spec.Node},
+			Node: spec.Node, Options: spec, Timeout: procedure.Marking, Command: []string{"kubectl", "cordon", spec.Node},
 		},
 		{
 			ID: id + "/drain", Title: title(spec), Procedure: "drain", Action: "drain",
@@ -149,7 +149,7 @@ func (r *round) helper(ctx context.Context) *drain.Helper {
 	}
 	log := &lockedWriter{out: r.env.Log}
 	return &drain.Helper{
-		Ctx: ctx, Client: r.env.Kube, Out: log, ErrOut: log,
+		Ctx: ctx, Client: client{r.env.Kube, r.env.Seen}, Out: log, ErrOut: log,
 		Force: r.spec.Force, GracePeriodSeconds: grace, IgnoreAllDaemonSets: r.spec.IgnoreDaemonSets,
 		Timeout: r.spec.Timeout.Duration, DeleteEmptyDirData: r.spec.DeleteEmptyDirData,
 		PodSelector: r.spec.PodSelector, DisableEviction: r.spec.DisableEviction, EvictErrorRetryDelay: r.spec.RetryDelay.Duration,
