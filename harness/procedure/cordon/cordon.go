@@ -82,7 +82,7 @@ const lookEvery = 100 * time.Millisecond
 
 // awaitTaint waits until the node has the taint of unschedulable nodes, or no longer has it, and returns the node.
 func awaitTaint(ctx context.Context, env *procedure.Env, node string, unschedulable bool) (n *corev1.Node, err error) {
-	last := "not asked"
+	want, last := map[bool]string{true: "that it has", false: "that it no longer has"}[unschedulable], "not asked"
 	err = wait.PollUntilContextCancel(ctx, lookEvery, true, func(ctx context.Context) (bool, error) {
 		now, err := env.Kube.CoreV1().Nodes().Get(ctx, node, metav1.GetOptions{})
 		switch {
@@ -98,12 +98,12 @@ func awaitTaint(ctx context.Context, env *procedure.Env, node string, unschedula
 		}
 		n = now
 		tainted := slices.ContainsFunc(n.Spec.Taints, func(t corev1.Taint) bool { return t.Key == corev1.TaintNodeUnschedulable })
-		last = fmt.Sprintf("%t", tainted)
+		last = map[bool]string{true: "it has it", false: "it does not have it"}[tainted]
 		return tainted == unschedulable, nil
 	})
 	if wait.Interrupted(err) {
-		return nil, procedure.Failf("node %q was set unschedulable=%t, and expected was that kube-controller-manager has its taint %s follow; has it, as last seen: %s; does a controller manager work?",
-			node, unschedulable, corev1.TaintNodeUnschedulable, last)
+		return nil, procedure.Failf("node %q was set unschedulable=%t: expected %s kube-controller-manager's taint %s, last seen: %s; does a controller manager work?",
+			node, unschedulable, want, corev1.TaintNodeUnschedulable, last)
 	}
 	return n, err
 }

@@ -68,7 +68,7 @@ func TestSet(t *testing.T) {
 		g.Expect(err).NotTo(HaveOccurred())
 		g.Expect(recorded).To(Equal("node/worker-1 after"), "what comes next is recorded after the taint")
 		_, err = set(t, unschedulable, 0)
-		g.Expect(err).To(MatchError(And(ContainSubstring(`node "worker-1" was set unschedulable=`), ContainSubstring("kube-controller-manager has its taint node.kubernetes.io/unschedulable follow"))))
+		g.Expect(err).To(MatchError(And(ContainSubstring(`node "worker-1" was set unschedulable=`), ContainSubstring("has kube-controller-manager's taint node.kubernetes.io/unschedulable, last seen: it"))))
 		var failure *procedure.Failure
 		g.Expect(err).To(BeAssignableToTypeOf(failure), "the cluster did not do it")
 	}
