@@ -36,12 +36,6 @@ func (w *Watches) last(subject string) (sight, bool) {
 	return s, known
 }
 
-// Seen is an object as it was recorded last, which is a moment behind the cluster; nil when it is gone, or was never there. It must not be changed.
-func (w *Watches) Seen(subject string) any {
-	s, _ := w.last(subject)
-	return s.object
-}
-
 // gone are the objects of a kind that are recorded as being there, and are not.
 func (w *Watches) gone(kind string, there map[string]bool) map[string]any {
 	w.mu.Lock()

@@ -68,8 +68,6 @@ type Env struct {
 	Record func(kind trace.Kind, subject, change string, data any) error
 	// Recorded waits until the trace shows an object in a resource version or a later one, so that what an op does next comes after it there too.
 	Recorded func(ctx context.Context, subject, resourceVersion string) error
-	// Seen is an object as it was recorded last, which is a moment behind the cluster; nil when it is gone, or was never there. It must not be changed.
-	Seen func(subject string) any
 	// Relist has the recording begin anew with what is there: versions may have gone back.
 	Relist func(ctx context.Context) error
 	// Background takes what an op leaves to be done while others are performed.
@@ -115,7 +113,7 @@ func FromWait(err error) error {
 // Quick is the timeout of ops that are a request or two.
 const Quick = plan.Seconds(30 * time.Second)
 
-// Marking is the timeout of ops that mark a node, which wait for the controller manager: one that lost its lease is replaced after 15 s, and the new one has to learn what there is.
+// Marking is the timeout of a cordon, which waits for the controller manager: one that lost its lease is replaced after 15 s, and the new one has to learn what there is.
 const Marking = 2 * Quick
 
 // Margin is what an op is given beyond the timeout that the scenario states, so that the procedure's own timeout speaks first.

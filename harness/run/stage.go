@@ -129,7 +129,7 @@ func (r *rehearsal) connect(ctx context.Context, record observe.Recorder) error 
 	}
 	r.stage.watches, err = observe.StartWatches(context.WithoutCancel(ctx), watcher, r.stage.meta, record)
 	if err == nil {
-		r.stage.env.Recorded, r.stage.env.Seen, r.stage.env.Relist = r.stage.watches.Recorded, r.stage.watches.Seen, r.stage.watches.Relist
+		r.stage.env.Recorded, r.stage.env.Relist = r.stage.watches.Recorded, r.stage.watches.Relist
 	}
 	return err
 }

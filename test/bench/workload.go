@@ -107,7 +107,9 @@ func (b *bench) drain(ctx context.Context) (elapsed time.Duration, err error) {
 		Record:   func(trace.Kind, string, string, any) error { return nil },
 		Recorded: func(context.Context, string, string) error { return nil },
 	}
-	if err := cordon.Set(ctx, env, otherNode, true); err != nil {
+	marking, marked := context.WithTimeout(ctx, time.Duration(procedure.Marking))
+	defer marked()
+	if err := cordon.Set(marking, env, otherNode, true); err != nil {
 		return 0, err
 	}
 	if err := createDeployment(ctx, r.client, drainedApp, drainedPods); err != nil {

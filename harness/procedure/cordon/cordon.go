@@ -14,7 +14,6 @@ import (
 	"k8s.io/kubectl/pkg/drain"
 
 	"github.com/seatrial/seatrial/harness/cluster"
-	"github.com/seatrial/seatrial/harness/objects"
 	"github.com/seatrial/seatrial/harness/plan"
 	"github.com/seatrial/seatrial/harness/procedure"
 	"github.com/seatrial/seatrial/harness/scenario"
@@ -39,9 +38,10 @@ func (Mark) Needs() []cluster.Capability { return nil }
 
 // Plan implements procedure.Procedure.
 func (m Mark) Plan(step scenario.Step, _ plan.Setting) *plan.Op {
-	op := &plan.Op{ID: step.ID, Procedure: m.Kind(), Action: m.Kind(), Timeout: procedure.Marking}
+	op := &plan.Op{ID: step.ID, Procedure: m.Kind(), Action: m.Kind(), Timeout: procedure.Quick}
 	if m.Unschedulable {
 		op.Node, op.Options, op.Title = step.Cordon.Node, step.Cordon, "mark "+step.Cordon.Node+" unschedulable"
+		op.Timeout = procedure.Marking
 	} else {
 		op.Node, op.Options, op.Title = step.Uncordon.Node, step.Uncordon, "mark "+step.Uncordon.Node+" schedulable"
 	}
@@ -54,9 +54,9 @@ func (m Mark) Do(ctx context.Context, env *procedure.Env, _ scenario.Step, op *p
 	return Set(ctx, env, op.Node, m.Unschedulable)
 }
 
-// Set makes a node unschedulable, or schedulable again, and waits until the controller manager has put the taint on it that follows, or taken it
-// (https://kubernetes.io/docs/reference/labels-annotations-taints/#node-kubernetes-io-unschedulable). One that has just become the leader renews its lease seconds before its controllers know what
-// there is; evicted pods are gone meanwhile, and are endpoints all the same.
+// Set makes a node unschedulable, or schedulable again, and looks whether it is. An unschedulable node gets a taint from the controller manager, which is waited for
+// (https://kubernetes.io/docs/reference/labels-annotations-taints/#node-kubernetes-io-unschedulable): one that has just become the leader renews its lease seconds before its controllers know what
+// there is, and pods that are evicted meanwhile are gone, and are endpoints all the same.
 func Set(ctx context.Context, env *procedure.Env, node string, unschedulable bool) error {
 	n, err := env.Kube.CoreV1().Nodes().Get(ctx, node, metav1.GetOptions{})
 	if err != nil {
@@ -66,9 +66,17 @@ func Set(ctx context.Context, env *procedure.Env, node string, unschedulable boo
 	if err := drain.RunCordonOrUncordon(helper, n, unschedulable); err != nil {
 		return fmt.Errorf("set node %q unschedulable=%t: %w", node, unschedulable, err)
 	}
-	n, err = awaitTaint(ctx, env, node, unschedulable)
+	n, err = env.Kube.CoreV1().Nodes().Get(ctx, node, metav1.GetOptions{})
 	if err != nil {
-		return err
+		return fmt.Errorf("read node %q again: %w", node, err)
+	}
+	if n.Spec.Unschedulable != unschedulable {
+		return procedure.Failf("node %q: expected spec.unschedulable %t, found %t after setting it", node, unschedulable, n.Spec.Unschedulable)
+	}
+	if unschedulable {
+		if n, err = awaitTaint(ctx, env, n); err != nil {
+			return err
+		}
 	}
 	if err := env.Recorded(ctx, "node/"+node, n.ResourceVersion); err != nil {
 		return err
@@ -80,30 +88,25 @@ func Set(ctx context.Context, env *procedure.Env, node string, unschedulable boo
 // lookEvery is the time between two looks at a node whose taint is awaited. A controller manager that works takes a tenth of a second.
 const lookEvery = 100 * time.Millisecond
 
-// awaitTaint waits until the node has the taint of unschedulable nodes, or no longer has it, and returns the node.
-func awaitTaint(ctx context.Context, env *procedure.Env, node string, unschedulable bool) (n *corev1.Node, err error) {
-	want, last := map[bool]string{true: "that it has", false: "that it no longer has"}[unschedulable], "not asked"
-	err = wait.PollUntilContextCancel(ctx, lookEvery, true, func(ctx context.Context) (bool, error) {
-		now, err := env.Kube.CoreV1().Nodes().Get(ctx, node, metav1.GetOptions{})
-		switch {
-		case objects.Refused(err):
-			return false, fmt.Errorf("read node %q again: %w", node, err)
-		case err != nil: // the API may be away for a moment
-			if ctx.Err() == nil {
-				last = err.Error()
-			}
-			return false, nil
-		case now.Spec.Unschedulable != unschedulable:
-			return false, procedure.Failf("node %q: expected spec.unschedulable %t, found %t after setting it", node, unschedulable, now.Spec.Unschedulable)
+// awaitTaint waits until a node has the taint of unschedulable nodes, and returns it as it is then.
+func awaitTaint(ctx context.Context, env *procedure.Env, n *corev1.Node) (*corev1.Node, error) {
+	name, last := n.Name, "it does not have it"
+	err := wait.PollUntilContextCancel(ctx, lookEvery, true, func(ctx context.Context) (bool, error) {
+		if slices.ContainsFunc(n.Spec.Taints, func(t corev1.Taint) bool { return t.Key == corev1.TaintNodeUnschedulable }) {
+			return true, nil
 		}
-		n = now
-		tainted := slices.ContainsFunc(n.Spec.Taints, func(t corev1.Taint) bool { return t.Key == corev1.TaintNodeUnschedulable })
-		last = map[bool]string{true: "it has it", false: "it does not have it"}[tainted]
-		return tainted == unschedulable, nil
+		now, err := env.Kube.CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{})
+		switch {
+		case err == nil:
+			n, last = now, "it does not have it"
+		case ctx.Err() == nil: // the API may be away for a moment
+			last = err.Error()
+		}
+		return false, nil
 	})
-	if wait.Interrupted(err) {
-		return nil, procedure.Failf("node %q was set unschedulable=%t: expected %s kube-controller-manager's taint %s, last seen: %s; does a controller manager work?",
-			node, unschedulable, want, corev1.TaintNodeUnschedulable, last)
+	if err != nil {
+		return nil, procedure.Failf("node %q was set unschedulable: expected that it has kube-controller-manager's taint %s, last seen: %s; does a controller manager work? One that could not write it does when the node changes next",
+			name, corev1.TaintNodeUnschedulable, last)
 	}
-	return n, err
+	return n, nil
 }

@@ -3,7 +3,6 @@ package cordon
 import (
 	"context"
 	"io"
-	"slices"
 	"testing"
 
 	. "github.com/onsi/gomega"
@@ -17,40 +16,32 @@ import (
 )
 
 // looksAtMost is how often the node is looked at before the op's time is over.
-const looksAtMost = 4
+const looksAtMost = 5
 
-// set marks a node that was marked the other way, and returns what was recorded of it. The controller manager follows at that look; 0: there is none that works.
-func set(t *testing.T, unschedulable bool, follows int) (recorded string, err error) {
+// set marks a node that was marked the other way, and returns what was recorded of it. The controller manager puts its taint on the node at that look; 0: there is none that works.
+func set(t *testing.T, unschedulable bool, taints int) (recorded string, err error) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	taint := corev1.Taint{Key: corev1.TaintNodeUnschedulable, Effect: corev1.TaintEffectNoSchedule}
-	n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "worker-1", ResourceVersion: "before"}, Spec: corev1.NodeSpec{Unschedulable: !unschedulable}}
-	other := corev1.Taint{Key: "example.com/other", Effect: corev1.TaintEffectNoSchedule}
-	n.Spec.Taints = []corev1.Taint{other}
-	if !unschedulable {
-		n.Spec.Taints = append(n.Spec.Taints, taint)
-	}
+	n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "worker-1", ResourceVersion: "before"}, Spec: corev1.NodeSpec{
+		Unschedulable: !unschedulable, Taints: []corev1.Taint{{Key: "example.com/other", Effect: corev1.TaintEffectNoSchedule}},
+	}}
 	kube := fake.NewClientset(n)
-	looks := -1 // the first reads what there is to be marked
+	looks := 0
 	kube.PrependReactor("get", "nodes", func(clienttesting.Action) (bool, runtime.Object, error) {
-		looks++
-		if looks == looksAtMost {
+		if looks++; looks == looksAtMost {
 			cancel()
 		}
-		if follows == 0 || looks < follows {
+		if taints == 0 || looks < taints {
 			return false, nil, nil
 		}
 		now, err := kube.Tracker().Get(corev1.SchemeGroupVersion.WithResource("nodes"), "", "worker-1")
 		if err != nil {
 			return true, nil, err
 		}
-		marked := now.(*corev1.Node).DeepCopy()
-		marked.ResourceVersion = "after"
-		marked.Spec.Taints = []corev1.Taint{other}
-		if unschedulable {
-			marked.Spec.Taints = append(slices.Clip(marked.Spec.Taints), taint)
-		}
-		return true, marked, nil
+		tainted := now.(*corev1.Node).DeepCopy()
+		tainted.ResourceVersion = "tainted"
+		tainted.Spec.Taints = append(tainted.Spec.Taints, corev1.Taint{Key: corev1.TaintNodeUnschedulable, Effect: corev1.TaintEffectNoSchedule})
+		return true, tainted, nil
 	})
 	env := &procedure.Env{Kube: kube, Log: io.Discard, Recorded: func(_ context.Context, subject, version string) error {
 		recorded = subject + " " + version
@@ -60,16 +51,19 @@ func set(t *testing.T, unschedulable bool, follows int) (recorded string, err er
 	return recorded, err
 }
 
-// TestSet: a node is marked when the controller manager has put the taint on it, or taken it, and not when only the mark is there.
+// TestSet: a cordon has happened when the controller manager has put its taint on the node, and what comes next is recorded after that. An uncordon waits for nobody.
 func TestSet(t *testing.T) {
-	for _, unschedulable := range []bool{true, false} {
-		g := NewWithT(t)
-		recorded, err := set(t, unschedulable, 3)
-		g.Expect(err).NotTo(HaveOccurred())
-		g.Expect(recorded).To(Equal("node/worker-1 after"), "what comes next is recorded after the taint")
-		_, err = set(t, unschedulable, 0)
-		g.Expect(err).To(MatchError(And(ContainSubstring(`node "worker-1" was set unschedulable=`), ContainSubstring("has kube-controller-manager's taint node.kubernetes.io/unschedulable, last seen: it"))))
-		var failure *procedure.Failure
-		g.Expect(err).To(BeAssignableToTypeOf(failure), "the cluster did not do it")
-	}
+	g := NewWithT(t)
+	recorded, err := set(t, true, 4)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(recorded).To(Equal("node/worker-1 tainted"))
+
+	recorded, err = set(t, true, 0)
+	g.Expect(err).To(BeAssignableToTypeOf(&procedure.Failure{}), "the cluster did not do it")
+	g.Expect(err).To(MatchError(And(ContainSubstring(`node "worker-1" was set unschedulable`), ContainSubstring("taint node.kubernetes.io/unschedulable, last seen: it does not have it"))))
+	g.Expect(recorded).To(BeEmpty())
+
+	recorded, err = set(t, false, 0)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(recorded).To(Equal("node/worker-1 before"))
 }

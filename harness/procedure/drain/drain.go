@@ -149,7 +149,7 @@ func (r *round) helper(ctx context.Context) *drain.Helper {
 	}
 	log := &lockedWriter{out: r.env.Log}
 	return &drain.Helper{
-		Ctx: ctx, Client: client{r.env.Kube, r.env.Seen}, Out: log, ErrOut: log,
+		Ctx: ctx, Client: r.env.Kube, Out: log, ErrOut: log,
 		Force: r.spec.Force, GracePeriodSeconds: grace, IgnoreAllDaemonSets: r.spec.IgnoreDaemonSets,
 		Timeout: r.spec.Timeout.Duration, DeleteEmptyDirData: r.spec.DeleteEmptyDirData,
 		PodSelector: r.spec.PodSelector, DisableEviction: r.spec.DisableEviction, EvictErrorRetryDelay: r.spec.RetryDelay.Duration,

@@ -10,7 +10,6 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/client-go/kubernetes/fake"
@@ -125,28 +124,4 @@ func TestLook(t *testing.T) {
 		r := &round{env: &procedure.Env{Kube: kube, Log: io.Discard}, spec: &scenario.Drain{Node: "w", DrainOptions: scenario.DrainOptions{IgnoreDaemonSets: true}}}
 		g.Expect(r.look(t.Context(), r.helper(t.Context()), nil)).To(want, kind)
 	}
-}
-
-// TestEndingPodsAreNotAskedFor: while a pod is recorded as ending the API is not asked for it, and then says what became of it. Others are asked for at once.
-func TestEndingPodsAreNotAskedFor(t *testing.T) {
-	g := NewWithT(t)
-	kube := fake.NewClientset()
-	looks := 0
-	ending := web("ending", func(p *corev1.Pod) { p.DeletionTimestamp = &metav1.Time{} })
-	seen := func(subject string) any {
-		g.Expect(subject).To(Equal("pod/p/ending"))
-		if looks++; looks > 3 {
-			return nil
-		}
-		g.Expect(kube.Actions()).To(BeEmpty())
-		return &ending
-	}
-	_, err := client{kube, seen}.CoreV1().Pods("p").Get(t.Context(), "ending", metav1.GetOptions{})
-	g.Expect(apierrors.IsNotFound(err)).To(BeTrue())
-	g.Expect(looks).To(Equal(4))
-
-	stays := web("stays", nil)
-	seen = func(string) any { return &stays }
-	_, err = client{fake.NewClientset(&stays), seen}.CoreV1().Pods("p").Get(t.Context(), "stays", metav1.GetOptions{})
-	g.Expect(err).NotTo(HaveOccurred())
 }

@@ -155,7 +155,7 @@ func (u Cluster) around(id, node string, spec *scenario.Upgrade, ops ...*plan.Op
 	return append(all,
 		&plan.Op{
 			ID: id + "/uncordon", Title: "mark " + node + " schedulable", Procedure: "uncordon", Action: "uncordon", Node: node,
-			Options: &scenario.Uncordon{Node: node}, Timeout: procedure.Marking, Command: []string{"kubectl", "uncordon", node},
+			Options: &scenario.Uncordon{Node: node}, Timeout: procedure.Quick, Command: []string{"kubectl", "uncordon", node},
 		},
 		&plan.Op{
 			ID: id + "/recover", Title: "wait until " + node + " is Ready and the workloads are complete", Procedure: kindCluster, Action: ActionRecover, Node: node,
