@@ -110,7 +110,7 @@ type Step struct {
 	ID           string        `json:"id" jsonschema:"required" doc:"Name of the step: a DNS label, unique in the scenario."`
 	Apply        *Apply        `json:"apply,omitempty" doc:"Apply manifests, as kubectl apply --server-side does."`
 	Wait         *Wait         `json:"wait,omitempty" doc:"Wait for an object, as kubectl wait and kubectl rollout status do, or for a time."`
-	Cordon       *Cordon       `json:"cordon,omitempty" doc:"Mark a node unschedulable, as kubectl cordon does."`
+	Cordon       *Cordon       `json:"cordon,omitempty" doc:"Mark a node unschedulable, as kubectl cordon does, and wait until the controller manager has put its taint on it."`
 	Drain        *Drain        `json:"drain,omitempty" doc:"Cordon a node and evict its pods, as kubectl drain does."`
 	Uncordon     *Uncordon     `json:"uncordon,omitempty" doc:"Mark a node schedulable, as kubectl uncordon does."`
 	Scale        *Scale        `json:"scale,omitempty" doc:"Set the replicas of a workload, as kubectl scale does."`

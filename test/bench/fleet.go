@@ -107,11 +107,12 @@ func measureFleet(ctx context.Context, b *bench) (rows []row, err error) {
 	for _, o := range slices.Concat(api, services) {
 		b.say("fleet: %s did not answer for %.2f s from %s on: %s", o.Subject, o.Seconds, o.From.Format(time.TimeOnly), o.Reason)
 	}
-	b.say("fleet: upgraded in %.1f s, the API was away for at most %.2f s, a service for %.2f s", steps.Seconds(), longest(api).Seconds(), longest(services).Seconds())
+	apiAway, serviceAway := longest(api), longest(services)
+	b.say("fleet: upgraded in %.1f s, the API was away for at most %.2f s, a service for %.2f s", steps.Seconds(), apiAway.Seconds(), serviceAway.Seconds())
 	return []row{
 		{fmt.Sprintf("upgrade of 3 control planes and %d workers", fleetWorkers), took(steps), nil, limitFleet},
-		{"the API away meanwhile, at most", took(max(longest(api), probeInterval)), nil, limitFleetAPI},
-		{"a service away meanwhile, at most", took(max(longest(services), probeInterval)), nil, limitFleetNobody},
+		{"the API away meanwhile, at most", took(max(apiAway, probeInterval)), nil, limitFleetAPI},
+		{"a service away meanwhile, at most", took(max(serviceAway, probeInterval)), nil, limitFleetNobody},
 	}, nil
 }
 

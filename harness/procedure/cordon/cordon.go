@@ -1,5 +1,6 @@
 // Package cordon is the steps cordon and uncordon: kubectl cordon and kubectl
-// uncordon, through kubectl's own library.
+// uncordon, through kubectl's own library. A cordon also waits until the
+// controller manager has followed: see docs/decisions/015.
 package cordon
 
 import (
@@ -38,12 +39,13 @@ func (Mark) Needs() []cluster.Capability { return nil }
 
 // Plan implements procedure.Procedure.
 func (m Mark) Plan(step scenario.Step, _ plan.Setting) *plan.Op {
-	op := &plan.Op{ID: step.ID, Procedure: m.Kind(), Action: m.Kind(), Timeout: procedure.Quick}
+	op := &plan.Op{ID: step.ID, Procedure: m.Kind(), Action: m.Kind()}
 	if m.Unschedulable {
 		op.Node, op.Options, op.Title = step.Cordon.Node, step.Cordon, "mark "+step.Cordon.Node+" unschedulable"
 		op.Timeout = procedure.Marking
 	} else {
 		op.Node, op.Options, op.Title = step.Uncordon.Node, step.Uncordon, "mark "+step.Uncordon.Node+" schedulable"
+		op.Timeout = procedure.Quick
 	}
 	op.Command = []string{"kubectl", m.Kind(), op.Node}
 	return op
