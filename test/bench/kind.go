@@ -196,42 +196,43 @@ func (k *kindBench) measureDrain(ctx context.Context) (rows []row, err error) {
 }
 
 func (k *kindBench) drainRound(ctx context.Context) (ours, theirs time.Duration, err error) {
-	t, err := k.newBerth()
-	if err != nil {
-		return 0, 0, err
-	}
-	defer func() { err = errors.Join(err, k.supervisor.RemoveDir(string(t))) }()
-	folder := filepath.Join(string(t), "bench-drain")
-	if err := writeDrainScenario(folder); err != nil {
-		return 0, 0, err
-	}
-	r, err := k.rehearse(ctx, t, folder, 0, "--provider", "kind", "--keep", "always")
-	if r.name != "" {
-		defer func() { err = errors.Join(err, k.removeKept(ctx, r.name)) }()
-	}
-	if err != nil {
-		return 0, 0, err
-	}
-	theirs, err = k.drainScript(ctx, r.name)
-	return r.stepsTook(), theirs, err
-}
-
-// removeKept removes a cluster that a run kept.
-func (k *kindBench) removeKept(ctx context.Context, name string) error {
-	return exec.CommandContext(context.WithoutCancel(ctx), k.seatrial, "gc", name).Run()
-}
-
-// writeDrainScenario makes the folder of the scenario.
-func writeDrainScenario(folder string) error {
-	objects, err := os.ReadFile(drainObjects)
-	if err != nil {
-		return err
-	}
 	text := drainScenario
 	for worker := range drainWorkers {
 		text += fmt.Sprintf(drainSteps, worker+1)
 	}
-	return writeScenario(folder, text, "web.yaml", objects)
+	err = k.onKept(ctx, "bench-drain", text, drainObjects, 0, func(r rehearsal) (err error) {
+		ours = r.stepsTook()
+		theirs, err = k.drainScript(ctx, r.name)
+		return err
+	})
+	return ours, theirs, err
+}
+
+// onKept runs a scenario on kind with the objects of a file, wants that exit status, does something with the cluster, which is kept until then, and removes it.
+func (k *kindBench) onKept(ctx context.Context, name, text, objectsFile string, status int, do func(rehearsal) error) (err error) {
+	t, err := k.newBerth()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, k.supervisor.RemoveDir(string(t))) }()
+	objects, err := os.ReadFile(objectsFile)
+	if err != nil {
+		return err
+	}
+	folder := filepath.Join(string(t), name)
+	if err := writeScenario(folder, text, filepath.Base(objectsFile), objects); err != nil {
+		return err
+	}
+	r, err := k.rehearse(ctx, t, folder, status, "--provider", "kind", "--keep", "always")
+	if r.name != "" {
+		defer func() {
+			err = errors.Join(err, exec.CommandContext(context.WithoutCancel(ctx), k.seatrial, "gc", r.name).Run())
+		}()
+	}
+	if err != nil {
+		return err
+	}
+	return do(r)
 }
 
 // drainScript gives the commands of the scenario's steps with kubectl, to pods as young as those of the rehearsal: a kubelet takes up to a second longer to begin

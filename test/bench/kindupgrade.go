@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -55,49 +53,25 @@ func (k *kindBench) measureUpgrade(ctx context.Context) ([]row, error) {
 	return []row{{"kind: upgrade of 1 control plane and 2 workers", took(median(ours)), &peer, limitKindUpgrade}}, nil
 }
 
-// upgradeRound has one cluster at a time.
+// upgradeRound upgrades one cluster with our step and then, when that is gone, another with the script.
 func (k *kindBench) upgradeRound(ctx context.Context) (ours, theirs time.Duration, err error) {
 	s := &upgradeScript{bench: k}
-	err = k.onKept(ctx, "bench-upgrade", "", 0, func(r rehearsal) error {
+	const upgraded, prepared = "bench-upgrade", "bench-script"
+	err = k.onKept(ctx, upgraded, fmt.Sprintf(upgradeScenario, upgraded, ""), upgradeObjects, 0, func(r rehearsal) error {
 		ours = r.stepsTook()
 		return errors.Join(k.sayOps(r), s.learn(ctx, r.name))
 	})
 	if err != nil {
 		return 0, 0, err
 	}
-	err = k.onKept(ctx, "bench-script", notUpgraded, 1, func(r rehearsal) (err error) {
-		if err := s.connect(ctx, r.name); err != nil {
+	err = k.onKept(ctx, prepared, fmt.Sprintf(upgradeScenario, prepared, notUpgraded), upgradeObjects, 1, func(r rehearsal) (err error) {
+		if err := s.prepare(ctx, r.name); err != nil {
 			return err
 		}
 		theirs, err = s.run(ctx)
 		return err
 	})
 	return ours, theirs, err
-}
-
-// onKept does something with the cluster that a run of the scenario leaves, and removes it.
-func (k *kindBench) onKept(ctx context.Context, name, first string, status int, do func(rehearsal) error) (err error) {
-	t, err := k.newBerth()
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, k.supervisor.RemoveDir(string(t))) }()
-	objects, err := os.ReadFile(upgradeObjects)
-	if err != nil {
-		return err
-	}
-	folder := filepath.Join(string(t), name)
-	if err := writeScenario(folder, fmt.Sprintf(upgradeScenario, name, first), "web.yaml", objects); err != nil {
-		return err
-	}
-	r, err := k.rehearse(ctx, t, folder, status, "--provider", "kind", "--keep", "always")
-	if r.name != "" {
-		defer func() { err = errors.Join(err, k.removeKept(ctx, r.name)) }()
-	}
-	if err != nil {
-		return err
-	}
-	return do(r)
 }
 
 // worthSaying is how long a part of an upgrade took that is reported.
@@ -132,7 +106,7 @@ type upgradeScript struct {
 	client kubernetes.Interface
 }
 
-// learn looks what was done to an upgraded cluster.
+// learn looks what our upgrade did to its cluster, for the script to do the same: the exact version and the images.
 func (s *upgradeScript) learn(ctx context.Context, upgraded string) error {
 	kubeconfig, err := keptKubeconfig(upgraded)
 	if err != nil {
@@ -151,8 +125,8 @@ func (s *upgradeScript) learn(ctx context.Context, upgraded string) error {
 	return nil
 }
 
-// connect says which cluster is to be upgraded.
-func (s *upgradeScript) connect(ctx context.Context, name string) error {
+// prepare says which cluster the script is to upgrade.
+func (s *upgradeScript) prepare(ctx context.Context, name string) error {
 	s.cluster = name
 	kubeconfig, err := keptKubeconfig(name)
 	if err != nil {
@@ -162,10 +136,13 @@ func (s *upgradeScript) connect(ctx context.Context, name string) error {
 		return err
 	}
 	kubectl, err := s.bench.kubectl(ctx, name)
-	s.kubectl = func(args ...string) error {
-		return s.timed(strings.Join(append([]string{"kubectl"}, args...), " "), func() error { return kubectl(args...) })
+	if err != nil {
+		return err
 	}
-	return err
+	s.kubectl = func(args ...string) error {
+		return s.timed("kubectl "+strings.Join(args, " "), func() error { return kubectl(args...) })
+	}
+	return nil
 }
 
 // timed gives a command, and reports how long it took.
